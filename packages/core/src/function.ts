@@ -1,0 +1,26 @@
+import type { Message, OutgoingMessage } from './api.ts'
+import type { StandardSchema } from './standard-schema.ts'
+
+/** What a function gives for one message: nothing, one message, or many. */
+export type FunctionOutput<O> =
+  | undefined
+  | null
+  | void
+  | OutgoingMessage<O>
+  | Iterable<OutgoingMessage<O>>
+  | AsyncIterable<OutgoingMessage<O>>
+
+/** A step between topics: a message in, none, one or many out. */
+export interface SluiceFunction<I, O> {
+  readonly name: string
+  readonly input?: StandardSchema<I>
+  readonly output?: StandardSchema<O>
+  readonly handle: (
+    message: Message<I>,
+  ) => FunctionOutput<O> | Promise<FunctionOutput<O>>
+}
+
+/** Defines a function; types flow from its schemas into `handle`. Does nothing by itself. */
+export function defineFunction<I = unknown, O = unknown>(definition: SluiceFunction<I, O>): SluiceFunction<I, O> {
+  return definition
+}

@@ -1,0 +1,7 @@
+export type * from './api.ts'
+export type { Codec } from './codec.ts'
+export { connect } from './connect.ts'
+export type { ConnectConfig, ConnectOptions } from './connect.ts'
+export { defineFunction } from './function.ts'
+export type { FunctionOutput, SluiceFunction } from './function.ts'
+export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts'

@@ -1,0 +1,43 @@
+import type { BackendUrl } from './driver.ts'
+import { StreamError } from './errors.ts'
+
+const secretName = /(pass|secret|token|key|credential|sig|auth)/i
+
+/** Takes an address apart. Throws `invalid-argument` when it has no scheme; the message never shows secrets. */
+export function parseBackendUrl(address: string): BackendUrl {
+  const match = /^([a-z][a-z0-9+.-]*):(.*)$/is.exec(address)
+  if (match === null) {
+    throw new StreamError(
+      'invalid-argument',
+      `"${address.slice(0, 40)}" is not a backend address; write <scheme>:<where>, for example local:./data or nats://localhost:4222`,
+    )
+  }
+  const [scheme, rest] = [(match[1] ?? '').toLowerCase(), match[2] ?? '']
+  const [where = '', query = ''] = splitOnce(rest, '?')
+  return {
+    scheme,
+    path: decodePath(where.replace(/^\/\/([^@/]*@)?/, ''), scheme),
+    href: address,
+    safe: `${scheme}:${where.replace(/^\/\/[^@/]*@/, '//***@')}${safeQuery(query)}`,
+    options: Object.fromEntries(new URLSearchParams(query)),
+  }
+}
+
+function splitOnce(text: string, separator: string): string[] {
+  const at = text.indexOf(separator)
+  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)]
+}
+
+function decodePath(path: string, scheme: string): string {
+  try {
+    return decodeURIComponent(path)
+  } catch (cause) {
+    throw new StreamError('invalid-argument', `the ${scheme}: address has a broken %-escape`, { cause })
+  }
+}
+
+function safeQuery(query: string): string {
+  if (query === '') return ''
+  const pairs = [...new URLSearchParams(query)].map(([name, value]) => `${name}=${secretName.test(name) ? '***' : value}`)
+  return `?${pairs.join('&')}`
+}

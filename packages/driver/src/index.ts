@@ -1,0 +1,36 @@
+export type {
+  DriverAdmin,
+  PartitionDescription,
+  PartitionLag,
+  TopicDescription,
+  TopicSpec,
+} from './admin.ts'
+export { parseBackendUrl } from './backend-url.ts'
+export { portableBodyBytes, portableHeaders } from './capabilities.ts'
+export type { AdminOperation, Capabilities, Limits, SourceShape, StartKind, TopicOrder } from './capabilities.ts'
+export type {
+  Commit,
+  CommitOutcome,
+  Credit,
+  LogSource,
+  PartitionEvents,
+  QueueSource,
+  Settlement,
+  SettleOutcome,
+  Source,
+  StartFrom,
+  SubscribeOptions,
+  TransactionRecord,
+} from './consumer.ts'
+export { specVersion } from './driver.ts'
+export type { Adapter, BackendUrl, Driver, DriverTopic, ErrorContext, OpenContext } from './driver.ts'
+export { errorCodes, StreamError } from './errors.ts'
+export type { ErrorCode, StreamErrorOptions } from './errors.ts'
+export type { Lease, LeaseStore } from './lease-store.ts'
+export { murmur2, partitionForKey } from './murmur2.ts'
+export { nearest } from './nearest.ts'
+export { silentLogger, sleep, systemClock, tokens } from './ports.ts'
+export type { Clock, Logger, Random, Timer, Token } from './ports.ts'
+export type { DriverProducer, SendOutcome } from './producer.ts'
+export { noPartition } from './record.ts'
+export type { Headers, IncomingRecord, OutgoingRecord, PartitionId, Position, QueuedRecord } from './record.ts'
