@@ -1,0 +1,34 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { defineConfig } from 'vitest/config'
+import type { TestProjectConfiguration } from 'vitest/config'
+import { CountReporter } from './tools/count-reporter.ts'
+
+/** Sources import each other's sources: no build is needed to test. */
+const conditions = ['@sluice/source']
+
+/** Every workspace folder, and `tools`, that has a `test` folder is a project, named after its folder. */
+function projects(): TestProjectConfiguration[] {
+  const { workspaces } = JSON.parse(readFileSync('package.json', 'utf8')) as { workspaces: string[] }
+  return [...workspaces, 'tools']
+    .flatMap((pattern) => globSync(pattern))
+    .filter((folder) => existsSync(join(folder, 'test')))
+    .toSorted()
+    .map(project)
+}
+
+function project(folder: string): TestProjectConfiguration {
+  return {
+    resolve: { conditions },
+    ssr: { resolve: { conditions, externalConditions: conditions } },
+    test: { name: folder, root: folder, include: ['test/**/*.test.ts'], testTimeout: 20_000, hookTimeout: 20_000 },
+  }
+}
+
+export default defineConfig({
+  test: {
+    projects: projects(),
+    reporters: ['default', new CountReporter()],
+    coverage: { include: ['packages/*/src/**', 'adapters/*/src/**'], reportsDirectory: 'coverage' },
+  },
+})
