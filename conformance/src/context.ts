@@ -1,0 +1,146 @@
+import { connect } from '@sluice/core'
+import type { Cloud, ConnectOptions } from '@sluice/core'
+import type { Driver, Random, TopicSpec } from '@sluice/driver'
+import { eventually } from '@sluice/driver/testing'
+import type { World } from './harness.ts'
+import { Unmet } from './expect.ts'
+import { addressOf, openHarness } from './open.ts'
+import type { OpenDriverOptions } from './open.ts'
+import { seededRandom, seedOf } from './random.ts'
+import { RequestShim } from './shim/shim.ts'
+
+/** A connection together with the shim below it. */
+export interface Shimmed {
+  readonly cloud: Cloud
+  readonly shim: RequestShim
+  /** Ends this connection as a SIGKILL would: nothing is committed or sent any more, and its members are gone. */
+  crash(): Promise<void>
+}
+
+/** What a case works with. Everything opened through it is closed when the case ends. */
+export class CaseContext {
+  readonly world: World
+  /** Aborts when the case's deadline has passed. */
+  readonly signal: AbortSignal
+  /** Seeded by the case's name: the same numbers in every run. */
+  readonly random: Random
+  readonly #case: string
+  readonly #cleanups: (() => Promise<void>)[] = []
+  #names = 0
+
+  constructor(world: World, name: string, signal: AbortSignal) {
+    this.world = world
+    this.signal = signal
+    this.random = seededRandom(seedOf(name))
+    this.#case = name.replaceAll(/[^a-z0-9]+/g, '-')
+  }
+
+  /** A name that nobody used, for topics, groups and members. */
+  name(what = 't'): string {
+    const unique = `${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}`
+    return `${what}-${this.#case.slice(0, 36)}-${this.#names++}-${unique}`
+  }
+
+  /** A connection to the backend, through a shim that does nothing until told to. */
+  async connect(options: ConnectOptions = {}): Promise<Cloud> {
+    return (await this.shimmed(options)).cloud
+  }
+
+  /** As `connect`, with the shim in hand. */
+  async shimmed(options: ConnectOptions = {}): Promise<Shimmed> {
+    const { harness } = this.world
+    const clock = options.clock ?? harness.connectOptions?.clock
+    const real = await openHarness(harness, { signal: this.signal, ...(clock === undefined ? {} : { clock }) })
+    const shim = new RequestShim(real)
+    let crashed = false
+    const driver = harness.mutate === undefined ? shim.driver : harness.mutate(shim.driver)
+    const connected = await connect(await addressOf(harness), {
+      create: true,
+      ...harness.connectOptions,
+      ...options,
+      driver,
+    })
+    const cloud = harness.mutateCloud === undefined ? connected : harness.mutateCloud(connected)
+    this.defer(async () => {
+      if (crashed) {
+        shim.bury()
+        await connected.close({ timeoutMs: 200 }).catch(() => undefined)
+        return real.close()
+      }
+      shim.clear()
+      await connected.close({ timeoutMs: 2_000 })
+    })
+    const crash = async (): Promise<void> => {
+      crashed = true
+      await shim.crash()
+    }
+    return { cloud, shim, crash }
+  }
+
+  /** A driver by itself, mutants included, for promises that core hides. */
+  async openDriver(options: OpenDriverOptions = {}): Promise<Driver> {
+    const real = await openHarness(this.world.harness, { signal: this.signal, ...options })
+    const driver = this.world.harness.mutate?.(real) ?? real
+    this.defer(() => driver.close())
+    return driver
+  }
+
+  /** Makes a topic the way the harness wants it, and returns its name. */
+  async createTopic(cloud: Cloud, spec: TopicSpec = {}): Promise<string> {
+    const name = this.name()
+    await cloud.admin.createTopic(name, this.spec(spec))
+    return name
+  }
+
+  /** The harness's topic spec with changes. */
+  spec(changes: TopicSpec = {}): TopicSpec {
+    return { ...this.world.harness.topicSpec, ...changes }
+  }
+
+  /** Runs when the case ends, last deferred first. */
+  defer(cleanup: () => Promise<unknown>): void {
+    this.#cleanups.push(async () => void (await cleanup()))
+  }
+
+  /** Waits until `check` no longer throws. At the deadline it is what `check` last said. */
+  eventually<T>(check: () => T | Promise<T>, deadlineMs: number = this.world.tuning.patienceMs): Promise<T> {
+    return eventually(() => {
+      this.signal.throwIfAborted()
+      return check()
+    }, deadlineMs)
+  }
+
+  /** Waits for extras: the time in which a delivery too many would show itself. */
+  settleWindow(ms: number = this.world.tuning.settleMs): Promise<void> {
+    return this.pause(ms)
+  }
+
+  /** Real time goes by. Only for promises about time. */
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, ms))
+  }
+
+  /** What the promise resolves to; unmet when it takes longer. */
+  async within<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Unmet(`${what}: not done within ${ms} ms`)), ms)
+    })
+    try {
+      return await Promise.race([promise, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Closes everything; returns what could not be closed. Called by the runner. */
+  async dispose(): Promise<readonly string[]> {
+    const troubles: string[] = []
+    for (const cleanup of this.#cleanups.splice(0).toReversed()) {
+      await this.within(cleanup(), 6_000, 'closing').catch((error: unknown) => {
+        troubles.push(error instanceof Error ? error.message : String(error))
+      })
+    }
+    return troubles
+  }
+}

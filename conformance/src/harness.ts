@@ -1,0 +1,82 @@
+import type { ContainerModule } from 'inversify'
+import type { Cloud, ConnectOptions } from '@sluice/core'
+import type { Capabilities, Driver, ErrorCode, Limits, OpenContext, TopicOrder, TopicSpec } from '@sluice/driver'
+
+/** How long things take on this backend, in milliseconds. What is left out suits an embedded backend. */
+export interface Tuning {
+  /** After this long without a sign of life a member's partitions go to others. Default 600. */
+  readonly failoverMs: number
+  /** How long to look for extra deliveries after the last expected one. Default 120. */
+  readonly settleMs: number
+  /** How long `eventually` waits for what must come. Default 8 000. */
+  readonly patienceMs: number
+  /** The deadline of a case that names none. Default 20 000. */
+  readonly caseMs: number
+  /** Records of the large backlog in `flow/credits-bounded`. Default 100 000. */
+  readonly backlog: number
+  /** How far the backend's clock may be from ours. Default 1 000. */
+  readonly clockSkewMs: number
+}
+
+/** What an embedded backend needs. */
+export const defaultTuning: Tuning = {
+  failoverMs: 600,
+  settleMs: 120,
+  patienceMs: 8_000,
+  caseMs: 20_000,
+  backlog: 100_000,
+  clockSkewMs: 1_000,
+}
+
+/** One native error of the backend's SDK, and what it must become. */
+export interface NativeError {
+  readonly error: unknown
+  readonly code: ErrorCode
+  /** Default: what the code implies. */
+  readonly retryable?: boolean
+}
+
+/** A backend under test. Only `name` and `url` are needed. */
+export interface Harness {
+  /** Names the backend in reports: `local`, `nats (file, 3 replicas)`. */
+  readonly name: string
+  /** The address of one and the same backend, each time. May contain secrets. */
+  readonly url: string | (() => Promise<string>)
+  /** The adapter under test, unless it can be loaded as `@sluice/<scheme>`. */
+  readonly adapters?: readonly ContainerModule[]
+  /** Opens the backend in another way than by its adapter. */
+  readonly open?: (url: string, context: OpenContext) => Promise<Driver>
+  /** Sits between core and the driver, above the shim: how a mutant gets in. */
+  readonly mutate?: (driver: Driver) => Driver
+  /** Sits above core: how a mutant gets in whose bug lives there. */
+  readonly mutateCloud?: (cloud: Cloud) => Cloud
+  /** How topics should be made here. `order` decides which half of the contract is run. */
+  readonly topicSpec?: TopicSpec
+  readonly connectOptions?: ConnectOptions
+  /** Whether a child process can reach the same backend by `connect(url)`, so that it can be killed. Default false. */
+  readonly canKill?: boolean
+  /** The most copies that one successful send can leave (an answer lost where there is no deduplication). Default 1. */
+  readonly copies?: number
+  /** Errors of the SDK, for `errors/code-table`. */
+  readonly nativeErrors?: readonly NativeError[]
+  /** An address the backend must refuse for its credentials, for `errors/unauthenticated`. */
+  readonly badCredentialsUrl?: string
+  /** A text inside `url` that must never be seen in a message. Default: the password of the address. */
+  readonly secret?: string
+  readonly tuning?: Partial<Tuning>
+  /** Called when the suite has ended. */
+  readonly close?: () => Promise<void>
+}
+
+/** What is known of the backend before a case runs. */
+export interface World {
+  readonly harness: Harness
+  readonly tuning: Tuning
+  readonly capabilities: Capabilities
+  /** Limits of a topic made the way this harness makes them. */
+  readonly limits: Limits
+  /** The order of the suite's topics. */
+  readonly order: TopicOrder
+  /** How the suite's topics are read. */
+  readonly shape: 'log' | 'queue'
+}

@@ -1,0 +1,32 @@
+/** Kinds of handles that keep a process alive, with how many there are. Garbage of the runtime itself is left out. */
+export type Handles = ReadonlyMap<string, number>
+
+const ofTheRuntime = new Set(['TTYWrap', 'PipeWrap', 'FSReqCallback', 'FSReqPromise', 'CloseReq', 'WORKER_PORT_TRANSFER'])
+
+/** What is open now. */
+export function openHandles(): Handles {
+  const counts = new Map<string, number>()
+  for (const kind of process.getActiveResourcesInfo()) {
+    if (!ofTheRuntime.has(kind)) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  }
+  return counts
+}
+
+/** What is open beyond `before`, after at most `graceMs`; empty when nothing is. */
+export async function leakedSince(before: Handles, graceMs = 1_500): Promise<readonly string[]> {
+  const end = performance.now() + graceMs
+  for (;;) {
+    // A timer of its own would count as one: immediates and microtasks do not wait long enough, so it is left out.
+    await new Promise((resolve) => setTimeout(resolve, 2))
+    const more = beyond(before, openHandles())
+    if (more.length === 0 || performance.now() > end) return more
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+function beyond(before: Handles, now: Handles): readonly string[] {
+  return [...now].flatMap(([kind, count]) => {
+    const extra = count - (before.get(kind) ?? 0)
+    return extra > 0 ? [`${kind} x${extra}`] : []
+  })
+}
