@@ -1,4 +1,6 @@
+export { LeaseCoordinator } from './coordinator.ts'
 export { MemoryLeaseStore } from './memory-lease-store.ts'
+export type { LeaseCoordinatorOptions, LeaseEvents, ListedPartition } from './options.ts'
 export { SqliteLeaseStore } from './sqlite-lease-store.ts'
 export { SqliteLeaseTable } from './sqlite-lease-table.ts'
 export type { LeaseCommit, SqliteDatabase, SqliteStatement, SqliteValue } from './sqlite-lease-table.ts'

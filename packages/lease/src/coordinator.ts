@@ -1,0 +1,247 @@
+import { silentLogger, StreamError } from '@sluice/driver'
+import type { Lease, Logger, PartitionId, Position, Timer } from '@sluice/driver'
+import { Coalescer } from './coalescer.ts'
+import { createMissingLeases } from './discovery.ts'
+import { Holdings } from './holdings.ts'
+import { toSettings } from './options.ts'
+import type { LeaseCoordinatorOptions, Settings } from './options.ts'
+import { planScan } from './plan.ts'
+import type { ScanPlan } from './plan.ts'
+import { Sightings } from './sightings.ts'
+import { StoreAccess } from './store-access.ts'
+
+/** Tries to ask for one lease within one scan. */
+const askAttempts = 5
+
+/**
+ * Shares the partitions of one scope among its members through a `LeaseStore`, as the Kinesis Client Library does:
+ * leases renewed by compare-and-swap and taken by count (KCL 2), handed over gracefully (KCL 3).
+ *
+ * At most one member's checkpoints of a partition are accepted at any time: each tenure has an `epoch` greater than every
+ * earlier one. A holder gives up what it cannot renew before anybody else may take it. Store outages never reject out
+ * of here, except from `checkpoint`; what cannot be done now is tried again.
+ *
+ * Costs when idle: one `list` per `scanEveryMs`, one `listPartitions` per `discoverEveryMs`, and for each held lease one
+ * `replace` per third of `failoverMs`, unless a checkpoint wrote it meanwhile.
+ */
+export class LeaseCoordinator implements AsyncDisposable {
+  readonly #options: LeaseCoordinatorOptions
+  readonly #settings: Settings
+  readonly #logger: Logger
+  readonly #store: StoreAccess
+  readonly #sightings: Sightings
+  readonly #holdings: Holdings
+  readonly #stop = new AbortController()
+  readonly #scans = new Coalescer(() => this.#scanAndReschedule())
+  #renewTimer: Timer | undefined
+  #scanTimer: Timer | undefined
+  #discoverAtMs = Number.NEGATIVE_INFINITY
+  #started = false
+  #asking = false
+  #closing: Promise<void> | undefined
+
+  constructor(options: LeaseCoordinatorOptions) {
+    const { clock, events } = options
+    this.#options = options
+    this.#settings = toSettings(options)
+    this.#logger = options.logger ?? silentLogger
+    this.#store = new StoreAccess(options.store, options.scope, clock, this.#settings.callTimeoutMs)
+    this.#sightings = new Sightings(this.#settings.failoverMs)
+    this.#holdings = new Holdings({
+      store: this.#store,
+      clock,
+      logger: this.#logger,
+      events,
+      settings: this.#settings,
+      isDead: (member) => this.#isDead(member),
+      stopped: this.#stop.signal,
+      onEnded: () => void this.refresh(),
+    })
+  }
+
+  /** Begins to take part; resolves after the first scan, whether the store answered or not. Rejects with `closed` after `close`. */
+  async start(): Promise<void> {
+    if (this.#stop.signal.aborted) throw new StreamError('closed', 'this lease coordinator was closed; make a new one')
+    if (!this.#started) {
+      this.#started = true
+      this.#scheduleRenewals()
+    }
+    await this.#scans.run()
+  }
+
+  /** Scans now, new partitions included: after growth, a split, or a partition that ended. Resolves when done; never rejects. */
+  async refresh(): Promise<void> {
+    if (!this.#started || this.#stop.signal.aborted) return
+    this.#discoverAtMs = Number.NEGATIVE_INFINITY
+    await this.#scans.run()
+  }
+
+  /**
+   * Stores progress of a held partition; resolves once the store has it. `position` is the last settled one (`undefined`
+   * keeps the stored one); positions are opaque here, so it is the caller who never goes back. With `ended` the tenure
+   * is over and the children may start, on any member. Checkpoints of one partition are stored in call order.
+   *
+   * A backend that stores progress itself, in its own transaction and guarded by owner and epoch, never calls this; it
+   * must change the lease's `version`, and calls `refresh` once it has stored `ended`. Do one or the other, not both.
+   *
+   * Rejects with `fenced` when the partition is not held under `epoch`; with a retryable error when the store does not
+   * answer, and then the checkpoint may have been stored.
+   */
+  checkpoint(partition: PartitionId, epoch: number, position: Position | undefined, ended: boolean): Promise<void> {
+    return this.#holdings.checkpoint(partition, epoch, position, ended)
+  }
+
+  /** The leases this member holds now, as last known to be stored. Accurate at the moment of the call, by the monotonic clock. */
+  held(): readonly Lease[] {
+    return this.#holdings.leases()
+  }
+
+  /**
+   * Leaves at once: releases every lease (no owner, same epoch, checkpoint kept) without calling events, so drain first.
+   * Waits for store calls under way, each for at most a third of `failoverMs`. Leases that could not be released are
+   * taken by others once abandoned. Idempotent; leaves no timers.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#stop.abort()
+    this.#renewTimer?.cancel()
+    this.#scanTimer?.cancel()
+    await Promise.all([this.#holdings.releaseAll(), this.#scans.idle()])
+    if (this.#asking) await this.#withdrawAsk()
+  }
+
+  #scheduleRenewals(): void {
+    this.#renewTimer = this.#options.clock.after(this.#settings.renewEveryMs, () => {
+      this.#scheduleRenewals()
+      void this.#holdings.renewAll()
+    })
+  }
+
+  async #scanAndReschedule(): Promise<void> {
+    if (this.#stop.signal.aborted) return
+    let delayMs = this.#settings.renewEveryMs
+    try {
+      const { hurry } = await this.#scan()
+      delayMs = hurry ? this.#settings.hurryMs : this.#settings.scanEveryMs * (0.9 + 0.2 * this.#options.random())
+    } catch (cause) {
+      this.#logger.warn({ scope: this.#options.scope, error: cause }, 'cannot scan the leases; trying again')
+    }
+    this.#scanTimer?.cancel()
+    if (this.#stop.signal.aborted) return
+    this.#scanTimer = this.#options.clock.after(delayMs, () => void this.#scans.run())
+  }
+
+  async #scan(): Promise<ScanPlan> {
+    const { clock, member, random } = this.#options
+    const leases = await this.#discover((await this.#store.list()).leases)
+    const nowMs = clock.monotonic()
+    const seenBefore = this.#sightings.record(leases, nowMs)
+    await this.#holdings.reconcile(leases)
+    const plan = planScan({
+      member,
+      leases,
+      isHeld: (partition) => this.#holdings.isHeld(partition),
+      isAbandoned: (lease) => this.#sightings.isAbandoned(lease, nowMs) || this.#isDead(lease.owner),
+      isDead: (other) => this.#isDead(other),
+      seenBefore,
+      random,
+    })
+    this.#asking = plan.asked
+    await Promise.all([
+      ...plan.take.map((lease) => this.#take(lease)),
+      ...plan.passOn.map((lease) => this.#passOn(lease)),
+      this.#ask(plan.ask),
+    ])
+    return plan
+  }
+
+  /** Creates the leases of new partitions when that is due; returns what the store has then. */
+  async #discover(leases: readonly Lease[]): Promise<readonly Lease[]> {
+    const { clock, scope } = this.#options
+    if (clock.monotonic() < this.#discoverAtMs) return leases
+    try {
+      const dueMs = clock.monotonic() + this.#settings.discoverEveryMs
+      const listed = await this.#store.call('list the partitions', (signal) => this.#options.listPartitions(signal))
+      this.#discoverAtMs = dueMs
+      const created = await createMissingLeases(this.#store, scope, listed, leases)
+      return created ? (await this.#store.list()).leases : leases
+    } catch (cause) {
+      this.#discoverAtMs = Number.NEGATIVE_INFINITY
+      this.#logger.warn({ scope, error: cause }, 'cannot look for new partitions; trying again')
+      return leases
+    }
+  }
+
+  /** Every tenure begins here, with a write of our own that raises the epoch. */
+  async #take(lease: Lease): Promise<void> {
+    if (this.#stop.signal.aborted) return
+    const sentMs = this.#options.clock.monotonic()
+    const stored = await this.#replace({
+      ...lease,
+      owner: this.#options.member,
+      epoch: lease.epoch + 1,
+      handoffTo: undefined,
+    })
+    if (stored === undefined) return
+    if (this.#stop.signal.aborted) await this.#replace({ ...stored, owner: undefined })
+    else this.#holdings.begin(stored, sentMs)
+  }
+
+  async #passOn(lease: Lease): Promise<void> {
+    await this.#replace({ ...lease, owner: lease.handoffTo, epoch: lease.epoch + 1, handoffTo: undefined })
+  }
+
+  /** Tries again when the lease was only renewed meanwhile: a busy owner's may change all the time. Never rejects. */
+  async #ask(wanted: Lease | undefined): Promise<void> {
+    if (wanted === undefined) return
+    let lease: Lease | undefined = wanted
+    try {
+      for (let attempt = 1; attempt <= askAttempts && lease !== undefined; attempt++) {
+        if (this.#stop.signal.aborted) return
+        this.#asking = true
+        if ((await this.#store.replace({ ...lease, handoffTo: this.#options.member })) !== undefined) return
+        const { leases } = await this.#store.list()
+        lease = leases.find((seen) => isSameTenure(seen, wanted) && seen.handoffTo === undefined)
+      }
+    } catch (cause) {
+      this.#logger.warn({ partition: wanted.partition, error: cause }, 'cannot ask for a lease; trying again')
+    }
+  }
+
+  /** Best effort, so that the owner does not drain for somebody who has left. */
+  async #withdrawAsk(): Promise<void> {
+    try {
+      const { leases } = await this.#store.list()
+      const asked = leases.filter((lease) => lease.handoffTo === this.#options.member)
+      await Promise.all(asked.map((lease) => this.#replace({ ...lease, handoffTo: undefined })))
+    } catch (cause) {
+      this.#logger.warn({ scope: this.#options.scope, error: cause }, 'cannot withdraw a hand-over; it will run into nothing')
+    }
+  }
+
+  /** One compare-and-swap; `undefined` when somebody was first or the store failed. The next scan sees what became of it. */
+  async #replace(lease: Lease): Promise<Lease | undefined> {
+    try {
+      return await this.#store.replace(lease)
+    } catch (cause) {
+      this.#logger.warn({ partition: lease.partition, error: cause }, 'cannot write a lease; trying again')
+      return undefined
+    }
+  }
+
+  #isDead(member: string | undefined): boolean {
+    return member !== undefined && this.#options.isDead?.(member) === true
+  }
+}
+
+function isSameTenure(lease: Lease, other: Lease): boolean {
+  return lease.partition === other.partition && lease.owner === other.owner && lease.epoch === other.epoch && !lease.ended
+}
