@@ -42,12 +42,12 @@ const floors: readonly {
   },
   {
     file: 'packages/runtime/src/seeded.ts',
-    allowed: ['./pipeline.ts', 'node:fs', '@sluice/driver', '@sluice/core', 'yaml'],
+    allowed: ['./pipeline.ts', 'node:fs/promises', '@sluice/driver', '@sluice/core', 'yaml'],
     breach: ['@sluice/local', 'sluice', 'commander', '@sluice/conformance'],
   },
   {
     file: 'conformance/src/cases/seeded.ts',
-    allowed: ['../case.ts', 'node:net', '@sluice/driver', '@sluice/driver/testing', '@sluice/core'],
+    allowed: ['../case.ts', 'node:net', '@sluice/driver', '@sluice/driver/testing', '@sluice/core', 'inversify'],
     breach: ['@sluice/local', 'vitest', '@sluice/runtime', 'nats'],
   },
   { file: 'conformance/src/vitest.ts', allowed: ['./suite.ts', 'vitest', '@sluice/core'], breach: ['@sluice/local'] },

@@ -1,0 +1,94 @@
+import type { OutgoingMessage, Topic } from '@sluice/core'
+import type { ModuleContext, Source } from './module-types.ts'
+import type { Part, PartProgress } from './part.ts'
+
+/** Sends that may be under way before the next message is asked of the source. */
+const maxPending = 1_000
+
+/** Sends what a source yields, in the order it yields it. */
+export class SourcePart implements Part {
+  readonly kind = 'source'
+  readonly name: string
+  readonly reads: undefined
+  readonly #source: Source
+  readonly #topic: Topic<unknown>
+  readonly #context: Omit<ModuleContext, 'signal'>
+  readonly #stop = new AbortController()
+  readonly #pending = new Set<Promise<void>>()
+  #produced = 0
+  #failure: { readonly error: unknown } | undefined
+  #running: Promise<void> | undefined
+
+  constructor(source: Source, topic: Topic<unknown>, context: Omit<ModuleContext, 'signal'>) {
+    this.name = context.name
+    this.#source = source
+    this.#topic = topic
+    this.#context = context
+  }
+
+  run(): Promise<void> {
+    this.#running ??= this.#pump()
+    return this.#running
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    // What ended the source is told by run.
+    await this.#running?.catch(() => undefined)
+  }
+
+  progress(): Omit<PartProgress, 'state'> {
+    const counters = { received: 0, produced: this.#produced, retried: 0, deadLettered: 0, inHand: this.#pending.size }
+    return { kind: this.kind, name: this.name, ...counters }
+  }
+
+  async #pump(): Promise<void> {
+    const messages = iterate(this.#source({ ...this.#context, signal: this.#stop.signal }))
+    try {
+      for (;;) {
+        const next = await untilAborted(messages.next(), this.#stop.signal)
+        if (next === undefined || next.done === true) break
+        this.#send(next.value)
+        if (this.#pending.size >= maxPending) await Promise.race(this.#pending)
+        this.#throwFailure()
+      }
+    } finally {
+      // A source that waits for the outside world may never answer; nothing depends on its answer.
+      if (this.#stop.signal.aborted) messages.return?.().then(undefined, () => undefined)
+      await Promise.all(this.#pending)
+    }
+    this.#throwFailure()
+  }
+
+  #send(message: OutgoingMessage<unknown>): void {
+    const sent = this.#topic.send(message).then(
+      () => void this.#produced++,
+      (error: unknown) => void (this.#failure ??= { error }),
+    )
+    const tracked = sent.finally(() => this.#pending.delete(tracked))
+    this.#pending.add(tracked)
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+}
+
+function iterate<T>(values: AsyncIterable<T> | Iterable<T>): AsyncIterator<T> {
+  if (Symbol.asyncIterator in values) return values[Symbol.asyncIterator]()
+  return fromSync(values)
+}
+
+async function* fromSync<T>(values: Iterable<T>): AsyncGenerator<T> {
+  yield* values
+}
+
+/** The value, or `undefined` as soon as the signal aborts. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  if (signal.aborted) return Promise.resolve(undefined)
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve(undefined)
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
