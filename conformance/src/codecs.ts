@@ -13,3 +13,12 @@ export const poisonCodec: Codec<Uint8Array> = {
   encode: (value) => value,
   decode: (body) => Uint8Array.from(body),
 }
+
+/** JSON with a type of one's choice, unchecked: what the suite sends most. */
+export function json<T>(): Codec<T> {
+  return {
+    contentType: 'application/json',
+    encode: (value) => new TextEncoder().encode(JSON.stringify(value)),
+    decode: (body) => JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body)) as T,
+  }
+}

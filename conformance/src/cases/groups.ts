@@ -1,0 +1,256 @@
+import type { Case } from '../case.ts'
+import type { CaseContext } from '../context.ts'
+import { each, equal, firsts, repeatsAtMost, sameOrder, that } from '../expect.ts'
+import { commitsAfterLoss, uncommitted } from '../progress.ts'
+import { between as pick } from '../random.ts'
+import { ofKey, read } from '../reading.ts'
+import type { Delivery } from '../reading.ts'
+import { bench, member, messages, numbers, range, sendAll, texts } from '../setup.ts'
+
+/** Groups: everybody gets all, members share, and hand-overs lose nothing. */
+export const groupCases: readonly Case[] = [
+  { name: 'group/two-groups-each-get-all', title: 'each of two groups gets every record', run: twoGroups },
+  { name: 'group/members-share', title: 'members of a group share the records, each record once', run: share },
+  { name: 'group/join', title: 'a member that joins takes its part; nothing is lost or repeated, and keys keep their order', run: join },
+  { name: 'group/leave', title: 'when a member leaves the others take over where it ended', run: leave },
+  {
+    name: 'group/storm',
+    title: 'members join, leave and die at random: all is seen, repeats are bounded, and no lost partition is committed',
+    run: storm,
+    deadlineMs: 40_000,
+  },
+  {
+    name: 'group/batch-window-across-revoke',
+    title: 'records that wait for a batch are not lost when their partition is handed over or the member closes',
+    run: batchWindow,
+  },
+  { name: 'group/resume-after-close', title: 'a group goes on exactly where it ended after all members closed', run: resumeAfterClose },
+  { name: 'group/crash-mid-batch', title: 'after a kill in the middle every unacknowledged record comes again, and few others do', run: crashMidBatch },
+]
+
+function copies(context: CaseContext): number {
+  return context.world.harness.copies ?? 1
+}
+
+/** Keys keep their order over all members: first deliveries of each key in the order of the sends. */
+function keysInOrder(context: CaseContext, deliveries: readonly Delivery<number>[], keys: number, total: number): void {
+  if (context.world.order === 'none') return
+  for (const key of range(keys)) {
+    const seen = firsts(ofKey(deliveries, `k${key}`), (one) => one.id).map((one) => one.value)
+    sameOrder(seen, range(total).filter((value) => value % keys === key), `first deliveries of key k${key} over all members`)
+  }
+}
+
+async function twoGroups(context: CaseContext): Promise<void> {
+  const { topic } = await bench(context)
+  await sendAll(topic, messages(100, 5))
+  const [one, two] = [read(context, member(topic, context.name('g'))), read(context, member(topic, context.name('g')))]
+  await sendAll(topic, messages(100, 5, 100))
+  await Promise.all([one.count(200), two.count(200)])
+  await Promise.all([one.stop(), two.stop()])
+  each(texts(one.values()), texts(range(200)), copies(context), 'records of the first group')
+  each(texts(two.values()), texts(range(200)), copies(context), 'records of the second group')
+}
+
+async function share(context: CaseContext): Promise<void> {
+  const { topic, name } = await bench(context)
+  const group = context.name('g')
+  const other = numbers(await context.connect(), name)
+  const into: Delivery<number>[] = []
+  const handle = (): Promise<void> => context.pause(2)
+  const one = read(context, member(topic, group), { member: 'one', into, handle })
+  const two = read(context, member(other, group), { member: 'two', into, handle })
+  await bothTake(context, one.consumer, two.consumer)
+  await sendAll(topic, messages(400, 40))
+  await one.count(400)
+  await Promise.all([one.stop(), two.stop()])
+  each(texts(into.map((delivery) => delivery.value)), texts(range(400)), copies(context), 'records over both members')
+  keysInOrder(context, into, 40, 400)
+  const parts = ['one', 'two'].map((who) => into.filter((delivery) => delivery.member === who).length)
+  that(parts.every((part) => part > 0), `both members had a part: ${parts.join(' and ')} of ${into.length}`)
+}
+
+type Holder = { stats(): { readonly partitions: readonly string[] } }
+
+/** Waits until two members of a log hold partitions; queues have none to hold. */
+async function bothTake(context: CaseContext, ...members: readonly Holder[]): Promise<void> {
+  if (context.world.shape === 'queue') return
+  await context.eventually(() => {
+    const held = members.map((one) => one.stats().partitions.length)
+    that(held.every((count) => count > 0), `every member holds a partition: ${held.join(', ')}`)
+  })
+}
+
+async function join(context: CaseContext): Promise<void> {
+  const { topic, name, shim } = await bench(context)
+  const group = context.name('g')
+  const into: Delivery<number>[] = []
+  const handle = (): Promise<void> => context.pause(pick(context.random, 1, 4))
+  const one = read(context, member(topic, group), { member: 'one', into, handle })
+  await sendAll(topic, messages(200, 20))
+  await context.eventually(() => that(into.length >= 50, 'the first member is at work'))
+  const late = await context.shimmed()
+  const two = read(context, member(numbers(late.cloud, name), group), { member: 'two', into, handle })
+  await bothTake(context, one.consumer, two.consumer)
+  await sendAll(topic, messages(200, 20, 200))
+  await one.count(400)
+  await Promise.all([one.stop(), two.stop()])
+  each(texts(into.map((delivery) => delivery.value)), texts(range(400)), copies(context), 'records across a join')
+  keysInOrder(context, into, 20, 400)
+  that(into.some((delivery) => delivery.member === 'two'), 'the member that joined had a part')
+  equal([...commitsAfterLoss(shim), ...commitsAfterLoss(late.shim)], [], 'commits of partitions that were handed over')
+}
+
+async function leave(context: CaseContext): Promise<void> {
+  const { topic, name } = await bench(context)
+  const group = context.name('g')
+  const other = await context.shimmed()
+  const into: Delivery<number>[] = []
+  const handle = (): Promise<void> => context.pause(pick(context.random, 1, 4))
+  const one = read(context, member(topic, group), { member: 'one', into, handle })
+  const two = read(context, member(numbers(other.cloud, name), group), { member: 'two', into, handle })
+  await bothTake(context, one.consumer, two.consumer)
+  await sendAll(topic, messages(300, 20))
+  await context.eventually(() => that(into.some((delivery) => delivery.member === 'two'), 'the second member is at work'))
+  await two.stop()
+  await sendAll(topic, messages(100, 20, 300))
+  await one.count(400)
+  await one.stop()
+  each(texts(into.map((delivery) => delivery.value)), texts(range(400)), copies(context), 'records across a leave')
+  keysInOrder(context, into, 20, 400)
+  equal(commitsAfterLoss(other.shim), [], 'commits of partitions that were handed over')
+}
+
+async function storm(context: CaseContext): Promise<void> {
+  const { topic, name, cloud } = await bench(context, context.world.order === 'key' ? { partitions: 6 } : {})
+  const group = context.name('g')
+  const driver = await context.openDriver()
+  const driverTopic = await driver.openTopic(name, context.signal)
+  const into: Delivery<number>[] = []
+  const lost: string[] = []
+  let atRisk = 0
+  const enter = async (who: string): Promise<{ leave(): Promise<void>; die(): Promise<void> }> => {
+    const made = await context.shimmed()
+    const mine: Delivery<number>[] = []
+    const handle = async (_: unknown, delivery: Delivery<number>): Promise<void> => {
+      into.push(delivery)
+      await context.pause(pick(context.random, 0, 3))
+    }
+    const reading = read(context, member(numbers(made.cloud, name), group), { member: who, into: mine, handle })
+    return {
+      leave: async () => {
+        await reading.stop()
+        lost.push(...commitsAfterLoss(made.shim))
+      },
+      die: async () => {
+        await made.crash()
+        atRisk += uncommitted(made.shim, mine, driverTopic)
+        lost.push(...commitsAfterLoss(made.shim))
+      },
+    }
+  }
+  const total = 900
+  const members = [await enter('m0'), await enter('m1')]
+  const producer = topic.producer()
+  for (let round = 0; round < 9; round++) {
+    const part = await producer.sendAll(messages(100, 30, round * 100))
+    equal(part.filter((result) => !result.ok).length, 0, 'sends that failed')
+    await context.pause(pick(context.random, 10, 80))
+    if (round % 3 === 0) members.push(await enter(`m${round + 2}`))
+    else if (round % 3 === 1) await members.shift()?.leave()
+    else {
+      await members.shift()?.die()
+      members.push(await enter(`m${round + 2}`))
+    }
+  }
+  const seen = (): number => new Set(into.map((delivery) => delivery.value)).size
+  await context.eventually(() => that(seen() >= total, `${seen()} of ${total} records were seen`), 20_000)
+  await context.settleWindow()
+  await Promise.all(members.map((one) => one.leave()))
+  await producer.close()
+  await cloud.admin.lag(name, group)
+  const values = into.map((delivery) => delivery.value)
+  each(texts(values), texts(range(total)), Infinity, 'records through the storm')
+  repeatsAtMost(texts(values), atRisk + total * (copies(context) - 1), 'records through the storm')
+  keysInOrder(context, into, 30, total)
+  equal(lost, [], 'commits of partitions that were lost')
+}
+
+async function batchWindow(context: CaseContext): Promise<void> {
+  const { topic, name } = await bench(context)
+  const group = context.name('g')
+  const handled: string[] = []
+  const consumer = member(topic, group)
+  const running = consumer.run((batch) => void handled.push(...batch.map((message) => String(message.value))), {
+    batch: { max: 500, waitMs: 1_500 },
+  })
+  await sendAll(topic, messages(40, 20))
+  await context.eventually(() => that(consumer.stats().bufferedRecords >= 40, 'all records wait in the window of the first member'))
+  const before = handled.length
+  const late = await context.connect()
+  const two = read(context, member(numbers(late, name), group), { handle: ({ value }) => void handled.push(String(value)) })
+  await bothTake(context, consumer, two.consumer)
+  await sendAll(topic, messages(40, 20, 40))
+  await context.eventually(() => {
+    that(new Set(handled).size >= 40, `${new Set(handled).size} records were handled`)
+    that(consumer.stats().bufferedRecords > 0 || context.world.shape === 'queue', 'the first member has records in its window')
+  })
+  await consumer.close()
+  await running
+  await context.eventually(() => equal(new Set(handled).size, 80, 'records handled in the end'))
+  await context.settleWindow()
+  await two.stop()
+  equal(before, 0, 'records handled before the window was full or over')
+  each(handled, texts(range(80)), copies(context), 'records that waited for a batch')
+}
+
+async function resumeAfterClose(context: CaseContext): Promise<void> {
+  const { topic, name } = await bench(context)
+  const group = context.name('g')
+  await sendAll(topic, messages(200, 10))
+  const rounds: (readonly number[])[] = []
+  const seen = (): number => new Set(rounds.flat()).size
+  for (let round = 0; round < 40 && seen() < 200; round++) {
+    const { cloud } = await context.shimmed()
+    const reading = read(context, member(numbers(cloud, name), group), { handle: () => context.pause(1) })
+    await context.eventually(() => that(seen() + new Set(reading.values()).size >= Math.min(200, seen() + 30), 'some records were handled'))
+    await reading.stop()
+    rounds.push(reading.values())
+    await cloud.close()
+  }
+  each(texts(rounds.flat()), texts(range(200)), copies(context), `records over ${rounds.length} members, one after another`)
+  if (context.world.order === 'none') return
+  for (const key of range(10)) {
+    const order = firsts(rounds.flat().filter((value) => value % 10 === key), String)
+    sameOrder(order, range(200).filter((value) => value % 10 === key), `key k${key} over all members`)
+  }
+}
+
+async function crashMidBatch(context: CaseContext): Promise<void> {
+  const { topic, name, crash, shim } = await bench(context)
+  const group = context.name('g')
+  const driver = await context.openDriver()
+  const driverTopic = await driver.openTopic(name, context.signal)
+  await sendAll(topic, messages(100, 10))
+  const first = read(context, member(topic, group), {
+    handle: ({ value }) => (value >= 40 ? new Promise(() => undefined) : undefined),
+  })
+  await first.count(50)
+  await context.eventually(() => that(first.consumer.stats().acked >= 40, 'forty are acknowledged'))
+  await crash()
+  const done = new Set(first.deliveries.filter((one) => one.endedAtMs !== undefined).map((one) => one.value))
+  const atRisk = uncommitted(shim, first.deliveries, driverTopic)
+  const heir = await context.shimmed()
+  const next = read(context, member(numbers(heir.cloud, name), group))
+  await context.eventually(() => {
+    const missing = range(100).filter((value) => !done.has(value) && !next.values().includes(value))
+    equal(missing, [], 'records that were not done and did not come again')
+  })
+  await context.settleWindow()
+  await next.stop()
+  const repeats = next.values().filter((value) => done.has(value)).length
+  that(repeats <= atRisk * copies(context), `${repeats} records that were done came again; ${atRisk} were not committed at the kill`)
+  const all = [...first.deliveries.filter((one) => one.endedAtMs !== undefined), ...next.deliveries]
+  each(texts(all.map((one) => one.value)), texts(range(100)), 2 * copies(context), 'records handled before and after the kill')
+  keysInOrder(context, all, 10, 100)
+}

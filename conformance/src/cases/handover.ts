@@ -1,0 +1,295 @@
+import type { LogSource, PartitionEvents, Position } from '@sluice/driver'
+import type { Case } from '../case.ts'
+import { all, childProcess, keyOrder, logShape } from '../case.ts'
+import { Children } from '../children/children.ts'
+import type { Child } from '../children/children.ts'
+import type { CaseContext } from '../context.ts'
+import { between, each, equal, firsts, isError, rejects, repeatsAtMost, sameOrder, that } from '../expect.ts'
+import { ofKey, read } from '../reading.ts'
+import type { Reading } from '../reading.ts'
+import { bench, member, messages, numbers, range, sendAll, texts } from '../setup.ts'
+import type { Bench } from '../setup.ts'
+
+/** Partitions that change hands, number or shape; and members that die. */
+export const handoverCases: readonly Case[] = [
+  {
+    name: 'group/kill',
+    title: 'when a member\'s process is killed the others take over, and repeat at most what was not committed',
+    needs: childProcess,
+    run: kill,
+    deadlineMs: 30_000,
+  },
+  {
+    name: 'group/zombie-is-fenced',
+    title: 'a member that lost a partition cannot commit it any more, and cannot undo its successor\'s progress',
+    needs: logShape,
+    run: zombie,
+  },
+  {
+    name: 'group/zombie-process-is-fenced',
+    title: 'a process that was stopped past its lease and goes on later takes nothing back and undoes nothing',
+    needs: (world) => all(childProcess(world), logShape(world)),
+    run: zombieProcess,
+    deadlineMs: 30_000,
+  },
+  {
+    name: 'group/partition-growth',
+    title: 'partitions added to a running group are read from their first record, and keys keep their order',
+    needs: (world) => all(logShape(world), canGrow(world.capabilities.repartition)),
+    refusal: (context) => refuseRepartition(context, 8),
+    run: (context) => reshape(context, { from: 2, to: 5, running: true }),
+  },
+  {
+    name: 'group/reshard-split',
+    title: 'a split while nobody runs loses nothing: parents are read before children',
+    needs: (world) => all(logShape(world), keyOrder(world), canGrow(world.capabilities.repartition)),
+    refusal: (context) => refuseRepartition(context, 8),
+    run: split,
+  },
+  {
+    name: 'group/reshard-merge',
+    title: 'a merge, running and stopped, loses nothing: parents are read before children',
+    needs: (world) =>
+      all(logShape(world), world.capabilities.repartition === 'any' ? true : `the capability repartition is ${String(world.capabilities.repartition)}`),
+    refusal: (context) => refuseRepartition(context, 1),
+    run: merge,
+  },
+  {
+    name: 'group/lag',
+    title: 'lag tells how far a group is behind, and is zero when it is not',
+    needs: (world) => (world.capabilities.lag.length > 0 ? true : 'the capability lag is empty'),
+    refusal: async (context) => {
+      const { cloud, name } = await bench(context)
+      await rejects(cloud.admin.lag(name, 'g'), 'unsupported', 'lag where the backend cannot tell it')
+    },
+    run: lag,
+  },
+]
+
+function copies(context: CaseContext): number {
+  return context.world.harness.copies ?? 1
+}
+
+function canGrow(repartition: 'grow' | 'any' | false): true | string {
+  return repartition === false ? 'the capability repartition is false' : true
+}
+
+async function kill(context: CaseContext): Promise<void> {
+  const { topic, name } = await bench(context)
+  const group = context.name('g')
+  const children = new Children(context)
+  await sendAll(topic, messages(200, 20))
+  const doomed = await children.member(name, group, { member: 'doomed', handlerMs: 2, holdFrom: 150 })
+  await context.eventually(() => that(values(doomed).length >= 100, 'the child is at work'))
+  const heir = read(context, member(topic, group), { member: 'heir' })
+  await context.pause(50)
+  await doomed.kill()
+  const killedAt = performance.now()
+  await context.eventually(() => {
+    const seen = new Set([...values(doomed), ...heir.values()])
+    equal(range(200).filter((value) => !seen.has(value)), [], 'records that nobody was given')
+    const held = range(200).filter((value) => value >= 150 && !heir.values().includes(value))
+    equal(held, [], 'records that the child never finished and nobody else was given')
+  }, context.world.tuning.failoverMs * 5 + context.world.tuning.patienceMs)
+  const took = performance.now() - killedAt
+  await context.settleWindow()
+  await heir.stop()
+  between(took, 0, context.world.tuning.failoverMs * 5 + 3_000, 'milliseconds until the dead member\'s records were handled')
+  each(texts(heir.values()), texts(range(200).filter((value) => heir.values().includes(value))), copies(context), 'what the heir was given')
+  const repeats = heir.values().filter((value) => value < 150 && values(doomed).includes(value))
+  // At a kill, what ran and what was handled since the last commit (10 ms of work in up to 16 handlers, and one more round).
+  that(repeats.length <= 16 * 10, `${repeats.length} records that the child had handled came again`)
+}
+
+function values(child: Child): readonly number[] {
+  return child.lines.flatMap((line) => (line.kind === 'handled' ? [line.value] : []))
+}
+
+interface RawMember {
+  readonly source: LogSource
+  readonly epochs: Map<string, number>
+  readonly revoked: Set<string>
+}
+
+async function rawMember(context: CaseContext, topicName: string, group: string, name: string): Promise<RawMember> {
+  const driver = await context.openDriver()
+  const topic = await driver.openTopic(topicName, context.signal)
+  const [epochs, revoked] = [new Map<string, number>(), new Set<string>()]
+  const events: PartitionEvents = {
+    assigned: (partition, epoch) => {
+      epochs.set(partition, epoch)
+      revoked.delete(partition)
+    },
+    revoking: async (partitions) => {
+      for (const partition of partitions) revoked.add(partition)
+    },
+    lost: (partitions) => {
+      for (const partition of partitions) revoked.add(partition)
+    },
+    ended: () => undefined,
+    failed: () => undefined,
+  }
+  const source = await topic.subscribe({ group, member: name, start: { kind: 'earliest' }, events }, context.signal)
+  that(source.shape === 'log', 'a topic read as a log gives a log source')
+  return { source, epochs, revoked }
+}
+
+async function zombie(context: CaseContext): Promise<void> {
+  const { topic, name, cloud } = await bench(context, { partitions: 2 })
+  const group = context.name('g')
+  await sendAll(topic, messages(40, 20))
+  const positionsOf = new Map<string, Position[]>()
+  for await (const message of topic.read()) {
+    if (message.position !== undefined) positionsOf.set(message.partition, [...(positionsOf.get(message.partition) ?? []), message.position])
+  }
+  const old = await rawMember(context, name, group, 'old')
+  const poll = (one: RawMember): Promise<unknown> => one.source.poll({ records: 5, bytes: 1_000 }, context.signal)
+  await context.eventually(async () => {
+    await poll(old)
+    equal(old.epochs.size, 2, 'partitions of the only member')
+  })
+  const young = await rawMember(context, name, group, 'young')
+  await context.eventually(async () => {
+    await Promise.all([poll(old), poll(young)])
+    that([...young.epochs.keys()].some((partition) => old.revoked.has(partition)), 'a partition went from the old member to the young one')
+  })
+  const [moved] = [...young.epochs.keys()].filter((partition) => old.revoked.has(partition))
+  that(moved !== undefined, 'a partition has moved')
+  const [before, after] = [old.epochs.get(moved) ?? 0, young.epochs.get(moved) ?? 0]
+  that(after > before, `the epoch grows with each tenure: ${before}, then ${after}`)
+  const positions = positionsOf.get(moved) ?? []
+  const [near, far] = [positions[1], positions.at(-1)]
+  that(near !== undefined && far !== undefined, 'the partition that moved has records')
+  const commit = async (one: RawMember, epoch: number, through: Position): Promise<string> => {
+    const [outcome] = await one.source.commit([{ partition: moved, epoch, through, ended: false }], context.signal)
+    that(outcome !== undefined, 'one commit has one outcome')
+    return outcome.ok ? 'stored' : isError(outcome.error, ['fenced'], 'the commit of a member that lost the partition').code
+  }
+  equal(await commit(young, after, near), 'stored', 'the commit of the owner')
+  equal(await commit(old, before, far), 'fenced', 'the commit of a member that lost the partition')
+  const committed = (await cloud.admin.lag(name, group)).find((one) => one.partition === moved)?.committed
+  equal(committed, near, 'the progress after a zombie tried to commit')
+  await Promise.all([old.source.close(), young.source.close()])
+}
+
+async function zombieProcess(context: CaseContext): Promise<void> {
+  const { topic, name, cloud } = await bench(context)
+  const group = context.name('g')
+  const children = new Children(context)
+  await sendAll(topic, messages(60, 12))
+  const child = await children.member(name, group, { member: 'sleeper', handlerMs: 5, holdFrom: 40 })
+  await context.eventually(() => that(values(child).filter((value) => value >= 40).length >= 8, 'the child holds records'))
+  child.freeze()
+  const heir = read(context, member(topic, group), { member: 'heir' })
+  await context.eventually(() => {
+    equal(range(60).filter((value) => value >= 40 && !heir.values().includes(value)), [], 'records of the stopped process that nobody took over')
+  }, context.world.tuning.failoverMs * 5 + context.world.tuning.patienceMs)
+  await context.eventually(async () => {
+    const behind = (await cloud.admin.lag(name, group)).map((one) => one.messages ?? 0)
+    equal(behind.reduce((sum, count) => sum + count, 0), 0, 'records behind after the take-over')
+  })
+  const before = (await cloud.admin.lag(name, group)).map((one) => one.committed)
+  child.thaw()
+  await context.pause(context.world.tuning.failoverMs)
+  const after = (await cloud.admin.lag(name, group)).map((one) => one.committed)
+  equal(after, before, 'the progress of the group after the stopped process went on')
+  await child.kill()
+  await heir.stop()
+  repeatsAtMost(texts(heir.values()), 60 * (copies(context) - 1), 'what the heir was given')
+}
+
+async function reshape(context: CaseContext, plan: { readonly from: number; readonly to: number; readonly running: boolean }): Promise<void> {
+  const { topic, name, cloud } = await bench(context, { partitions: plan.from })
+  const group = context.name('g')
+  const first = plan.running ? startReading(context, topic, group) : undefined
+  await sendAll(topic, messages(200, 25))
+  if (first !== undefined) await context.eventually(() => that(first.deliveries.length >= 20, 'the member is at work'))
+  await cloud.admin.setPartitions(name, plan.to)
+  await sendAll(numbers(await context.connect(), name), messages(200, 25, 200))
+  const reading = first ?? startReading(context, topic, group)
+  await reading.count(400)
+  const open = (await cloud.admin.describeTopic(name)).partitions.filter((partition) => partition.state === 'open')
+  await reading.stop()
+  equal(open.length, plan.to, 'open partitions afterwards')
+  each(texts(reading.values()), texts(range(400)), copies(context), `records from ${plan.from} to ${plan.to} partitions`)
+  for (const key of range(25)) {
+    const seen = firsts(ofKey(reading.deliveries, `k${key}`), (one) => one.id).map((one) => one.value)
+    sameOrder(seen, range(400).filter((value) => value % 25 === key), `key k${key} from ${plan.from} to ${plan.to} partitions`)
+  }
+}
+
+function startReading(context: CaseContext, topic: Bench['topic'], group: string): Reading<number> {
+  return read(context, member(topic, group), { handle: () => context.pause(1) })
+}
+
+async function split(context: CaseContext): Promise<void> {
+  await reshape(context, { from: 2, to: 4, running: false })
+  await reshape(context, { from: 1, to: 3, running: true })
+  await halfway(context, 1, 4)
+}
+
+async function merge(context: CaseContext): Promise<void> {
+  await reshape(context, { from: 4, to: 2, running: true })
+  await reshape(context, { from: 5, to: 1, running: false })
+  await halfway(context, 4, 1)
+}
+
+/** The group ends in the middle of the parents and goes on after the change: parents first, where it ended. */
+async function halfway(context: CaseContext, from: number, to: number): Promise<void> {
+  const { topic, name, cloud } = await bench(context, { partitions: from })
+  const group = context.name('g')
+  await sendAll(topic, messages(100, 10))
+  const before = startReading(context, topic, group)
+  await context.eventually(() => that(before.deliveries.length >= 30, 'some records were handled'))
+  await before.stop()
+  await cloud.admin.setPartitions(name, to)
+  await sendAll(topic, messages(100, 10, 100))
+  const after = startReading(context, topic, group)
+  await context.eventually(() => {
+    const seen = new Set([...before.values(), ...after.values()])
+    equal(range(200).filter((value) => !seen.has(value)), [], 'records that are missing so far')
+  })
+  await context.settleWindow()
+  await after.stop()
+  const deliveries = [...before.deliveries, ...after.deliveries]
+  each(texts(deliveries.map((one) => one.value)), texts(range(200)), copies(context), 'records over a change between two members')
+  for (const key of range(10)) {
+    const seen = firsts(ofKey(deliveries, `k${key}`), (one) => one.id).map((one) => one.value)
+    sameOrder(seen, range(200).filter((value) => value % 10 === key), `key k${key} over a change between two members`)
+  }
+}
+
+async function refuseRepartition(context: CaseContext, count: number): Promise<void> {
+  const { cloud, name } = await bench(context)
+  await rejects(cloud.admin.setPartitions(name, count), 'unsupported', `changing to ${count} partitions`)
+}
+
+async function lag(context: CaseContext): Promise<void> {
+  const { topic, name, cloud } = await bench(context)
+  const group = context.name('g')
+  const { capabilities } = context.world
+  await rejects(cloud.admin.lag(name, group), 'not-found', 'the lag of a group that is not known')
+  await sendAll(topic, messages(30, 6))
+  const reading = read(context, member(topic, group), { handle: ({ value }) => (value >= 24 ? new Promise(() => undefined) : undefined) })
+  await reading.count(30)
+  const sum = async (): Promise<{ readonly messages: number; readonly ageMs: number }> => {
+    const lags = await cloud.admin.lag(name, group)
+    return {
+      messages: lags.reduce((total, one) => total + (one.messages ?? 0), 0),
+      ageMs: Math.max(...lags.map((one) => one.ageMs ?? 0)),
+    }
+  }
+  await context.eventually(async () => {
+    const behind = await sum()
+    if (capabilities.lag.includes('messages')) between(behind.messages, 6, 30 * copies(context), 'records behind with six stuck at the end')
+    if (capabilities.lag.includes('age')) between(behind.ageMs, 1, 60_000, 'age of the oldest record not done')
+  })
+  await reading.consumer.close({ timeoutMs: 50 }).catch(() => undefined)
+  const heir = read(context, member(numbers(await context.connect(), name), group))
+  await context.eventually(async () => {
+    const behind = await sum()
+    if (capabilities.lag.includes('messages')) equal(behind.messages, 0, 'records behind when all is done')
+    if (capabilities.lag.includes('age')) equal(behind.ageMs, 0, 'age of the oldest record when all is done')
+  })
+  await heir.stop()
+}
