@@ -128,6 +128,8 @@ export interface ProducerOptions {
   readonly lingerMs?: number
   /** Requests in flight at once. Records of one key are never in two of them. Default 4. */
   readonly maxInFlight?: number
+  /** A request without an answer for this long counts as failed with `timeout`, in milliseconds. Default 30 000. */
+  readonly requestTimeoutMs?: number
   readonly retry?: RetryOptions
   /**
    * What happens to later sends of a key after one finally failed. `fence` (default): they reject with `fenced` until
@@ -400,8 +402,10 @@ type AdminMethods =
 
 /** A record that could not be handled, with where it came from and why. */
 export interface DeadLetter {
-  /** The record's own id. */
+  /** The id of the record that could not be handled. */
   readonly id: string
+  /** The id of the dead letter itself. */
+  readonly letterId: string
   readonly key: string | undefined
   /** The original bytes. */
   readonly body: Uint8Array

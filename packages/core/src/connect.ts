@@ -1,6 +1,11 @@
 import type { ContainerModule } from 'inversify'
-import type { Clock, Driver, LeaseStore, Logger, Random, TopicSpec } from '@sluice/driver'
+import { StreamError, parseBackendUrl, specVersion } from '@sluice/driver'
+import type { BackendUrl, Clock, Driver, LeaseStore, Logger, Random, TopicSpec } from '@sluice/driver'
 import type { Cloud, ProducerOptions } from './api.ts'
+import { SessionCloud } from './cloud.ts'
+import type { Parts } from './composition.ts'
+import { loadTelemetry } from './otel.ts'
+import { Session } from './session.ts'
 
 /** How to connect. */
 export interface ConnectOptions {
@@ -36,4 +41,65 @@ export interface ConnectConfig extends ConnectOptions {
  * Opens a backend by its address. Loads the adapter `@sluice/<scheme>` unless one was given; says what to install when
  * there is none. Rejects with a StreamError within the connect deadline.
  */
-export declare function connect(address: string | ConnectConfig, options?: ConnectOptions): Promise<Cloud>
+export async function connect(address: string | ConnectConfig, options?: ConnectOptions): Promise<Cloud> {
+  const config: ConnectConfig = typeof address === 'string' ? { ...options, backend: address } : { ...address, ...options }
+  const url = parseBackendUrl(config.backend)
+  // The container costs about 0.1 s to load; programs that only import the API do not pay for it.
+  const { compose } = await import('./composition.ts')
+  const parts = compose({
+    adapters: config.adapters ?? [],
+    modules: config.modules ?? [],
+    logger: config.logger,
+    clock: config.clock,
+    random: config.random,
+    leaseStore: config.leaseStore,
+  })
+  const driver = config.driver ?? parts.driver ?? (await open(url, parts, config))
+  checkVersion(driver.name, driver.specVersion)
+  const session = new Session({
+    driver,
+    clock: parts.clock,
+    logger: parts.logger,
+    random: parts.random,
+    telemetry: await loadTelemetry(driver.name),
+    create: config.create ?? driver.capabilities.embedded,
+    topics: config.topics ?? {},
+    producer: config.producer ?? {},
+    codec: parts.codec,
+  })
+  return new SessionCloud(session, url.safe)
+}
+
+async function open(url: BackendUrl, parts: Parts, config: ConnectConfig): Promise<Driver> {
+  const adapter = await parts.adapter(url)
+  checkVersion(url.scheme, adapter.specVersion)
+  const timeoutMs = config.connectTimeoutMs ?? 15_000
+  const deadline = AbortSignal.timeout(timeoutMs)
+  const signal = config.signal === undefined ? deadline : AbortSignal.any([config.signal, deadline])
+  signal.throwIfAborted()
+  const opening = adapter.open(url, { ...parts, signal })
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const onAbort = (): void => {
+    const late = new StreamError('timeout', `${url.safe} did not answer within ${timeoutMs} ms; is it running, and is the address right?`, { ambiguous: false })
+    reject(deadline.aborted ? late : StreamError.aborted(signal, `connecting to ${url.safe}`))
+    // Should it open after all, nobody wants it any more.
+    opening.then(
+      (driver) => driver.close(),
+      () => undefined,
+    )
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([opening, aborted])
+  } catch (error) {
+    throw StreamError.from(error, `${url.safe} could not be opened`)
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+function checkVersion(name: string, version: number): void {
+  if (version === specVersion) return
+  const newer = version > specVersion ? '@sluice/core' : `the adapter for "${name}:"`
+  throw new StreamError('unsupported', `the adapter for "${name}:" speaks version ${version} of the driver contract and @sluice/core version ${specVersion}; update ${newer}`)
+}

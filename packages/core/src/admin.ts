@@ -1,0 +1,141 @@
+import { StreamError } from '@sluice/driver'
+import type { AdminOperation, PartitionLag, TopicDescription, TopicSpec } from '@sluice/driver'
+import { toStartFrom } from './api.ts'
+import type { Admin, DeadLetter, Start } from './api.ts'
+import { bytes } from './codecs.ts'
+import { redriveGroupHeader } from './consumer/dead-letter.ts'
+import type { Session } from './session.ts'
+import { ValueFormat } from './values.ts'
+
+const raw = new ValueFormat(bytes, undefined)
+const sentBackHeader = 'dlq-sent-back'
+
+/** The administration of a connection: the driver's, with capabilities checked first and dead letters on top. */
+export class SessionAdmin implements Admin {
+  readonly #session: Session
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  async createTopic(name: string, spec: TopicSpec = {}): Promise<'created' | 'exists'> {
+    this.#require('create', 'creating topics')
+    checkName(name)
+    return this.#driver.admin.createTopic(name, spec, this.#session.signal)
+  }
+
+  async describeTopic(name: string): Promise<TopicDescription> {
+    this.#require('describe', 'describing topics')
+    return this.#driver.admin.describeTopic(name, this.#session.signal)
+  }
+
+  async listTopics(): Promise<readonly string[]> {
+    this.#require('list', 'listing topics')
+    return this.#driver.admin.listTopics(this.#session.signal)
+  }
+
+  async setPartitions(name: string, count: number): Promise<void> {
+    if (this.#driver.capabilities.repartition === false) throw this.#unsupported('changing the number of partitions')
+    if (!Number.isInteger(count) || count < 1) throw new StreamError('invalid-argument', `a topic has 1 partition or more, not ${count}`)
+    return this.#driver.admin.setPartitions(name, count, this.#session.signal)
+  }
+
+  async setRetention(name: string, retention: Pick<TopicSpec, 'retentionMs' | 'retentionBytes'>): Promise<void> {
+    this.#require('retention', 'setting retention')
+    return this.#driver.admin.setRetention(name, retention, this.#session.signal)
+  }
+
+  async deleteTopic(name: string): Promise<void> {
+    this.#require('delete', 'deleting topics')
+    await this.#driver.admin.deleteTopic(name, this.#session.signal)
+    this.#session.forgetTopic(name)
+  }
+
+  async listGroups(topic: string): Promise<readonly string[]> {
+    return this.#driver.admin.listGroups(topic, this.#session.signal)
+  }
+
+  async deleteGroup(topic: string, group: string): Promise<void> {
+    return this.#driver.admin.deleteGroup(topic, group, this.#session.signal)
+  }
+
+  async seek(topic: string, group: string, to: Start): Promise<void> {
+    const start = toStartFrom(to)
+    if (!this.#driver.capabilities.seek.includes(start.kind)) throw this.#unsupported(`moving a group to ${start.kind}`)
+    return this.#driver.admin.seek(topic, group, start, this.#session.signal)
+  }
+
+  async lag(topic: string, group: string): Promise<readonly PartitionLag[]> {
+    if (this.#driver.capabilities.lag.length === 0) throw this.#unsupported('telling the lag of a group')
+    return this.#driver.admin.lag(topic, group, this.#session.signal)
+  }
+
+  async *deadLetters(topic: string): AsyncGenerator<DeadLetter> {
+    const sentBack = new Set<string>()
+    const letters: DeadLetter[] = []
+    for await (const message of this.#session.read(topic, { create: false }, raw, {})) {
+      const marks = message.headers[sentBackHeader]
+      if (marks !== undefined) sentBack.add(marks)
+      else letters.push(toDeadLetter(message))
+    }
+    for (const letter of letters) if (!sentBack.has(letter.letterId)) yield letter
+  }
+
+  async sendBack(topic: string, filter: (letter: DeadLetter) => boolean = () => true): Promise<number> {
+    let count = 0
+    for await (const letter of this.deadLetters(topic)) {
+      if (!filter(letter)) continue
+      const now = this.#session.deps.clock.now()
+      const headers = { ...letter.headers, [redriveGroupHeader]: letter.origin.group }
+      const common = { producedAtMs: now, expiresAtMs: undefined, partition: undefined }
+      await this.#session.sendRaw(letter.origin.topic, { ...common, id: this.#session.nextId(), key: letter.key, headers, body: letter.body })
+      const mark = { ...common, id: this.#session.nextId(), key: letter.key, body: new Uint8Array(), headers: { [sentBackHeader]: letter.letterId } }
+      await this.#session.sendRaw(topic, mark)
+      count++
+    }
+    return count
+  }
+
+  get #driver(): Session['deps']['driver'] {
+    return this.#session.deps.driver
+  }
+
+  #require(operation: AdminOperation, what: string): void {
+    if (!this.#driver.capabilities.admin.includes(operation)) throw this.#unsupported(what)
+  }
+
+  #unsupported(what: string): StreamError {
+    return new StreamError('unsupported', `${what} is not possible on the backend "${this.#driver.name}" (see its capabilities)`)
+  }
+}
+
+function checkName(name: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/.test(name)) return
+  throw new StreamError('invalid-argument', `"${name}" is no topic name; use letters, digits, dot, dash and underscore, at most 200 characters`)
+}
+
+function toDeadLetter(message: { readonly id: string; readonly key: string | undefined; readonly body: Uint8Array; readonly headers: Readonly<Record<string, string>>; readonly partition: string; readonly position: DeadLetter['position']; readonly time: Date }): DeadLetter {
+  const { headers } = message
+  const own = Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('dlq-')))
+  const time = Number(headers['dlq-time'])
+  return {
+    id: headers['dlq-id'] ?? message.id,
+    letterId: message.id,
+    key: message.key,
+    body: new Uint8Array(message.body),
+    headers: own,
+    origin: {
+      topic: headers['dlq-topic'] ?? '',
+      group: headers['dlq-group'] ?? '',
+      partition: headers['dlq-partition'] ?? '',
+      position: headers['dlq-position'] as DeadLetter['position'],
+      time: Number.isFinite(time) ? new Date(time) : undefined,
+    },
+    attempts: Number(headers['dlq-attempts'] ?? 0),
+    errorCode: headers['dlq-error-code'],
+    reason: headers['dlq-reason'] ?? '',
+    time: message.time,
+    partition: message.partition,
+    position: message.position,
+  }
+}

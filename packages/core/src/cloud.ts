@@ -1,0 +1,49 @@
+import type { Capabilities } from '@sluice/driver'
+import { SessionAdmin } from './admin.ts'
+import type { Admin, CloseOptions, Cloud, Topic, TopicOptions, Worker, WorkerOptions } from './api.ts'
+import type { SluiceFunction } from './function.ts'
+import type { Session } from './session.ts'
+import { TopicHandle } from './topic.ts'
+import { FunctionWorker } from './worker.ts'
+
+/** A connection, as users hold it. */
+export class SessionCloud implements Cloud {
+  readonly name: string
+  readonly address: string
+  readonly capabilities: Capabilities
+  readonly admin: Admin
+  readonly #session: Session
+  readonly #topics = new Map<string, Topic<unknown>>()
+
+  constructor(session: Session, address: string) {
+    this.#session = session
+    this.name = session.deps.driver.name
+    this.address = address
+    this.capabilities = session.deps.driver.capabilities
+    this.admin = new SessionAdmin(session)
+  }
+
+  topic<T>(name: string, options?: TopicOptions<T>): Topic<T> {
+    if (options !== undefined) return new TopicHandle<T>(name, options, this.#session)
+    // Plain handles are shared, so that sends through two of them keep the order of a key.
+    const known = this.#topics.get(name) ?? new TopicHandle<unknown>(name, {}, this.#session)
+    this.#topics.set(name, known)
+    return known as Topic<T>
+  }
+
+  worker<I, O>(definition: SluiceFunction<I, O>, options: WorkerOptions): Worker {
+    return new FunctionWorker(definition, options, this.#session)
+  }
+
+  close(options?: CloseOptions): Promise<void> {
+    return this.#session.close(options)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  native(): unknown {
+    return this.#session.deps.driver.native()
+  }
+}

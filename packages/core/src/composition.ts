@@ -1,0 +1,114 @@
+import { Container } from 'inversify'
+import type { ContainerModule } from 'inversify'
+import { StreamError, nearest, silentLogger, systemClock } from '@sluice/driver'
+import type { Adapter, BackendUrl, Clock, Driver, LeaseStore, Logger, Random } from '@sluice/driver'
+import type { Codec } from './codec.ts'
+import { tokens } from './tokens.ts'
+import { textOf } from './values.ts'
+
+/** What may be given to `connect` instead of bound in a module. */
+export interface Given {
+  readonly adapters: readonly ContainerModule[]
+  readonly modules: readonly ContainerModule[]
+  readonly logger: Logger | undefined
+  readonly clock: Clock | undefined
+  readonly random: Random | undefined
+  readonly leaseStore: LeaseStore | undefined
+}
+
+/** The parts a connection is made of. */
+export interface Parts {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly random: Random
+  readonly leaseStore: LeaseStore | undefined
+  readonly codec: Codec<unknown> | undefined
+  /** A driver the user bound, to be used instead of opening one. */
+  readonly driver: Driver | undefined
+  /** The adapter for the address; loads its package when nobody gave one. */
+  adapter(url: BackendUrl): Promise<Adapter>
+}
+
+const knownSchemes = ['local', 'memory', 'nats', 'kinesis', 'eventhubs', 'pubsub', 'kafka']
+const packageOfScheme: Readonly<Record<string, string>> = { memory: '@sluice/local' }
+
+/** Puts the container together. The one place that knows inversify. */
+export function compose(given: Given): Parts {
+  const container = new Container({ defaultScope: 'Singleton' })
+  container.load(...given.adapters, ...given.modules)
+  if (!container.isBound(tokens.Clock)) container.bind(tokens.Clock).toConstantValue(given.clock ?? systemClock)
+  if (!container.isBound(tokens.Logger)) container.bind(tokens.Logger).toConstantValue(given.logger ?? silentLogger)
+  if (!container.isBound(tokens.Random)) container.bind(tokens.Random).toConstantValue(given.random ?? Math.random)
+  return {
+    clock: container.get(tokens.Clock),
+    logger: container.get(tokens.Logger),
+    random: container.get(tokens.Random),
+    leaseStore: container.isBound(tokens.LeaseStore) ? container.get(tokens.LeaseStore) : given.leaseStore,
+    codec: container.isBound(tokens.Codec) ? container.get(tokens.Codec) : undefined,
+    driver: container.isBound(tokens.Driver) ? container.get(tokens.Driver) : undefined,
+    async adapter(url) {
+      const bound = findAdapter(container, url.scheme)
+      if (bound !== undefined) return bound
+      container.load(await loadAdapter(url.scheme))
+      const loaded = findAdapter(container, url.scheme)
+      if (loaded === undefined) {
+        throw new StreamError('invalid-argument', `${packageName(url.scheme)} is installed but serves no "${url.scheme}:" addresses`)
+      }
+      return loaded
+    },
+  }
+}
+
+function findAdapter(container: Container, scheme: string): Adapter | undefined {
+  const adapters = container.isBound(tokens.Adapter) ? container.getAll(tokens.Adapter) : []
+  return adapters.findLast((adapter) => adapter.scheme === scheme)
+}
+
+function packageName(scheme: string): string {
+  return packageOfScheme[scheme] ?? `@sluice/${scheme}`
+}
+
+async function loadAdapter(scheme: string): Promise<ContainerModule> {
+  const name = packageName(scheme)
+  const module = (await importFromHereOrThere(name, scheme)) as { readonly adapter?: ContainerModule }
+  if (module.adapter === undefined) {
+    throw new StreamError('invalid-argument', `${name} has no export named "adapter"; pass the adapter's module in connect(..., { adapters })`)
+  }
+  return module.adapter
+}
+
+/** An adapter is installed beside the program, which need not be where this package is. */
+async function importFromHereOrThere(name: string, scheme: string): Promise<unknown> {
+  try {
+    return await import(name)
+  } catch (here) {
+    if (!isMissing(here, name)) throw loadFailed(name, here)
+    const { createRequire } = await import('node:module')
+    const { pathToFileURL } = await import('node:url')
+    try {
+      const path = createRequire(`${process.cwd()}/`).resolve(name)
+      return await import(pathToFileURL(path).href)
+    } catch (there) {
+      if (isMissing(there, name)) throw missingAdapter(scheme, name, here)
+      throw loadFailed(name, there)
+    }
+  }
+}
+
+function isMissing(error: unknown, name: string): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false
+  return (error.code === 'ERR_MODULE_NOT_FOUND' || error.code === 'MODULE_NOT_FOUND') && error.message.includes(`'${name}'`)
+}
+
+function loadFailed(name: string, cause: unknown): StreamError {
+  return new StreamError('internal', `${name} is installed but could not be loaded: ${textOf(cause)}`, { cause })
+}
+
+function missingAdapter(scheme: string, name: string, cause: unknown): StreamError {
+  if (knownSchemes.includes(scheme)) {
+    return new StreamError('not-found', `there is no adapter for "${scheme}:" addresses here; install it: npm install ${name}`, { cause })
+  }
+  const guess = nearest(scheme, knownSchemes)
+  const hint = guess === undefined ? `known are ${knownSchemes.map((known) => `${known}:`).join(', ')}` : `did you mean "${guess}:"?`
+  return new StreamError('invalid-argument', `"${scheme}:" is no backend known here; ${hint} A third party's adapter is found as ${name}, or passed in connect(..., { adapters })`, { cause })
+}

@@ -1,0 +1,276 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { StreamError } from '@sluice/driver'
+import type { Capabilities, Clock, DriverTopic, Logger, OutgoingRecord, Random } from '@sluice/driver'
+import type {
+  BatchHandler,
+  BatchOptions,
+  CloseOptions,
+  Consumer,
+  ConsumerStats,
+  Handler,
+  Message,
+  RunOptions,
+  SettledAs,
+} from '../api.ts'
+import type { IdGenerator } from '../ids.ts'
+import { positive } from '../producer/settings.ts'
+import type { Telemetry } from '../telemetry.ts'
+import type { ValueFormat } from '../values.ts'
+import type { Delivery } from './delivery.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { creditOf } from './engine.ts'
+import type { Engine, EngineDeps } from './engine.ts'
+import { Handling } from './handling.ts'
+import { LogEngine } from './log-engine.ts'
+import { BatchMode, HandlerMode, LoopMode } from './modes.ts'
+import type { Mode, ModeDeps } from './modes.ts'
+import { QueueEngine } from './queue-engine.ts'
+import type { ConsumerSettings } from './settings.ts'
+
+/** What a consumer works with. */
+export interface ConsumerDeps {
+  readonly topicName: string
+  readonly member: string
+  readonly settings: ConsumerSettings
+  readonly openTopic: () => Promise<DriverTopic>
+  /** Makes sure that the dead-letter topic is there; called once, before the first read. */
+  readonly prepareDeadLetters: () => Promise<void>
+  readonly sendDeadLetter: (record: OutgoingRecord, signal: AbortSignal) => Promise<unknown>
+  readonly capabilities: Capabilities
+  readonly format: ValueFormat<unknown>
+  readonly ids: IdGenerator
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly telemetry: Telemetry | undefined
+  readonly inside: AsyncLocalStorage<true>
+  /** Outputs, dead letters and progress are stored in one transaction. */
+  readonly transactional: boolean
+  readonly onSettled: ((message: Message<unknown>, outcome: SettledAs) => void) | undefined
+  readonly onClosed: () => void
+}
+
+interface Running {
+  readonly engine: Engine
+  readonly handling: Handling
+  readonly mode: Mode
+}
+
+/** A group member: the dispatcher in the middle, an engine towards the backend, a mode towards the user. */
+export class TopicConsumer implements Consumer<unknown> {
+  readonly #deps: ConsumerDeps
+  readonly #dispatcher: Dispatcher
+  readonly #stop = new AbortController()
+  readonly #ended = Promise.withResolvers<void>()
+  #running: Running | undefined
+  #starting: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+  #error: StreamError | undefined
+  #paused = false
+  #draining = false
+  #pumping = false
+  #received = 0
+  #loop: LoopMode | undefined
+  #drained: (() => void) | undefined
+
+  constructor(deps: ConsumerDeps) {
+    this.#deps = deps
+    this.#dispatcher = new Dispatcher(deps.clock)
+    this.#ended.promise.catch(() => undefined)
+  }
+
+  run(handler: Handler<unknown>, options?: RunOptions): Promise<void>
+  run(handler: BatchHandler<unknown>, options: RunOptions & { readonly batch: BatchOptions }): Promise<void>
+  async run(handler: Handler<unknown> | BatchHandler<unknown>, options: RunOptions & { readonly batch?: BatchOptions } = {}): Promise<void> {
+    const concurrency = positive('concurrency', options.concurrency, 16)
+    const { batch, signal } = options
+    if (batch !== undefined) positive('batch.max', batch.max, 1)
+    signal?.throwIfAborted()
+    const onAbort = (): void => void this.close().catch(() => undefined)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      await this.#start((deps) =>
+        batch === undefined
+          ? new HandlerMode(deps, handler as Handler<unknown>, concurrency)
+          : new BatchMode(deps, handler as BatchHandler<unknown>, concurrency, batch),
+      )
+      await this.#ended.promise
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Message<unknown>> {
+    let started: Promise<void> | undefined
+    return {
+      next: async () => {
+        if (this.#closing !== undefined && this.#loop === undefined) return { done: true, value: undefined }
+        started ??= this.#start((deps) => (this.#loop = new LoopMode(deps)))
+        await started
+        return this.#loop === undefined ? { done: true, value: undefined } : this.#loop.next()
+      },
+      return: async () => {
+        this.#closing ??= this.#close(0)
+        await this.#closing
+        return { done: true, value: undefined }
+      },
+    }
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.#running?.engine.setPaused(true)
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#running?.engine.setPaused(false)
+    this.#pump()
+  }
+
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeoutMs ?? 30_000)
+    // From inside a handler, waiting for the handler to end would be waiting for ourselves.
+    if (this.#deps.inside.getStore() === true) return Promise.resolve()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  stats(): ConsumerStats {
+    const counts = this.#running?.handling.counts
+    return {
+      bufferedRecords: this.#dispatcher.records,
+      bufferedBytes: this.#dispatcher.bytes,
+      running: this.#running?.handling.active.size ?? 0,
+      partitions: this.#running?.engine.partitions ?? [],
+      received: this.#received,
+      acked: counts?.acked ?? 0,
+      retried: counts?.retried ?? 0,
+      deadLettered: counts?.deadLettered ?? 0,
+      skipped: counts?.skipped ?? 0,
+      expired: counts?.expired ?? 0,
+      parked: this.#running?.engine.parked ?? 0,
+    }
+  }
+
+  #start(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(new StreamError('closed', `the consumer of topic "${this.#deps.topicName}" is closed`))
+    if (this.#starting !== undefined) {
+      return Promise.reject(new StreamError('invalid-argument', 'a consumer runs once: use either one run or one loop, and make another consumer for another'))
+    }
+    this.#starting = this.#open(makeMode).catch((cause: unknown) => {
+      const error = StreamError.from(cause, `topic "${this.#deps.topicName}" could not be opened for group "${this.#deps.settings.group}"`)
+      this.#fail(error)
+      throw error
+    })
+    return this.#starting
+  }
+
+  async #open(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
+    const { capabilities, member, settings, transactional } = this.#deps
+    const topic = await this.#deps.openTopic()
+    await this.#deps.prepareDeadLetters()
+    this.#dispatcher.ordered = topic.order === 'key'
+    const shape = capabilities.shapes[topic.order]
+    if (shape === false) throw new StreamError('unsupported', `this backend has no topics with order "${topic.order}"`)
+    const nativeRetry = capabilities.retryDelay && capabilities.attempts === 'durable' && topic.order === 'none'
+    const engine = shape === 'log' ? new LogEngine(this.#engineDeps(), topic, transactional) : new QueueEngine(this.#engineDeps(), topic, nativeRetry)
+    const handling = new Handling({ ...this.#deps, dispatcher: this.#dispatcher, engine, onChange: this.#pump, onFailed: this.#fail })
+    const mode = makeMode({ ...this.#deps, handling, dispatcher: this.#dispatcher, onChange: this.#pump })
+    this.#running = { engine, handling, mode }
+    const source = await topic.subscribe({ group: settings.group, member, start: settings.start, events: engine.events }, this.#stop.signal)
+    if (engine instanceof LogEngine && source.shape === 'log') engine.attach(source)
+    else if (engine instanceof QueueEngine && source.shape === 'queue') engine.attach(source)
+    else throw new StreamError('internal', `the driver promised a ${shape} for topic "${topic.name}" and gave a ${source.shape}`)
+    if (this.#paused) engine.setPaused(true)
+    if (!this.#draining) engine.start()
+    else await source.close()
+  }
+
+  #engineDeps(): EngineDeps {
+    return {
+      ...this.#deps,
+      dispatcher: this.#dispatcher,
+      onChange: this.#pump,
+      onFailed: this.#fail,
+      onAbandoned: (delivery) => this.#running?.handling.abandoned(delivery),
+      dropGathered: (matches) => {
+        for (const delivery of this.#running?.mode.dropGathered(matches) ?? []) this.#dropped(delivery)
+      },
+      running: () => this.#running?.handling.active ?? [],
+    }
+  }
+
+  /** Hands out what can be handed out, and sees to it that more is read. */
+  readonly #pump = (): void => {
+    const running = this.#running
+    if (running === undefined || this.#pumping) return
+    this.#pumping = true
+    const { engine, handling, mode } = running
+    while (!this.#paused && !this.#draining && mode.free) {
+      const delivery = this.#dispatcher.next()
+      if (delivery === undefined) break
+      this.#received++
+      mode.take(delivery)
+    }
+    this.#pumping = false
+    if (this.#draining) {
+      if (handling.active.size === 0) this.#drained?.()
+      return
+    }
+    if (this.#paused) return
+    if (mode.free && !this.#dispatcher.runnable && creditOf(this.#dispatcher, this.#deps.settings) === undefined) engine.starving()
+    engine.wake()
+  }
+
+  readonly #fail = (error: StreamError): void => {
+    if (this.#error !== undefined) return
+    this.#error = error
+    this.#deps.logger.error({ topic: this.#deps.topicName, group: this.#deps.settings.group, code: error.code }, `the consumer ends: ${error.message}`)
+    this.#closing ??= this.#close(this.#deps.settings.revokeTimeoutMs)
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    this.#draining = true
+    // A failed start has already told its caller; closing goes on to free what it opened.
+    await this.#starting?.catch(() => undefined)
+    try {
+      if (this.#running !== undefined) await this.#drain(this.#running, timeoutMs)
+    } finally {
+      this.#stop.abort(new StreamError('closed', 'the consumer is closed'))
+      this.#deps.onClosed()
+      this.#running?.mode.end(this.#error)
+      if (this.#error === undefined) this.#ended.resolve()
+      else this.#ended.reject(this.#error)
+    }
+  }
+
+  async #drain({ engine, handling }: Running, timeoutMs: number): Promise<void> {
+    await engine.stopIntake()
+    await this.#handlersEnd(handling, timeoutMs)
+    const reason = new StreamError('closed', `the consumer of topic "${this.#deps.topicName}" was closed before the handler ended`)
+    for (const delivery of handling.active) delivery.abort(reason)
+    await engine.finish()
+  }
+
+  #dropped(delivery: Delivery): void {
+    delivery.state = 'done'
+    this.#dispatcher.release(delivery)
+    this.#dispatcher.free(delivery)
+    this.#running?.handling.abandoned(delivery)
+  }
+
+  #handlersEnd(handling: Handling, timeoutMs: number): Promise<void> {
+    if (handling.active.size === 0 || timeoutMs === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = this.#deps.clock.after(timeoutMs, resolve)
+      this.#drained = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
+  }
+}

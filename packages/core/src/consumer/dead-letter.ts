@@ -1,0 +1,51 @@
+import type { Clock, OutgoingRecord } from '@sluice/driver'
+import { StreamError } from '@sluice/driver'
+import type { IdGenerator } from '../ids.ts'
+import { textOf } from '../values.ts'
+import type { Delivery } from './delivery.ts'
+
+const prefix = 'dlq-'
+/** Set on a record sent back: only this group handles it again. */
+export const redriveGroupHeader = 'dlq-redrive-group'
+const maxTextBytes = 900
+
+/** What a dead letter says of its end. */
+export interface DeadLetterFacts {
+  readonly group: string
+  readonly reason: string
+  readonly error: unknown
+}
+
+/** The record for the dead-letter topic: original key, bytes and headers, with the origin and the error as `dlq-` headers. */
+export function deadLetterRecord(delivery: Delivery, facts: DeadLetterFacts, ids: IdGenerator, clock: Clock): OutgoingRecord {
+  const { record } = delivery
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(record.headers)) if (!name.startsWith(prefix)) headers[name] = value
+  headers['dlq-topic'] = delivery.topic
+  headers['dlq-group'] = facts.group
+  headers['dlq-id'] = record.id
+  headers['dlq-partition'] = record.partition
+  if (record.position !== undefined) headers['dlq-position'] = record.position
+  headers['dlq-time'] = String(record.timeMs)
+  headers['dlq-attempts'] = String(delivery.attempt)
+  headers['dlq-reason'] = headerText(facts.reason)
+  if (StreamError.is(facts.error)) headers['dlq-error-code'] = facts.error.code
+  if (facts.error !== undefined) headers['dlq-error'] = headerText(textOf(facts.error))
+  return {
+    id: ids.next(),
+    key: record.key,
+    headers,
+    body: record.body,
+    producedAtMs: clock.now(),
+    expiresAtMs: undefined,
+    partition: undefined,
+  }
+}
+
+/** One line, trimmed, well-formed and short enough for a header of every backend. */
+function headerText(text: string): string {
+  const line = text.toWellFormed().replace(/[\s\0]+/g, ' ').trim()
+  if (Buffer.byteLength(line) <= maxTextBytes) return line
+  const cut = Buffer.from(line).subarray(0, maxTextBytes).toString('utf8')
+  return `${cut.replace(/\uFFFD+$/, '').trimEnd()}…`
+}

@@ -1,0 +1,219 @@
+import { StreamError, sleep } from '@sluice/driver'
+import type { Clock, Logger, OutgoingRecord, Random } from '@sluice/driver'
+import type { Message, SettledAs } from '../api.ts'
+import { backoffMs } from '../backoff.ts'
+import type { IdGenerator } from '../ids.ts'
+import type { Telemetry } from '../telemetry.ts'
+import { textOf } from '../values.ts'
+import type { ValueFormat } from '../values.ts'
+import { deadLetterRecord, redriveGroupHeader } from './dead-letter.ts'
+import type { Delivery, Verb } from './delivery.ts'
+import type { Dispatcher } from './dispatcher.ts'
+import type { Engine } from './engine.ts'
+import type { ConsumerSettings } from './settings.ts'
+
+/** What handling works with. */
+export interface HandlingDeps {
+  readonly topicName: string
+  readonly settings: ConsumerSettings
+  readonly dispatcher: Dispatcher
+  readonly engine: Engine
+  readonly format: ValueFormat<unknown>
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly ids: IdGenerator
+  readonly telemetry: Telemetry | undefined
+  /** Dead letters are stored together with progress instead of being sent first. */
+  readonly transactional: boolean
+  readonly sendDeadLetter: (record: OutgoingRecord, signal: AbortSignal) => Promise<unknown>
+  readonly onSettled: ((message: Message<unknown>, outcome: SettledAs) => void) | undefined
+  readonly onChange: () => void
+  readonly onFailed: (error: StreamError) => void
+}
+
+/** `done`: the delivery has left. `held`: it waits for its next attempt, its key with it. */
+export type Applied = 'done' | 'held'
+
+const deadLetterBackoff = { baseMs: 200, maxMs: 30_000 }
+
+/** What happens to a delivery before its handler and after it, the same for every way of consuming. */
+export class Handling {
+  readonly #deps: HandlingDeps
+  /** Deliveries in handlers or in the hands of a loop. */
+  readonly active: Set<Delivery> = new Set<Delivery>()
+  readonly counts: { acked: number; retried: number; deadLettered: number; skipped: number; expired: number } = { acked: 0, retried: 0, deadLettered: 0, skipped: 0, expired: 0 }
+
+  constructor(deps: HandlingDeps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Makes a delivery ready for its handler. `false`: it needs none (expired, meant for another group, undecodable) and
+   * has been taken care of.
+   */
+  begin(delivery: Delivery): boolean | Promise<boolean> {
+    delivery.state = 'running'
+    this.active.add(delivery)
+    const { record } = delivery
+    if (record.expiresAtMs !== undefined && record.expiresAtMs <= this.#deps.clock.now()) return this.#end(delivery, { kind: 'expire' })
+    const onlyFor = record.headers[redriveGroupHeader]
+    if (onlyFor !== undefined && onlyFor !== this.#deps.settings.group) return this.#end(delivery, { kind: 'skip' })
+    try {
+      const value = this.#deps.format.decode(record.body, `message ${record.id} of topic "${delivery.topic}"`)
+      if (value instanceof Promise) {
+        return value.then(
+          (decoded) => this.#ready(delivery, decoded),
+          (error: unknown) => this.#poison(delivery, error),
+        )
+      }
+      return this.#ready(delivery, value)
+    } catch (error) {
+      return this.#poison(delivery, error)
+    }
+  }
+
+  /** Carries a verb out and lets the key go on. */
+  conclude(delivery: Delivery, verb: Verb): void {
+    const applied = this.apply(delivery, verb)
+    if (applied instanceof Promise) void applied.then((later) => this.#letKeyGo(delivery, later))
+    else this.#letKeyGo(delivery, applied)
+  }
+
+  /** Carries a verb out. The caller lets the key go on when it is `done`. Never rejects. */
+  apply(delivery: Delivery, verb: Verb): Applied | Promise<Applied> {
+    if (!delivery.origin.owned) return this.#leave(delivery, 'abandoned', () => this.#deps.dispatcher.release(delivery))
+    switch (verb.kind) {
+      case 'ack':
+        this.counts.acked++
+        return this.#leave(delivery, 'acked', () => this.#deps.engine.settled(delivery))
+      case 'skip':
+        this.counts.skipped++
+        return this.#leave(delivery, 'skipped', () => this.#deps.engine.settled(delivery))
+      case 'expire':
+        this.counts.expired++
+        return this.#leave(delivery, 'expired', () => this.#deps.engine.settled(delivery))
+      case 'retry':
+        return this.#retry(delivery, verb)
+      case 'dead-letter':
+        return this.#deadLetter(delivery, verb.reason, verb.error)
+    }
+  }
+
+  /** The delivery of the next attempt, without a wait: for the rest of a batch. */
+  nextAttempt(delivery: Delivery, error: unknown): Delivery {
+    this.#tell(delivery, 'retried', error)
+    this.counts.retried++
+    this.active.delete(delivery)
+    return delivery.again()
+  }
+
+  /** A delivery that left without an outcome. */
+  abandoned(delivery: Delivery): void {
+    this.active.delete(delivery)
+    this.#tell(delivery, 'abandoned', undefined)
+  }
+
+  isLastAttempt(delivery: Delivery): boolean {
+    return this.#deps.settings.deadLetterTopic !== undefined && delivery.attempt >= this.#deps.settings.maxAttempts
+  }
+
+  #ready(delivery: Delivery, value: unknown): boolean {
+    if (!delivery.origin.owned) return this.#end(delivery, { kind: 'ack' })
+    delivery.setValue(value)
+    delivery.span = this.#deps.telemetry?.startProcess(delivery, this.#deps.settings.group)
+    return true
+  }
+
+  #end(delivery: Delivery, verb: Verb): false {
+    this.conclude(delivery, verb)
+    return false
+  }
+
+  #poison(delivery: Delivery, cause: unknown): false {
+    const error = StreamError.from(cause, `message ${delivery.id} of topic "${delivery.topic}" cannot be decoded`)
+    const { onPoison } = this.#deps.settings
+    if (onPoison === 'stop') {
+      this.#leave(delivery, 'abandoned', () => this.#deps.dispatcher.release(delivery), error)
+      this.#deps.onFailed(error)
+      return false
+    }
+    if (onPoison === 'skip') {
+      this.#deps.logger.warn({ topic: delivery.topic, id: delivery.id, position: delivery.position }, `skipped: ${error.message}`)
+      return this.#end(delivery, { kind: 'skip' })
+    }
+    return this.#end(delivery, { kind: 'dead-letter', reason: error.message, error })
+  }
+
+  #retry(delivery: Delivery, verb: Extract<Verb, { kind: 'retry' }>): Applied | Promise<Applied> {
+    const { dispatcher, engine, random, settings } = this.#deps
+    if (this.isLastAttempt(delivery)) {
+      const why = verb.error === undefined ? 'the handler asked for one more' : textOf(verb.error)
+      return this.#deadLetter(delivery, `gave up after ${delivery.attempt} attempts: ${why}`, verb.error)
+    }
+    const delayMs = verb.delayMs ?? backoffMs(settings.backoff, delivery.attempt, random)
+    this.counts.retried++
+    this.active.delete(delivery)
+    this.#tell(delivery, 'retried', verb.error)
+    if (engine.giveBack(delivery, delayMs)) return 'done'
+    dispatcher.hold(delivery.again(), delayMs, this.#deps.onChange)
+    return 'held'
+  }
+
+  #deadLetter(delivery: Delivery, reason: string, error: unknown): Applied | Promise<Applied> {
+    const { clock, ids, settings } = this.#deps
+    const topic = settings.deadLetterTopic
+    if (topic === undefined) {
+      this.#deps.logger.error({ topic: delivery.topic, id: delivery.id }, `there is no dead-letter topic, so the message is tried again: ${reason}`)
+      return this.#retry(delivery, { kind: 'retry', delayMs: undefined, error })
+    }
+    const record = deadLetterRecord(delivery, { group: settings.group, reason, error }, ids, clock)
+    if (!this.#deps.transactional) return this.#sendDeadLetter(delivery, record, error)
+    delivery.outputs = [{ topic, record }]
+    return this.#deadLettered(delivery, error)
+  }
+
+  /** Until the dead letter is stored the message is not acknowledged, and its key waits. */
+  async #sendDeadLetter(delivery: Delivery, record: OutgoingRecord, error: unknown): Promise<Applied> {
+    const { clock, logger, random, sendDeadLetter, settings } = this.#deps
+    for (let failures = 1; delivery.origin.owned; failures++) {
+      try {
+        await sendDeadLetter(record, delivery.signal)
+        return this.#deadLettered(delivery, error)
+      } catch (cause) {
+        const failure = StreamError.from(cause, 'the dead letter could not be stored')
+        logger.error(
+          { topic: delivery.topic, id: delivery.id, deadLetterTopic: settings.deadLetterTopic, code: failure.code, failures },
+          `a dead letter could not be stored; the message stays unacknowledged and its key waits: ${failure.message}`,
+        )
+        // An abort ends the wait; the loop sees that the record is no longer ours.
+        await sleep(clock, backoffMs(deadLetterBackoff, failures, random, 50), delivery.signal).catch(() => undefined)
+      }
+    }
+    return this.#leave(delivery, 'abandoned', () => this.#deps.dispatcher.release(delivery))
+  }
+
+  #deadLettered(delivery: Delivery, error: unknown): Applied {
+    this.counts.deadLettered++
+    this.#deps.logger.warn({ topic: delivery.topic, id: delivery.id, key: delivery.key, attempt: delivery.attempt }, 'a message was dead-lettered')
+    return this.#leave(delivery, 'dead-lettered', () => this.#deps.engine.settled(delivery), error)
+  }
+
+  #leave(delivery: Delivery, outcome: SettledAs, settle: () => void, error?: unknown): Applied {
+    this.active.delete(delivery)
+    delivery.state = 'done'
+    settle()
+    this.#tell(delivery, outcome, error)
+    return 'done'
+  }
+
+  #letKeyGo(delivery: Delivery, applied: Applied): void {
+    if (applied === 'done') this.#deps.dispatcher.free(delivery)
+    this.#deps.onChange()
+  }
+
+  #tell(delivery: Delivery, outcome: SettledAs, error: unknown): void {
+    delivery.span?.end(outcome, error)
+    this.#deps.onSettled?.(delivery, outcome)
+  }
+}

@@ -1,0 +1,237 @@
+import { StreamError } from '@sluice/driver'
+import type { Credit, DriverTopic, IncomingRecord, LogSource, PartitionEvents, PartitionId } from '@sluice/driver'
+import { Delivery } from './delivery.ts'
+import type { DispatchLane } from './dispatcher.ts'
+import { creditOf } from './engine.ts'
+import type { Engine, EngineDeps } from './engine.ts'
+import { Handover } from './handover.ts'
+import { Intake } from './intake.ts'
+import { LogPartition } from './log-partition.ts'
+import { ProgressWriter } from './progress-writer.ts'
+
+/** The watermark engine: reads a partitioned log, and commits what is settled without a gap. */
+export class LogEngine implements Engine {
+  readonly #deps: EngineDeps
+  readonly #topic: DriverTopic
+  readonly #transactional: boolean
+  readonly #partitions = new Map<PartitionId, LogPartition>()
+  readonly #intake: Intake
+  readonly #handover: Handover
+  #source: LogSource | undefined
+  #progress: ProgressWriter | undefined
+  #reading = false
+  #endedMeanwhile: PartitionId[] = []
+  #parkTimer: { cancel(): void } | undefined
+  parked = 0
+
+  constructor(deps: EngineDeps, topic: DriverTopic, transactional: boolean) {
+    this.#deps = deps
+    this.#topic = topic
+    this.#transactional = transactional
+    this.#handover = new Handover(deps)
+    this.#intake = new Intake({
+      ...deps,
+      credit: () => creditOf(deps.dispatcher, deps.settings),
+      read: (credit, signal) => this.#read(credit, signal),
+    })
+  }
+
+  get partitions(): readonly PartitionId[] {
+    return [...this.#partitions.keys()]
+  }
+
+  /** Given to the driver's `subscribe`, before there is a source. */
+  readonly events: PartitionEvents = {
+    assigned: (partition, epoch) => {
+      this.#giveUp(this.#partitions.get(partition), new StreamError('fenced', `partition ${partition} was assigned anew`))
+      this.#partitions.set(partition, new LogPartition(partition, epoch, (a, b) => this.#topic.comparePositions(a, b)))
+    },
+    revoking: (partitions, deadlineMs) => this.#revoke(partitions, deadlineMs),
+    lost: (partitions, reason) => {
+      for (const id of partitions) {
+        this.#giveUp(this.#partitions.get(id), reason ?? new StreamError('fenced', `partition ${id} of topic "${this.#topic.name}" was taken over`))
+      }
+    },
+    ended: (partition) => {
+      // Its last records may still be on their way through a read that has not returned.
+      if (this.#reading) this.#endedMeanwhile.push(partition)
+      else this.#markEnded(partition)
+    },
+    failed: (error) => this.#deps.onFailed(error),
+  }
+
+  attach(source: LogSource): void {
+    this.#source = source
+    this.#progress = new ProgressWriter({
+      ...this.#deps,
+      source,
+      transactional: this.#transactional,
+      onFenced: (partition, error) => this.#giveUp(partition, error),
+      onEndCommitted: (partition) => this.#forget(partition),
+      onStored: (deliveries) => {
+        for (const delivery of deliveries) this.#deps.dispatcher.release(delivery)
+        this.#deps.onChange()
+      },
+    })
+  }
+
+  start(): void {
+    this.#intake.start()
+  }
+
+  setPaused(paused: boolean): void {
+    this.#intake.setPaused(paused)
+  }
+
+  wake(): void {
+    this.#intake.wake()
+  }
+
+  settled(delivery: Delivery): void {
+    const partition = delivery.origin as LogPartition
+    delivery.state = 'done'
+    if (!partition.owned) {
+      this.#deps.dispatcher.release(delivery)
+      return
+    }
+    if (!this.#transactional) this.#deps.dispatcher.release(delivery)
+    if (delivery.node !== undefined) partition.watermark.settle(delivery.node)
+    this.#progress?.touch(partition)
+    this.#relieve(partition)
+    this.#handover.noteSettled()
+  }
+
+  giveBack(): boolean {
+    return false
+  }
+
+  starving(): void {
+    if (this.#transactional || this.#parkTimer !== undefined) return
+    const { clock, dispatcher, settings } = this.#deps
+    if (dispatcher.stuckLanes(0).length === 0) return
+    this.#parkTimer = clock.after(
+      settings.parkAfterMs,
+      () => {
+        this.#parkTimer = undefined
+        if (dispatcher.runnable || creditOf(dispatcher, settings) !== undefined) return
+        for (const lane of dispatcher.stuckLanes(settings.parkAfterMs / 2)) this.#park(lane)
+        this.#deps.onChange()
+      },
+      true,
+    )
+  }
+
+  async stopIntake(): Promise<void> {
+    this.#parkTimer?.cancel()
+    await this.#intake.stop()
+    this.#dropUnbegun(() => true)
+  }
+
+  async finish(): Promise<void> {
+    this.#parkTimer?.cancel()
+    await this.#progress?.stop()
+    for (const partition of this.#partitions.values()) partition.owned = false
+    this.#partitions.clear()
+    await this.#source?.close()
+  }
+
+  async #read(credit: Credit, signal: AbortSignal): Promise<void> {
+    const source = this.#source as LogSource
+    for (const partition of this.#partitions.values()) {
+      const at = partition.takeRewind()
+      if (at !== undefined) source.rewind(partition.id, at)
+    }
+    this.#reading = true
+    try {
+      const records = await source.poll(credit, signal)
+      for (const record of records) this.#take(record)
+      if (records.length > 0) this.#holdBackFarAhead()
+    } finally {
+      this.#reading = false
+      for (const partition of this.#endedMeanwhile.splice(0)) this.#markEnded(partition)
+    }
+    this.#deps.onChange()
+  }
+
+  #take(record: IncomingRecord): void {
+    const partition = this.#partitions.get(record.partition)
+    if (partition === undefined || partition.epoch !== record.epoch || partition.revoking) return
+    const admission = partition.admit(record)
+    if (!admission.take) return
+    const delivery = new Delivery(record, this.#topic.name, partition, 1)
+    delivery.node = admission.node
+    if (this.#transactional) partition.keepInOrder(delivery)
+    this.#deps.dispatcher.add(delivery)
+  }
+
+  #holdBackFarAhead(): void {
+    for (const partition of this.#partitions.values()) {
+      if (partition.heldBack || partition.watermark.distance < this.#deps.settings.maxUncommitted) continue
+      partition.heldBack = true
+      this.#source?.pause([partition.id])
+    }
+  }
+
+  #relieve(partition: LogPartition): void {
+    if (!partition.heldBack || partition.watermark.distance > this.#deps.settings.maxUncommitted * 0.9) return
+    partition.heldBack = false
+    this.#source?.resume([partition.id])
+  }
+
+  #park(lane: DispatchLane): void {
+    const byPartition = new Map<LogPartition, Delivery[]>()
+    for (const delivery of lane.queue.drain()) {
+      const partition = delivery.origin as LogPartition
+      const others = byPartition.get(partition)
+      if (others === undefined) byPartition.set(partition, [delivery])
+      else others.push(delivery)
+      delivery.state = 'done'
+      this.#deps.dispatcher.release(delivery)
+    }
+    for (const [partition, deliveries] of byPartition) partition.park(lane.key, deliveries)
+    lane.onFree = () => {
+      for (const partition of byPartition.keys()) if (partition.owned) partition.unpark(lane.key)
+      this.#intake.wake()
+    }
+    this.parked++
+    this.#deps.logger.info({ topic: this.#topic.name, key: lane.key }, 'a stuck key was parked so that other keys flow')
+  }
+
+  #markEnded(id: PartitionId): void {
+    const partition = this.#partitions.get(id)
+    if (partition === undefined) return
+    partition.ended = true
+    this.#progress?.touch(partition)
+  }
+
+  async #revoke(ids: readonly PartitionId[], deadlineMs: number): Promise<void> {
+    const partitions = ids.map((id) => this.#partitions.get(id)).filter((partition) => partition !== undefined)
+    for (const partition of partitions) partition.revoking = true
+    const ours = new Set<unknown>(partitions)
+    this.#dropUnbegun((delivery) => ours.has(delivery.origin))
+    await this.#handover.running(ours, Math.min(deadlineMs, this.#deps.settings.revokeTimeoutMs))
+    await this.#progress?.flush(partitions, deadlineMs)
+    for (const partition of partitions) {
+      this.#giveUp(partition, new StreamError('fenced', `partition ${partition.id} of topic "${this.#topic.name}" was handed over`))
+    }
+  }
+
+  #dropUnbegun(matches: (delivery: Delivery) => boolean): void {
+    this.#deps.dropGathered(matches)
+    for (const delivery of this.#deps.dispatcher.drop(matches)) this.#deps.onAbandoned(delivery)
+  }
+
+  /** The partition is no longer ours: what is queued goes, what runs is told. */
+  #giveUp(partition: LogPartition | undefined, reason: StreamError): void {
+    if (partition === undefined || !partition.owned) return
+    this.#forget(partition)
+    this.#dropUnbegun((delivery) => delivery.origin === partition)
+    for (const delivery of this.#deps.running()) if (delivery.origin === partition) delivery.abort(reason)
+    this.#deps.onChange()
+  }
+
+  #forget(partition: LogPartition): void {
+    partition.owned = false
+    if (this.#partitions.get(partition.id) === partition) this.#partitions.delete(partition.id)
+  }
+}

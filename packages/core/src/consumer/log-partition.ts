@@ -1,0 +1,168 @@
+import type { IncomingRecord, PartitionId, Position, TransactionRecord } from '@sluice/driver'
+import type { Delivery, DeliveryOrigin } from './delivery.ts'
+import { Watermark } from './watermark.ts'
+import type { WatermarkNode } from './watermark.ts'
+
+/** Records of one key that were read and given up, to be read again once the key flows. */
+interface ParkedKey {
+  /** Where its next record stands. */
+  resumeAt: Position
+  /** Whether the one at `resumeAt` is still to come, or only those after it. */
+  inclusive: boolean
+  /** Holds the watermark until all of them were handed out again. */
+  readonly place: WatermarkNode
+  /** Whether its records are being read again now. */
+  replaying: boolean
+}
+
+/** What to do with a record just read. */
+export type Admission = { readonly take: false } | { readonly take: true; readonly node: WatermarkNode }
+
+/** What is ready to be stored in one transaction. */
+export interface SettledRun {
+  readonly deliveries: readonly Delivery[]
+  readonly outputs: readonly TransactionRecord[]
+  readonly through: Position
+}
+
+const leave: Admission = { take: false }
+
+/**
+ * One partition in our hands: how far it is read and settled, and which keys are parked. A parked key's records are
+ * passed over while reading goes on; they are read again, and only they are taken, once the key flows. The place of the
+ * first of them holds the watermark meanwhile, so nothing is ever passed.
+ */
+export class LogPartition implements DeliveryOrigin {
+  readonly id: PartitionId
+  readonly epoch: number
+  readonly watermark: Watermark = new Watermark()
+  readonly #compare: (a: Position, b: Position) => number
+  readonly #parked = new Map<string, ParkedKey>()
+  readonly #inOrder: Delivery[] = []
+  #highest: Position | undefined
+  #replayFrom: Position | undefined
+  #replaying = false
+  owned = true
+  revoking = false
+  ended = false
+  heldBack = false
+  committed: Position | undefined
+  endCommitted = false
+
+  constructor(id: PartitionId, epoch: number, compare: (a: Position, b: Position) => number) {
+    this.id = id
+    this.epoch = epoch
+    this.#compare = compare
+  }
+
+  /** Everything that was ever in it is settled, and there will be no more. */
+  get complete(): boolean {
+    return this.ended && this.watermark.size === 0 && this.#inOrder.length === 0 && this.#parked.size === 0
+  }
+
+  /** Where reading must go back to before it goes on; asking takes the request. */
+  takeRewind(): Position | undefined {
+    const from = this.#replayFrom
+    this.#replayFrom = undefined
+    return from
+  }
+
+  /** Decides over a record just read. */
+  admit(record: IncomingRecord): Admission {
+    const position = record.position as Position
+    if (this.#replaying && this.#highest !== undefined) {
+      const order = this.#compare(position, this.#highest)
+      const again = order <= 0 ? this.#admitAgain(record, position) : leave
+      if (order >= 0) this.#endReplay()
+      if (order <= 0) return again
+    }
+    this.#highest = position
+    if (record.key !== undefined && this.#parked.has(record.key)) {
+      this.watermark.pass(position)
+      return leave
+    }
+    return { take: true, node: this.watermark.add(position) }
+  }
+
+  /** Gives up queued deliveries of one key, all from this partition and in order. */
+  park(key: string, deliveries: readonly Delivery[]): void {
+    const [first, ...rest] = deliveries
+    if (first?.node === undefined) return
+    const parked = this.#parked.get(key)
+    const resumeAt = first.record.position as Position
+    if (parked === undefined) {
+      this.#parked.set(key, { resumeAt, inclusive: true, place: first.node, replaying: false })
+    } else {
+      parked.resumeAt = resumeAt
+      parked.inclusive = true
+      parked.replaying = false
+      this.watermark.settle(first.node)
+    }
+    for (const delivery of rest) if (delivery.node !== undefined) this.watermark.settle(delivery.node)
+  }
+
+  /** The key flows again: its records are wanted. */
+  unpark(key: string): void {
+    const parked = this.#parked.get(key)
+    if (parked === undefined) return
+    parked.replaying = true
+    this.#replaying = true
+    if (this.#replayFrom === undefined || this.#compare(parked.resumeAt, this.#replayFrom) < 0) {
+      this.#replayFrom = parked.resumeAt
+    }
+  }
+
+  /** With transactions, deliveries are kept in order until those before them are settled too. */
+  keepInOrder(delivery: Delivery): void {
+    this.#inOrder.push(delivery)
+  }
+
+  replace(delivery: Delivery, next: Delivery): void {
+    const index = this.#inOrder.indexOf(delivery)
+    if (index >= 0) this.#inOrder[index] = next
+  }
+
+  /** Deliveries kept in order and not stored yet. */
+  get unwritten(): number {
+    return this.#inOrder.length
+  }
+
+  /** The settled run at the head, of at most `maxOutputs` outputs unless its first delivery alone has more. */
+  takeSettledRun(maxOutputs: number): SettledRun | undefined {
+    const deliveries: Delivery[] = []
+    const outputs: TransactionRecord[] = []
+    for (const delivery of this.#inOrder) {
+      const own = delivery.outputs ?? []
+      if (delivery.state !== 'done' || (deliveries.length > 0 && outputs.length + own.length > maxOutputs)) break
+      deliveries.push(delivery)
+      outputs.push(...own)
+    }
+    const through = deliveries.at(-1)?.record.position
+    return through === undefined ? undefined : { deliveries, outputs, through }
+  }
+
+  /** The run was stored. */
+  dropSettledRun(run: SettledRun): void {
+    this.#inOrder.splice(0, run.deliveries.length)
+  }
+
+  #admitAgain(record: IncomingRecord, position: Position): Admission {
+    const parked = record.key === undefined ? undefined : this.#parked.get(record.key)
+    if (parked === undefined || !parked.replaying) return leave
+    const order = this.#compare(position, parked.resumeAt)
+    if (order < 0 || (order === 0 && !parked.inclusive)) return leave
+    parked.resumeAt = position
+    parked.inclusive = false
+    return { take: true, node: this.watermark.addBefore(parked.place) }
+  }
+
+  /** The cursor is back where it was: keys whose records were all handed out again are no longer parked. */
+  #endReplay(): void {
+    this.#replaying = false
+    for (const [key, parked] of this.#parked) {
+      if (!parked.replaying) continue
+      this.#parked.delete(key)
+      this.watermark.settle(parked.place)
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import type { OutgoingRecord } from '@sluice/driver'
+import { Fifo } from '../fifo.ts'
+import type { RateLimiter } from '../rate-limiter.ts'
+
+/** A send that waits to be let in. */
+export interface Applicant {
+  /** `undefined` while its schema is still validating. */
+  record: OutgoingRecord | undefined
+  bytes: number
+  hasToken: boolean
+  cancelWait: (() => void) | undefined
+  readonly admit: (record: OutgoingRecord, bytes: number) => void
+}
+
+/**
+ * The door of a producer: lets sends in strictly in call order, each once it is encoded, the rate limit has a token
+ * for it, and the buffers have room.
+ */
+export class Admission {
+  readonly #maxRecords: number
+  readonly #maxBytes: number
+  readonly #rate: RateLimiter | undefined
+  readonly #queue = new Fifo<Applicant>()
+  records = 0
+  bytes = 0
+
+  constructor(maxRecords: number, maxBytes: number, rate: RateLimiter | undefined) {
+    this.#maxRecords = maxRecords
+    this.#maxBytes = maxBytes
+    this.#rate = rate
+  }
+
+  get waiting(): number {
+    return this.#queue.size
+  }
+
+  /** Lets a record in at once, if nobody waits and nothing stands in its way. */
+  tryEnter(bytes: number): boolean {
+    if (this.#queue.size > 0 || !this.#hasRoom(bytes)) return false
+    const rate = this.#rate
+    if (rate !== undefined && !rate.tryTake(bytes)) return false
+    this.records++
+    this.bytes += bytes
+    return true
+  }
+
+  join(applicant: Applicant): void {
+    this.#queue.push(applicant)
+    this.serve()
+  }
+
+  leave(applicant: Applicant): void {
+    this.#queue.remove((other) => other === applicant)
+    applicant.cancelWait?.()
+    this.serve()
+  }
+
+  /** Gives back the room of a record that is settled. */
+  release(bytes: number): void {
+    this.records--
+    this.bytes -= bytes
+    if (this.#queue.size > 0) this.serve()
+  }
+
+  serve(): void {
+    for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
+      if (first.record === undefined || !this.#hasRoom(first.bytes) || !this.#takeToken(first)) return
+      this.#queue.shift()
+      this.records++
+      this.bytes += first.bytes
+      first.admit(first.record, first.bytes)
+    }
+  }
+
+  #hasRoom(bytes: number): boolean {
+    if (this.records === 0) return true
+    return this.records < this.#maxRecords && this.bytes + bytes <= this.#maxBytes
+  }
+
+  #takeToken(applicant: Applicant): boolean {
+    const rate = this.#rate
+    if (rate === undefined || applicant.hasToken) return true
+    if (applicant.cancelWait !== undefined) return false
+    let atOnce = true
+    const cancel = rate.wait(applicant.bytes, () => {
+      applicant.hasToken = true
+      applicant.cancelWait = undefined
+      if (!atOnce) this.serve()
+    })
+    atOnce = false
+    if (!applicant.hasToken) applicant.cancelWait = cancel
+    return applicant.hasToken
+  }
+}

@@ -1,0 +1,52 @@
+import type { OutgoingRecord, StreamError, Timer } from '@sluice/driver'
+import type { Receipt } from '../api.ts'
+import { Fifo } from '../fifo.ts'
+import type { FlushGroup } from './flush-groups.ts'
+
+/** One record on its way, from admission to its outcome. */
+export interface Entry {
+  readonly record: OutgoingRecord
+  readonly bytes: number
+  /** Monotonic time of the `send` call. */
+  readonly startedMs: number
+  readonly group: FlushGroup
+  readonly succeed: (receipt: Receipt) => void
+  readonly fail: (error: StreamError) => void
+  attempts: number
+  /** Some try of it ended without an answer: it may be stored. */
+  ambiguous: boolean
+  /** The caller has given up on it; its outcome no longer matters. */
+  abandoned: boolean
+  inFlight: boolean
+}
+
+/**
+ * The records of one key, in order. While some are in flight or wait for a retry, the rest of the key waits. The lane
+ * of records without order (`ordered` false) has no such rule.
+ */
+export class Lane {
+  readonly key: string | undefined
+  readonly ordered: boolean
+  readonly pending: Fifo<Entry> = new Fifo<Entry>()
+  inFlight = 0
+  /** Set after a final failure: later sends of the key reject until it is lifted. */
+  fence: StreamError | undefined
+  /** Runs while the lane waits before a retry. */
+  waiting: Timer | undefined
+  /** Whether the lane stands in the ready queue. */
+  ready = false
+
+  constructor(key: string | undefined, ordered: boolean) {
+    this.key = key
+    this.ordered = ordered
+  }
+
+  get sendable(): boolean {
+    if (this.pending.size === 0) return false
+    return !this.ordered || (this.inFlight === 0 && this.waiting === undefined)
+  }
+
+  get idle(): boolean {
+    return this.pending.size === 0 && this.inFlight === 0 && this.waiting === undefined && this.fence === undefined
+  }
+}

@@ -1,0 +1,363 @@
+import { StreamError } from '@sluice/driver'
+import type { Capabilities, Clock, DriverProducer, Random, SendOutcome, Timer } from '@sluice/driver'
+import type { Receipt } from '../api.ts'
+import { backoffMs } from '../backoff.ts'
+import { Fifo } from '../fifo.ts'
+import { Lane } from './lane.ts'
+import type { Entry } from './lane.ts'
+import type { ProducerSettings } from './settings.ts'
+
+/** What the outbox works with. */
+export interface OutboxDeps {
+  readonly topic: string
+  readonly driver: DriverProducer
+  readonly requestOrder: Capabilities['requestOrder']
+  /** Whether the topic keeps order per key. */
+  readonly ordered: boolean
+  readonly settings: ProducerSettings
+  readonly clock: Clock
+  readonly random: Random
+  /** Called once for each entry that leaves, whatever its outcome. */
+  readonly onGone: (entry: Entry) => void
+}
+
+/**
+ * Turns admitted records into requests and outcomes into answers. Keeps each key in order: at most one request holds
+ * records of a key, and where the backend keeps no order within a request, one record of it.
+ */
+export class Outbox {
+  readonly #deps: OutboxDeps
+  readonly #lanes = new Map<string, Lane>()
+  readonly #unordered = new Lane(undefined, false)
+  readonly #ready = new Fifo<Lane>()
+  readonly #requests = new Set<AbortController>()
+  readonly #delayed = new Map<Entry, Timer>()
+  #pumpScheduled = false
+  #pausedUntilMs = 0
+  #pause: Timer | undefined
+  #failuresInARow = 0
+  #linger: Timer | undefined
+  #lingerDone = false
+  #pendingRecords = 0
+  #pendingBytes = 0
+  retries = 0
+  requests = 0
+
+  constructor(deps: OutboxDeps) {
+    this.#deps = deps
+  }
+
+  add(entry: Entry): void {
+    const lane = this.#laneOf(entry)
+    if (lane.fence !== undefined) return this.#finish(entry, this.#fenced(lane))
+    lane.pending.push(entry)
+    this.#countPending(entry, 1)
+    this.#makeReady(lane)
+  }
+
+  /** The fence of a key, if there is one. */
+  fenceOf(key: string | undefined): StreamError | undefined {
+    const lane = key === undefined || !this.#deps.ordered ? undefined : this.#lanes.get(key)
+    return lane?.fence === undefined ? undefined : this.#fenced(lane)
+  }
+
+  resume(key: string | undefined): void {
+    for (const lane of key === undefined ? this.#lanes.values() : [this.#lanes.get(key)]) {
+      if (lane === undefined) continue
+      lane.fence = undefined
+      this.#forgetIfIdle(lane)
+    }
+  }
+
+  /** Gives up on an entry for its caller. Queued, it goes; in flight, its outcome no longer matters. */
+  abandon(entry: Entry, error: StreamError): void {
+    entry.abandoned = true
+    entry.fail(error)
+    if (entry.inFlight) return
+    const delayed = this.#delayed.get(entry)
+    if (delayed !== undefined) {
+      delayed.cancel()
+      this.#delayed.delete(entry)
+    } else {
+      const lane = this.#laneOf(entry)
+      if (lane.pending.remove((other) => other === entry).length > 0) this.#countPending(entry, -1)
+      this.#forgetIfIdle(lane)
+    }
+    this.#deps.onGone(entry)
+  }
+
+  /** Sends what lingers now. */
+  hurry(): void {
+    this.#lingerDone = true
+    this.#schedulePump()
+  }
+
+  /** Ends everything: aborts requests and forgets what is queued. The caller has already answered the entries. */
+  stop(): void {
+    for (const request of this.#requests) request.abort(new StreamError('closed', 'the producer was closed'))
+    for (const lane of [...this.#lanes.values(), this.#unordered]) {
+      lane.waiting?.cancel()
+      lane.waiting = undefined
+      for (const entry of lane.pending.drain()) this.#countPending(entry, -1)
+    }
+    for (const timer of this.#delayed.values()) timer.cancel()
+    this.#delayed.clear()
+    this.#pause?.cancel()
+    this.#linger?.cancel()
+  }
+
+  #laneOf(entry: Entry): Lane {
+    const { key } = entry.record
+    if (key === undefined || !this.#deps.ordered) return this.#unordered
+    let lane = this.#lanes.get(key)
+    if (lane === undefined) {
+      lane = new Lane(key, true)
+      this.#lanes.set(key, lane)
+    }
+    return lane
+  }
+
+  #countPending(entry: Entry, sign: 1 | -1): void {
+    this.#pendingRecords += sign
+    this.#pendingBytes += sign * entry.bytes
+  }
+
+  #makeReady(lane: Lane): void {
+    if (lane.ready || !lane.sendable) return
+    lane.ready = true
+    this.#ready.push(lane)
+    this.#schedulePump()
+  }
+
+  #forgetIfIdle(lane: Lane): void {
+    if (lane.key !== undefined && lane.idle) this.#lanes.delete(lane.key)
+  }
+
+  #schedulePump(): void {
+    if (this.#pumpScheduled) return
+    this.#pumpScheduled = true
+    queueMicrotask(() => {
+      this.#pumpScheduled = false
+      this.#pump()
+    })
+  }
+
+  #pump(): void {
+    const { settings } = this.#deps
+    while (this.#requests.size < settings.maxInFlight && this.#ready.size > 0 && !this.#held()) {
+      const batch = this.#takeBatch()
+      if (batch.length === 0) break
+      void this.#request(batch)
+    }
+  }
+
+  /** Whether sending waits: for the backend to recover, or for a batch to fill. */
+  #held(): boolean {
+    const { clock, settings } = this.#deps
+    const pauseMs = this.#pausedUntilMs - clock.monotonic()
+    if (pauseMs > 0) {
+      this.#pause ??= clock.after(pauseMs, () => {
+        this.#pause = undefined
+        this.#pump()
+      })
+      return true
+    }
+    const full = this.#pendingRecords >= settings.maxBatchRecords || this.#pendingBytes >= settings.maxBatchBytes
+    if (settings.lingerMs === 0 || this.#lingerDone || full) return false
+    this.#linger ??= clock.after(settings.lingerMs, () => {
+      this.#linger = undefined
+      this.hurry()
+    })
+    return true
+  }
+
+  #takeBatch(): Entry[] {
+    const { settings } = this.#deps
+    const batch: Entry[] = []
+    let bytes = 0
+    for (let lane = this.#ready.shift(); lane !== undefined; lane = this.#ready.shift()) {
+      lane.ready = false
+      const takeOne = lane.ordered && this.#deps.requestOrder === 'none'
+      let entry = lane.pending.peek()
+      while (entry !== undefined && batch.length < settings.maxBatchRecords && (batch.length === 0 || bytes + entry.bytes <= settings.maxBatchBytes)) {
+        lane.pending.shift()
+        this.#countPending(entry, -1)
+        entry.inFlight = true
+        lane.inFlight++
+        bytes += entry.bytes
+        batch.push(entry)
+        entry = takeOne ? undefined : lane.pending.peek()
+      }
+      const full = batch.length >= settings.maxBatchRecords || (entry !== undefined && !takeOne)
+      if (lane.sendable) this.#makeReady(lane)
+      if (full) break
+    }
+    if (this.#pendingRecords === 0) this.#lingerDone = false
+    return batch
+  }
+
+  async #request(batch: readonly Entry[]): Promise<void> {
+    const { clock, driver, settings, topic } = this.#deps
+    const controller = new AbortController()
+    this.#requests.add(controller)
+    this.requests++
+    const timedOut = Promise.withResolvers<never>()
+    const timer = clock.after(settings.requestTimeoutMs, () => {
+      const error = new StreamError('timeout', `no answer to a send of ${batch.length} records to topic "${topic}" within ${settings.requestTimeoutMs} ms`)
+      controller.abort(error)
+      timedOut.reject(error)
+    })
+    let outcomes: readonly SendOutcome[]
+    let whole: StreamError | undefined
+    try {
+      const answer = driver.sendBatch(batch.map((entry) => entry.record), controller.signal)
+      outcomes = await Promise.race([answer, timedOut.promise])
+      if (outcomes.length !== batch.length) {
+        throw new StreamError('internal', `the driver answered ${outcomes.length} outcomes for ${batch.length} records`, { ambiguous: true })
+      }
+    } catch (error) {
+      whole = StreamError.from(controller.signal.aborted ? controller.signal.reason : error, `sending to topic "${topic}" failed`)
+      const failed: SendOutcome = { ok: false, error: whole }
+      outcomes = batch.map(() => failed)
+    }
+    timer.cancel()
+    this.#requests.delete(controller)
+    this.#settle(batch, outcomes, whole)
+    this.#pump()
+  }
+
+  #settle(batch: readonly Entry[], outcomes: readonly SendOutcome[], whole: StreamError | undefined): void {
+    const failed = new Map<Lane, { readonly entry: Entry; readonly error: StreamError }[]>()
+    const touched = new Set<Lane>()
+    batch.forEach((entry, index) => {
+      const lane = this.#laneOf(entry)
+      touched.add(lane)
+      lane.inFlight--
+      entry.inFlight = false
+      entry.attempts++
+      const outcome = outcomes[index] as SendOutcome
+      if (outcome.ok) return this.#stored(entry, outcome)
+      if (outcome.error.ambiguous) entry.ambiguous = true
+      const others = failed.get(lane)
+      if (others === undefined) failed.set(lane, [{ entry, error: outcome.error }])
+      else others.push({ entry, error: outcome.error })
+    })
+    const paused = this.#pauseAll(whole)
+    for (const [lane, failures] of failed) {
+      if (lane.ordered) this.#settleOrdered(lane, failures, paused)
+      else for (const failure of failures) this.#settleUnordered(failure.entry, failure.error, paused)
+    }
+    for (const lane of touched) {
+      this.#makeReady(lane)
+      this.#forgetIfIdle(lane)
+    }
+  }
+
+  #stored(entry: Entry, outcome: Extract<SendOutcome, { ok: true }>): void {
+    this.#failuresInARow = 0
+    const receipt: Receipt = {
+      id: entry.record.id,
+      ...(outcome.partition === undefined ? {} : { partition: outcome.partition }),
+      ...(outcome.position === undefined ? {} : { position: outcome.position }),
+    }
+    if (!entry.abandoned) entry.succeed(receipt)
+    this.#deps.onGone(entry)
+  }
+
+  /** When the backend as a whole refuses, every lane waits: backing off one by one would keep up the pressure. */
+  #pauseAll(whole: StreamError | undefined): boolean {
+    if (whole === undefined || !whole.retryable || whole.code === 'timeout') return false
+    const { clock, random, settings } = this.#deps
+    const now = clock.monotonic()
+    if (now >= this.#pausedUntilMs) {
+      this.#failuresInARow++
+      this.#pausedUntilMs = now + backoffMs(settings.backoff, this.#failuresInARow, random, whole.retryAfterMs)
+    }
+    return true
+  }
+
+  #settleOrdered(lane: Lane, failures: readonly { readonly entry: Entry; readonly error: StreamError }[], paused: boolean): void {
+    const again: Entry[] = []
+    let waitMs = 0
+    for (const { entry, error } of failures) {
+      if (entry.abandoned) {
+        this.#deps.onGone(entry)
+      } else if (lane.fence !== undefined) {
+        this.#finish(entry, this.#fenced(lane))
+      } else {
+        const delayMs = this.#retryDelay(entry, error)
+        if (delayMs === undefined) {
+          if (this.#deps.settings.fence) lane.fence = error
+          this.#finish(entry, this.#final(entry, error))
+        } else {
+          if (again.length === 0) waitMs = delayMs
+          again.push(entry)
+        }
+      }
+    }
+    if (lane.fence !== undefined) {
+      for (const entry of lane.pending.drain()) {
+        this.#countPending(entry, -1)
+        this.#finish(entry, this.#fenced(lane))
+      }
+    }
+    if (again.length > 0) this.#sendAgain(lane, again, paused ? 0 : waitMs)
+  }
+
+  #sendAgain(lane: Lane, entries: readonly Entry[], waitMs: number): void {
+    this.retries += entries.length
+    lane.pending.unshift(entries)
+    for (const entry of entries) this.#countPending(entry, 1)
+    if (waitMs === 0) return
+    lane.waiting = this.#deps.clock.after(waitMs, () => {
+      lane.waiting = undefined
+      this.#makeReady(lane)
+    })
+  }
+
+  #settleUnordered(entry: Entry, error: StreamError, paused: boolean): void {
+    if (entry.abandoned) return this.#deps.onGone(entry)
+    const delayMs = this.#retryDelay(entry, error)
+    if (delayMs === undefined) return this.#finish(entry, this.#final(entry, error))
+    this.retries++
+    const again = (): void => {
+      this.#delayed.delete(entry)
+      this.#unordered.pending.push(entry)
+      this.#countPending(entry, 1)
+      this.#makeReady(this.#unordered)
+    }
+    if (paused) again()
+    else this.#delayed.set(entry, this.#deps.clock.after(delayMs, again))
+  }
+
+  /** How long to wait before the next try; `undefined`: there is none. */
+  #retryDelay(entry: Entry, error: StreamError): number | undefined {
+    const { clock, random, settings } = this.#deps
+    if (!error.retryable || entry.attempts >= settings.maxAttempts) return undefined
+    const delayMs = backoffMs(settings.backoff, entry.attempts, random, error.retryAfterMs)
+    return clock.monotonic() + delayMs - entry.startedMs > settings.maxElapsedMs ? undefined : delayMs
+  }
+
+  #final(entry: Entry, error: StreamError): StreamError {
+    if (error.ambiguous || !entry.ambiguous) return error
+    return new StreamError(error.code, `${error.message} (an earlier try had no answer: the record may be stored)`, {
+      cause: error,
+      retryable: error.retryable,
+      ambiguous: true,
+      details: error.details,
+    })
+  }
+
+  #finish(entry: Entry, error: StreamError): void {
+    if (!entry.abandoned) entry.fail(error)
+    this.#deps.onGone(entry)
+  }
+
+  #fenced(lane: Lane): StreamError {
+    return new StreamError(
+      'fenced',
+      `an earlier send of key ${JSON.stringify(lane.key)} to topic "${this.#deps.topic}" failed for good; later ones wait for producer.resume(key), or set onOrderedFailure: 'continue'`,
+      { cause: lane.fence, details: { topic: this.#deps.topic, key: lane.key } },
+    )
+  }
+}

@@ -1,0 +1,307 @@
+import { StreamError } from '@sluice/driver'
+import type { Capabilities, Clock, DriverTopic, Headers, OutgoingRecord, Random } from '@sluice/driver'
+import type { CloseOptions, OutgoingMessage, Producer, ProducerOptions, ProducerStats, Receipt, SendOptions, SendResult } from '../api.ts'
+import type { IdGenerator } from '../ids.ts'
+import type { RateLimiter } from '../rate-limiter.ts'
+import type { Telemetry } from '../telemetry.ts'
+import type { ValueFormat } from '../values.ts'
+import { Admission } from './admission.ts'
+import type { Applicant } from './admission.ts'
+import { FlushGroups } from './flush-groups.ts'
+import type { FlushGroup } from './flush-groups.ts'
+import { Outbox } from './outbox.ts'
+import { checkSize, prepare } from './prepare.ts'
+import { Send } from './send.ts'
+import type { Caller } from './send.ts'
+import { producerSettings } from './settings.ts'
+import type { ProducerSettings } from './settings.ts'
+
+/** What a producer works with. */
+export interface ProducerDeps<T> {
+  readonly topicName: string
+  readonly openTopic: () => Promise<DriverTopic>
+  readonly capabilities: Capabilities
+  readonly format: ValueFormat<T>
+  readonly options: ProducerOptions
+  readonly rate: RateLimiter | undefined
+  readonly ids: IdGenerator
+  readonly clock: Clock
+  readonly random: Random
+  readonly telemetry: Telemetry | undefined
+  readonly onClosed: () => void
+}
+
+interface Opened {
+  readonly topic: DriverTopic
+  readonly settings: ProducerSettings
+  readonly outbox: Outbox
+  readonly admission: Admission
+  readonly closeDriver: () => Promise<void>
+}
+
+/** A send without an outcome yet, wherever it is. */
+interface Outstanding {
+  readonly id: () => string
+  readonly giveUp: (error: StreamError) => void
+}
+
+interface Waiting {
+  readonly begin: (opened: Opened) => void
+  readonly fail: (error: StreamError) => void
+}
+
+/** Sends to one topic: door, lanes, requests. Opens the topic with its first send. */
+export class TopicProducer<T> implements Producer<T> {
+  readonly #deps: ProducerDeps<T>
+  readonly #groups = new FlushGroups()
+  readonly #outstanding = new Set<Outstanding>()
+  #opened: Opened | undefined
+  #opening: Promise<void> | undefined
+  #beforeOpen: Waiting[] = []
+  #closing: Promise<void> | undefined
+  #sent = 0
+  #failed = 0
+
+  constructor(deps: ProducerDeps<T>) {
+    this.#deps = deps
+    producerSettings(deps.options, { maxBatchRecords: 1, maxBatchBytes: 1, maxRecordBytes: 1, maxKeyBytes: 1, maxHeaders: 1, maxHeaderValueBytes: 1 })
+  }
+
+  send(message: OutgoingMessage<T>, options: SendOptions = {}): Promise<Receipt> {
+    return new Promise((resolve, reject) => {
+      if (this.#closing !== undefined) {
+        return reject(new StreamError('closed', `the producer of topic "${this.#deps.topicName}" is closed`))
+      }
+      const { signal } = options
+      if (signal?.aborted === true) return reject(StreamError.aborted(signal, 'the send'))
+      if (this.#opened !== undefined) return this.#begin(this.#opened, message, signal, resolve, reject)
+      this.#afterOpening(message, signal, resolve, reject)
+    })
+  }
+
+  /** Sends a record that is already encoded (a dead letter), past the checks that are meant for callers. */
+  async sendRecord(record: OutgoingRecord, signal: AbortSignal): Promise<Receipt> {
+    while (this.#opened === undefined) await (this.#opening ??= this.#open(true))
+    const opened = this.#opened
+    checkSize(record, opened.topic)
+    return new Promise((resolve, reject) => {
+      this.#apply(opened, record, { startedMs: this.#deps.clock.monotonic(), signal, span: undefined, resolve, reject })
+    })
+  }
+
+  async sendAll(messages: readonly OutgoingMessage<T>[], options: SendOptions = {}): Promise<readonly SendResult[]> {
+    const settled = await Promise.allSettled(messages.map((message) => this.send(message, options)))
+    return settled.map((result) =>
+      result.status === 'fulfilled'
+        ? { ok: true, receipt: result.value }
+        : { ok: false, error: StreamError.from(result.reason, `sending to topic "${this.#deps.topicName}" failed`) },
+    )
+  }
+
+  resume(key?: string): void {
+    this.#opened?.outbox.resume(key)
+  }
+
+  async flush(): Promise<void> {
+    await this.#opening
+    const flushed = this.#groups.flushed()
+    this.#opened?.outbox.hurry()
+    await flushed
+  }
+
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeoutMs ?? 30_000)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  stats(): ProducerStats {
+    const opened = this.#opened
+    return {
+      bufferedRecords: opened?.admission.records ?? 0,
+      bufferedBytes: opened?.admission.bytes ?? 0,
+      sent: this.#sent,
+      failed: this.#failed,
+      retries: opened?.outbox.retries ?? 0,
+      requests: opened?.outbox.requests ?? 0,
+    }
+  }
+
+  #afterOpening(message: OutgoingMessage<T>, signal: AbortSignal | undefined, resolve: (receipt: Receipt) => void, reject: (error: unknown) => void): void {
+    const waiting: Waiting = {
+      begin: (opened) => {
+        signal?.removeEventListener('abort', onAbort)
+        this.#begin(opened, message, signal, resolve, reject)
+      },
+      fail: (error) => {
+        signal?.removeEventListener('abort', onAbort)
+        this.#failed++
+        reject(error)
+      },
+    }
+    const onAbort = (): void => {
+      this.#beforeOpen = this.#beforeOpen.filter((other) => other !== waiting)
+      if (signal !== undefined) waiting.fail(StreamError.aborted(signal, 'the send'))
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    this.#beforeOpen.push(waiting)
+    this.#opening ??= this.#open()
+  }
+
+  async #open(rethrow = false): Promise<void> {
+    try {
+      const topic = await this.#deps.openTopic()
+      const settings = producerSettings(this.#deps.options, topic.limits)
+      const driver = await topic.producer(AbortSignal.timeout(settings.requestTimeoutMs))
+      const admission = new Admission(settings.maxBufferedRecords, settings.maxBufferedBytes, this.#deps.rate)
+      const { clock, random, capabilities } = this.#deps
+      const outbox = new Outbox({
+        topic: topic.name,
+        driver,
+        requestOrder: capabilities.requestOrder,
+        ordered: topic.order === 'key',
+        settings,
+        clock,
+        random,
+        onGone: (entry) => {
+          this.#outstanding.delete(entry as Send)
+          this.#groups.leave(entry.group)
+          admission.release(entry.bytes)
+        },
+      })
+      const opened: Opened = { topic, settings, outbox, admission, closeDriver: () => driver.close() }
+      this.#opened = opened
+      for (const waiting of this.#beforeOpen.splice(0)) waiting.begin(opened)
+    } catch (cause) {
+      const error = StreamError.from(cause, `topic "${this.#deps.topicName}" could not be opened for sending`)
+      for (const waiting of this.#beforeOpen.splice(0)) waiting.fail(error)
+      if (rethrow) throw error
+    } finally {
+      this.#opening = undefined
+    }
+  }
+
+  #begin(opened: Opened, message: OutgoingMessage<T>, signal: AbortSignal | undefined, resolve: (receipt: Receipt) => void, reject: (error: unknown) => void): void {
+    const fence = opened.outbox.fenceOf(message.key)
+    const span = this.#deps.telemetry?.startSend(this.#deps.topicName, message)
+    const caller: Caller = { startedMs: this.#deps.clock.monotonic(), signal, span, resolve, reject }
+    if (fence !== undefined) return this.#refuse(caller, fence)
+    let record: OutgoingRecord | Promise<OutgoingRecord>
+    try {
+      record = this.#prepare(opened, message, span?.headers)
+    } catch (error) {
+      return this.#refuse(caller, this.#notPrepared(error))
+    }
+    if (!(record instanceof Promise)) {
+      const bytes = opened.topic.measure(record)
+      if (opened.admission.tryEnter(bytes)) return this.#enter(opened, record, bytes, caller, this.#groups.enter())
+    }
+    this.#apply(opened, record, caller)
+  }
+
+  #refuse(caller: Caller, error: StreamError): void {
+    this.#failed++
+    caller.span?.fail(error)
+    caller.reject(error)
+  }
+
+  #notPrepared(error: unknown): StreamError {
+    return StreamError.from(error, `a message for topic "${this.#deps.topicName}" could not be prepared`)
+  }
+
+  #prepare(opened: Opened, message: OutgoingMessage<T>, ownHeaders: Headers | undefined): OutgoingRecord | Promise<OutgoingRecord> {
+    return prepare(message, {
+      topic: opened.topic,
+      capabilities: this.#deps.capabilities,
+      format: this.#deps.format,
+      newId: this.#newId,
+      now: this.#now,
+      ownHeaders,
+    })
+  }
+
+  readonly #newId = (): string => this.#deps.ids.next()
+  readonly #now = (): number => this.#deps.clock.now()
+
+  /** Waits at the door: for its schema, the rate limit, or room. */
+  #apply(opened: Opened, record: OutgoingRecord | Promise<OutgoingRecord>, caller: Caller): void {
+    const group = this.#groups.enter()
+    const giveUp = (error: StreamError): void => {
+      this.#outstanding.delete(outstanding)
+      opened.admission.leave(applicant)
+      this.#groups.leave(group)
+      caller.signal?.removeEventListener('abort', onAbort)
+      this.#refuse(caller, error)
+    }
+    const onAbort = (): void => giveUp(StreamError.aborted(caller.signal as AbortSignal, 'the send'))
+    caller.signal?.addEventListener('abort', onAbort, { once: true })
+    const applicant: Applicant = {
+      record: record instanceof Promise ? undefined : record,
+      bytes: record instanceof Promise ? 0 : opened.topic.measure(record),
+      hasToken: false,
+      cancelWait: undefined,
+      admit: (ready, bytes) => {
+        this.#outstanding.delete(outstanding)
+        caller.signal?.removeEventListener('abort', onAbort)
+        this.#enter(opened, ready, bytes, caller, group)
+      },
+    }
+    const outstanding: Outstanding = { id: () => applicant.record?.id ?? '(not yet encoded)', giveUp }
+    this.#outstanding.add(outstanding)
+    opened.admission.join(applicant)
+    if (!(record instanceof Promise)) return
+    record.then(
+      (ready) => {
+        applicant.record = ready
+        applicant.bytes = opened.topic.measure(ready)
+        opened.admission.serve()
+      },
+      (error: unknown) => giveUp(this.#notPrepared(error)),
+    )
+  }
+
+  #enter(opened: Opened, record: OutgoingRecord, bytes: number, caller: Caller, group: FlushGroup): void {
+    const send = new Send(record, bytes, caller, group, opened.outbox, this.#onOutcome)
+    this.#outstanding.add(send)
+    opened.outbox.add(send)
+  }
+
+  readonly #onOutcome = (ok: boolean): void => {
+    if (ok) this.#sent++
+    else this.#failed++
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    try {
+      if (!(await this.#flushWithin(timeoutMs))) this.#giveUpRest(timeoutMs)
+    } finally {
+      this.#opened?.outbox.stop()
+      await this.#opened?.closeDriver()
+      this.#deps.onClosed()
+    }
+  }
+
+  async #flushWithin(timeoutMs: number): Promise<boolean> {
+    const { promise: late, resolve } = Promise.withResolvers<false>()
+    const timer = this.#deps.clock.after(timeoutMs, () => resolve(false))
+    const flushed = await Promise.race([this.flush().then(() => true), late])
+    timer.cancel()
+    return flushed
+  }
+
+  #giveUpRest(timeoutMs: number): never {
+    const rest = [...this.#outstanding.values()]
+    const unsent = rest.map((one) => one.id())
+    const error = new StreamError(
+      'timeout',
+      `topic "${this.#deps.topicName}": ${unsent.length + this.#beforeOpen.length} records were not confirmed within the ${timeoutMs} ms that close was given; their ids are in details.unsent`,
+      { ambiguous: false, details: { topic: this.#deps.topicName, unsent } },
+    )
+    for (const one of rest) one.giveUp(error)
+    for (const waiting of this.#beforeOpen.splice(0)) waiting.fail(error)
+    throw error
+  }
+}

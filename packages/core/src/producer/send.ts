@@ -1,0 +1,83 @@
+import { StreamError } from '@sluice/driver'
+import type { OutgoingRecord } from '@sluice/driver'
+import type { Receipt } from '../api.ts'
+import type { SendSpan } from '../telemetry.ts'
+import type { FlushGroup } from './flush-groups.ts'
+import type { Entry } from './lane.ts'
+import type { Outbox } from './outbox.ts'
+
+/** Who waits for a send. */
+export interface Caller {
+  /** Monotonic time of the call. */
+  readonly startedMs: number
+  readonly signal: AbortSignal | undefined
+  readonly span: SendSpan | undefined
+  readonly resolve: (receipt: Receipt) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** An admitted send: answers its caller once, and heeds the caller's signal in its lane and on the wire. */
+export class Send implements Entry {
+  readonly record: OutgoingRecord
+  readonly bytes: number
+  readonly startedMs: number
+  readonly group: FlushGroup
+  readonly #caller: Caller
+  readonly #outbox: Outbox
+  readonly #onOutcome: (ok: boolean) => void
+  readonly #onAbort: (() => void) | undefined
+  attempts = 0
+  ambiguous = false
+  abandoned = false
+  inFlight = false
+
+  constructor(record: OutgoingRecord, bytes: number, caller: Caller, group: FlushGroup, outbox: Outbox, onOutcome: (ok: boolean) => void) {
+    this.record = record
+    this.bytes = bytes
+    this.startedMs = caller.startedMs
+    this.group = group
+    this.#caller = caller
+    this.#outbox = outbox
+    this.#onOutcome = onOutcome
+    const { signal } = caller
+    if (signal === undefined) return
+    this.#onAbort = () => this.giveUp(StreamError.aborted(signal, 'the send'))
+    signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  id(): string {
+    return this.record.id
+  }
+
+  succeed(receipt: Receipt): void {
+    this.#done(true)
+    this.#caller.span?.end(receipt)
+    this.#caller.resolve(receipt)
+  }
+
+  fail(error: StreamError): void {
+    this.#done(false)
+    this.#caller.span?.fail(error)
+    this.#caller.reject(error)
+  }
+
+  /** Ends the wait of its caller before there is an outcome. */
+  giveUp(error: StreamError): void {
+    const mayBeStored = this.inFlight || this.ambiguous
+    this.#outbox.abandon(this, mayBeStored ? ambiguously(error) : error)
+  }
+
+  #done(ok: boolean): void {
+    this.#onOutcome(ok)
+    if (this.#onAbort !== undefined) this.#caller.signal?.removeEventListener('abort', this.#onAbort)
+  }
+}
+
+function ambiguously(error: StreamError): StreamError {
+  return new StreamError(error.code, `${error.message}; it was on its way and may be stored`, {
+    cause: error.cause,
+    retryable: error.retryable,
+    ambiguous: true,
+    details: error.details,
+  })
+}

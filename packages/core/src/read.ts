@@ -1,0 +1,111 @@
+import { StreamError } from '@sluice/driver'
+import type { Driver, DriverTopic, IncomingRecord, PartitionId, Position, Source, TopicDescription } from '@sluice/driver'
+import type { ReadMessage, ReadOptions } from './api.ts'
+import { toStartFrom } from './api.ts'
+import type { ValueFormat } from './values.ts'
+
+const credit = { records: 500, bytes: 8 * 1024 * 1024 }
+
+/** Reads a topic without a group: nothing is settled, nobody else is disturbed. */
+export async function* readTopic<T>(
+  open: () => Promise<DriverTopic>,
+  driver: Driver,
+  format: ValueFormat<T>,
+  options: ReadOptions,
+  signal: AbortSignal,
+): AsyncGenerator<ReadMessage<T>> {
+  if (signal.aborted) return
+  const topic = await open()
+  const end = options.follow === true ? undefined : new ReadEnd(topic, await driver.admin.describeTopic(topic.name, signal))
+  if (end?.reached === true) return
+  const failure = Promise.withResolvers<never>()
+  failure.promise.catch(() => undefined)
+  const events = {
+    assigned: ignore,
+    revoking: () => Promise.resolve(),
+    lost: ignore,
+    ended: ignore,
+    failed: (error: StreamError) => failure.reject(error),
+  }
+  const subscription = { group: undefined, member: 'reader', start: toStartFrom(options.from ?? 'earliest'), events }
+  const source = await topic.subscribe(subscription, signal)
+  try {
+    while (!signal.aborted) {
+      const records = await Promise.race([readOnce(source, signal), failure.promise])
+      for (const record of records) {
+        if (end === undefined || end.includes(record)) yield await readable(record, topic.name, format)
+      }
+      if (end?.note(records) === true) return
+    }
+  } finally {
+    await source.close()
+  }
+}
+
+async function readOnce(source: Source, signal: AbortSignal): Promise<readonly IncomingRecord[]> {
+  try {
+    if (source.shape === 'log') return await source.poll(credit, signal)
+    const records = await source.pull(credit, signal)
+    await source.settle(records.map((record) => ({ token: record.token, verb: 'ack' as const })), signal)
+    return records
+  } catch (error) {
+    if (signal.aborted) return []
+    throw error
+  }
+}
+
+/** Where a read that does not follow ends: at what was stored when it began. */
+class ReadEnd {
+  readonly #topic: DriverTopic
+  readonly #left = new Map<PartitionId, Position>()
+  readonly #known: boolean
+  #emptyReads = 0
+
+  constructor(topic: DriverTopic, description: TopicDescription) {
+    this.#topic = topic
+    this.#known = description.partitions.every((partition) => partition.records !== undefined || partition.latest !== undefined)
+    for (const { id, latest, records } of description.partitions) if (latest !== undefined && records !== 0) this.#left.set(id, latest)
+  }
+
+  get reached(): boolean {
+    return this.#known && this.#left.size === 0
+  }
+
+  includes(record: IncomingRecord): boolean {
+    if (!this.#known || record.position === undefined) return true
+    const last = this.#left.get(record.partition)
+    return last !== undefined && this.#topic.comparePositions(record.position, last) <= 0
+  }
+
+  /** Notes what a read brought; true at the end. Two reads that bring nothing are the end too: the start lay behind it. */
+  note(records: readonly IncomingRecord[]): boolean {
+    this.#emptyReads = records.length === 0 ? this.#emptyReads + 1 : 0
+    for (const record of records) {
+      const last = this.#left.get(record.partition)
+      if (last === undefined || record.position === undefined) continue
+      if (this.#topic.comparePositions(record.position, last) >= 0) this.#left.delete(record.partition)
+    }
+    return this.reached || this.#emptyReads >= (this.#known ? 2 : 1)
+  }
+}
+
+async function readable<T>(record: IncomingRecord, topic: string, format: ValueFormat<T>): Promise<ReadMessage<T>> {
+  const value = await format.decode(record.body, `message ${record.id} of topic "${topic}"`)
+  return {
+    id: record.id,
+    topic,
+    key: record.key,
+    value,
+    headers: record.headers,
+    partition: record.partition,
+    position: record.position,
+    time: new Date(record.timeMs),
+    expiresAt: record.expiresAtMs === undefined ? undefined : new Date(record.expiresAtMs),
+    body: record.body,
+    native: () => record.native,
+  }
+}
+
+function ignore(): void {
+  // A reader has nothing to settle, so partitions may come and go.
+}

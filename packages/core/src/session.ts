@@ -1,0 +1,218 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { hostname } from 'node:os'
+import { StreamError } from '@sluice/driver'
+import type { Clock, Driver, DriverTopic, Logger, OutgoingRecord, Random, TopicSpec } from '@sluice/driver'
+import type { CloseOptions, Consumer, ConsumerOptions, Producer, ProducerOptions, ReadMessage, ReadOptions, TopicOptions } from './api.ts'
+import type { Codec } from './codec.ts'
+import { bytes } from './codecs.ts'
+import { TopicConsumer } from './consumer/consumer.ts'
+import { consumerSettings } from './consumer/settings.ts'
+import { IdGenerator } from './ids.ts'
+import { TopicProducer } from './producer/producer.ts'
+import { RateLimiter } from './rate-limiter.ts'
+import { readTopic } from './read.ts'
+import type { Telemetry } from './telemetry.ts'
+import { ValueFormat } from './values.ts'
+
+/** What a session works with. */
+export interface SessionDeps {
+  readonly driver: Driver
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly random: Random
+  readonly telemetry: Telemetry | undefined
+  /** Whether missing topics are made. */
+  readonly create: boolean
+  readonly topics: Readonly<Record<string, TopicSpec>>
+  readonly producer: ProducerOptions
+  /** The codec of topics that name none; `undefined`: JSON. */
+  readonly codec: Codec<unknown> | undefined
+}
+
+/** What a topic is opened with: its spec, if it has to be made. */
+export type OpenSpec = TopicSpec & { readonly create?: boolean }
+
+interface Closable {
+  close(options?: CloseOptions): Promise<void>
+}
+
+const raw = new ValueFormat(bytes, undefined)
+
+/** Everything that is open on one connection: topics, producers, consumers. Knows how to make them and closes them all. */
+export class Session {
+  readonly deps: SessionDeps
+  readonly #topics = new Map<string, Promise<DriverTopic>>()
+  readonly #rates = new Map<string, RateLimiter>()
+  readonly #producers = new Set<Closable>()
+  readonly #consumers = new Set<Closable>()
+  readonly #ids: IdGenerator
+  readonly #deadLetters = new Map<string, TopicProducer<Uint8Array>>()
+  readonly #stop = new AbortController()
+  readonly inside: AsyncLocalStorage<true> = new AsyncLocalStorage<true>()
+  #closing: Promise<void> | undefined
+
+  constructor(deps: SessionDeps) {
+    this.deps = deps
+    this.#ids = new IdGenerator(deps.clock)
+  }
+
+  /** The topic, opened once for all; made first when it is missing and may be made. */
+  openTopic(name: string, spec: OpenSpec): Promise<DriverTopic> {
+    if (this.#closing !== undefined && this.#producers.size + this.#consumers.size === 0) {
+      return Promise.reject(new StreamError('closed', 'the connection is closed'))
+    }
+    const known = this.#topics.get(name)
+    if (known !== undefined) return known
+    const opening = this.#open(name, spec)
+    this.#topics.set(name, opening)
+    opening.catch(() => this.#topics.delete(name))
+    return opening
+  }
+
+  /** Forgets an opened topic, because it was deleted or changed. */
+  forgetTopic(name: string): void {
+    this.#topics.delete(name)
+  }
+
+  producer<T>(name: string, spec: TopicOptions<T>, format: ValueFormat<T>, options: ProducerOptions): TopicProducer<T> {
+    this.#checkOpen()
+    const { clock, random, driver, telemetry } = this.deps
+    const producer: TopicProducer<T> = new TopicProducer<T>({
+      topicName: name,
+      openTopic: () => this.openTopic(name, spec),
+      capabilities: driver.capabilities,
+      format,
+      options: { ...this.deps.producer, ...options },
+      rate: this.#rateOf(name, spec),
+      ids: new IdGenerator(clock),
+      clock,
+      random,
+      telemetry,
+      onClosed: () => this.#producers.delete(producer),
+    })
+    this.#producers.add(producer)
+    return producer
+  }
+
+  consumer<T>(name: string, spec: TopicOptions<T>, format: ValueFormat<T>, options: ConsumerOptions<T>, transactional = false): Consumer<T> {
+    this.#checkOpen()
+    const settings = consumerSettings(name, options)
+    const { deadLetterTopic } = settings
+    const { driver } = this.deps
+    const consumer: TopicConsumer = new TopicConsumer({
+      ...this.deps,
+      topicName: name,
+      member: options.member ?? `${hostname()}-${process.pid}-${this.#ids.next().slice(-12)}`,
+      settings,
+      openTopic: () => this.openTopic(name, spec),
+      prepareDeadLetters: async () => {
+        if (deadLetterTopic !== undefined) await this.#openDeadLetters(name, deadLetterTopic)
+      },
+      sendDeadLetter: (record, signal) => this.#deadLetterProducer(deadLetterTopic ?? '').sendRecord(record, signal),
+      capabilities: driver.capabilities,
+      format: format as ValueFormat<unknown>,
+      ids: this.#ids,
+      inside: this.inside,
+      transactional,
+      onSettled: options.onSettled as ((message: unknown) => void) | undefined,
+      onClosed: () => this.#consumers.delete(consumer),
+    })
+    this.#consumers.add(consumer)
+    return consumer as unknown as Consumer<T>
+  }
+
+  read<T>(name: string, spec: TopicOptions<T>, format: ValueFormat<T>, options: ReadOptions): AsyncIterable<ReadMessage<T>> {
+    const signal = options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal])
+    return readTopic(() => this.openTopic(name, spec), this.deps.driver, format, options, signal)
+  }
+
+  /** Sends encoded records as they are: dead letters, and dead letters on their way back. */
+  sendRaw(topic: string, record: OutgoingRecord): Promise<unknown> {
+    return this.#deadLetterProducer(topic).sendRecord(record, this.#stop.signal)
+  }
+
+  nextId(): string {
+    return this.#ids.next()
+  }
+
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options)
+    return this.inside.getStore() === true ? Promise.resolve() : this.#closing
+  }
+
+  /** Ends whatever waits on the session as such. */
+  get signal(): AbortSignal {
+    return this.#stop.signal
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    const failures: unknown[] = []
+    // Consumers first: their handlers may still send.
+    for (const group of [this.#consumers, this.#producers]) {
+      for (const result of await Promise.allSettled([...group].map((one) => one.close(options)))) {
+        if (result.status === 'rejected') failures.push(result.reason)
+      }
+    }
+    this.#stop.abort(new StreamError('closed', 'the connection is closed'))
+    await this.deps.driver.close()
+    if (failures.length > 0) throw failures[0]
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new StreamError('closed', 'the connection is closed')
+  }
+
+  async #open(name: string, spec: OpenSpec): Promise<DriverTopic> {
+    const { driver, create, topics } = this.deps
+    const signal = this.#stop.signal
+    try {
+      return await driver.openTopic(name, signal)
+    } catch (error) {
+      if (!StreamError.is(error, 'not-found') || !(spec.create ?? create) || !driver.capabilities.admin.includes('create')) throw error
+      await driver.admin.createTopic(name, { ...topics[name], ...specOf(spec) }, signal)
+      return driver.openTopic(name, signal)
+    }
+  }
+
+  async #openDeadLetters(origin: string, name: string): Promise<void> {
+    try {
+      await this.openTopic(name, {})
+    } catch (cause) {
+      if (!StreamError.is(cause, 'not-found')) throw cause
+      throw new StreamError(
+        'not-found',
+        `the dead-letter topic "${name}" of topic "${origin}" does not exist; create it (sluice topics create ${name}), name another with deadLetter: { topic }, or set deadLetter: false`,
+        { cause },
+      )
+    }
+  }
+
+  #deadLetterProducer(topic: string): TopicProducer<Uint8Array> {
+    let producer = this.#deadLetters.get(topic)
+    if (producer === undefined) {
+      producer = this.producer(topic, {}, raw, { onOrderedFailure: 'continue', retry: { maxElapsedMs: 30_000 } })
+      this.#deadLetters.set(topic, producer)
+    }
+    return producer
+  }
+
+  #rateOf<T>(name: string, spec: TopicOptions<T>): RateLimiter | undefined {
+    const known = this.#rates.get(name)
+    if (known !== undefined || spec.rateLimit === undefined) return known
+    const rate = new RateLimiter(spec.rateLimit, this.deps.clock)
+    this.#rates.set(name, rate)
+    return rate
+  }
+}
+
+/** The part of topic options that says how the topic should be. */
+function specOf(options: OpenSpec): TopicSpec {
+  const { partitions, order, retentionMs, retentionBytes } = options
+  return {
+    ...(partitions === undefined ? {} : { partitions }),
+    ...(order === undefined ? {} : { order }),
+    ...(retentionMs === undefined ? {} : { retentionMs }),
+    ...(retentionBytes === undefined ? {} : { retentionBytes }),
+  }
+}
+

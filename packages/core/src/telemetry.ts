@@ -1,0 +1,23 @@
+import type { Headers, StreamError } from '@sluice/driver'
+import type { Message, OutgoingMessage, Receipt, SettledAs } from './api.ts'
+
+/** The span of one send. */
+export interface SendSpan {
+  /** Trace context to travel with the message. */
+  readonly headers: Headers | undefined
+  end(receipt: Receipt): void
+  fail(error: StreamError): void
+}
+
+/** The span of one handling. */
+export interface ProcessSpan {
+  /** Runs the handler inside the span's context. */
+  run<R>(work: () => R): R
+  end(outcome: SettledAs, error?: unknown): void
+}
+
+/** What core tells of itself. The OpenTelemetry implementation is in `otel.ts`; there is none by default. */
+export interface Telemetry {
+  startSend(topic: string, message: OutgoingMessage<unknown>): SendSpan
+  startProcess(message: Pick<Message<unknown>, 'id' | 'topic' | 'partition' | 'position' | 'headers' | 'body' | 'attempt'>, group: string): ProcessSpan
+}

@@ -1,0 +1,72 @@
+import { StreamError } from '@sluice/driver'
+import type { Codec } from './codec.ts'
+import type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts'
+
+/** Validates and encodes values of one topic, and the way back. Synchronous unless the schema is not. */
+export class ValueFormat<T> {
+  readonly codec: Codec<T>
+  readonly #schema: StandardSchema<T> | undefined
+
+  constructor(codec: Codec<T>, schema: StandardSchema<T> | undefined) {
+    this.codec = codec
+    this.#schema = schema
+  }
+
+  /** Throws, or rejects, with `invalid-argument` naming what does not fit. */
+  encode(value: T, what: string): Uint8Array | Promise<Uint8Array> {
+    if (this.#schema === undefined) return this.#encodeValid(value, what)
+    const result = this.#schema['~standard'].validate(value)
+    const encodeResult = (checked: StandardResult<T>): Uint8Array => {
+      if (checked.issues !== undefined) {
+        throw new StreamError('invalid-argument', `${what} does not fit its schema: ${listIssues(checked.issues)}`)
+      }
+      return this.#encodeValid(checked.value, what)
+    }
+    return result instanceof Promise ? result.then(encodeResult) : encodeResult(result)
+  }
+
+  /** Throws, or rejects, with `corrupt` when the bytes make no sense or do not fit the schema. */
+  decode(body: Uint8Array, what: string): T | Promise<T> {
+    const value = this.#decodeBytes(body, what)
+    if (this.#schema === undefined) return value
+    const result = this.#schema['~standard'].validate(value)
+    const take = (checked: StandardResult<T>): T => {
+      if (checked.issues === undefined) return checked.value
+      throw new StreamError('corrupt', `${what} does not fit its schema: ${listIssues(checked.issues)}`)
+    }
+    return result instanceof Promise ? result.then(take) : take(result)
+  }
+
+  #encodeValid(value: T, what: string): Uint8Array {
+    try {
+      return this.codec.encode(value)
+    } catch (cause) {
+      if (StreamError.is(cause)) throw cause
+      throw new StreamError('invalid-argument', `${what} cannot be encoded as ${this.codec.contentType}: ${textOf(cause)}`, {
+        cause,
+      })
+    }
+  }
+
+  #decodeBytes(body: Uint8Array, what: string): T {
+    try {
+      return this.codec.decode(body)
+    } catch (cause) {
+      throw new StreamError('corrupt', `${what} cannot be decoded as ${this.codec.contentType}: ${textOf(cause)}`, { cause })
+    }
+  }
+}
+
+/** An error's own words. */
+export function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function listIssues(issues: readonly StandardIssue[]): string {
+  const shown = issues.slice(0, 5).map((issue) => {
+    const path = (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
+    return path === '' ? issue.message : `${path}: ${issue.message}`
+  })
+  if (issues.length > shown.length) shown.push(`and ${issues.length - shown.length} more`)
+  return shown.join('; ')
+}

@@ -1,0 +1,142 @@
+import { StreamError } from '@sluice/driver'
+import type { OutgoingRecord, TransactionRecord } from '@sluice/driver'
+import type { CloseOptions, Consumer, ConsumerOptions, ConsumerStats, Message, OutgoingMessage, TopicOptions, Worker, WorkerOptions } from './api.ts'
+import { json } from './codecs.ts'
+import type { Codec } from './codec.ts'
+import { Delivery } from './consumer/delivery.ts'
+import type { FunctionOutput, SluiceFunction } from './function.ts'
+import { prepare } from './producer/prepare.ts'
+import type { TopicProducer } from './producer/producer.ts'
+import type { Session } from './session.ts'
+import { ValueFormat } from './values.ts'
+
+/** Runs one function between two topics, as a member of the function's group. */
+export class FunctionWorker<I, O> implements Worker {
+  readonly name: string
+  readonly #definition: SluiceFunction<I, O>
+  readonly #options: WorkerOptions
+  readonly #session: Session
+  readonly #input: ValueFormat<I>
+  readonly #output: ValueFormat<O>
+  #consumer: Consumer<I> | undefined
+  #producer: TopicProducer<O> | undefined
+  #transactional: boolean
+  #produced = 0
+
+  constructor(definition: SluiceFunction<I, O>, options: WorkerOptions, session: Session) {
+    this.name = definition.name
+    this.#definition = definition
+    this.#options = options
+    this.#session = session
+    this.#input = new ValueFormat<I>(json as Codec<I>, definition.input)
+    this.#output = new ValueFormat<O>(json as Codec<O>, definition.output)
+    const { transactions } = session.deps.driver.capabilities
+    if (options.delivery === 'exactly-once' && !transactions) throw this.#noTransactions(`the backend "${session.deps.driver.name}"`)
+    this.#transactional = options.delivery === undefined ? transactions : options.delivery === 'exactly-once'
+  }
+
+  get delivery(): 'exactly-once' | 'at-least-once' {
+    return this.#transactional ? 'exactly-once' : 'at-least-once'
+  }
+
+  async run(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#settleDelivery()
+    const { from, to, concurrency = 16, group = this.name, delivery: _delivery, ...rest } = this.#options
+    const spec: TopicOptions<I> = {}
+    const consumerOptions: ConsumerOptions<I> = { ...(rest as Omit<ConsumerOptions<I>, 'group'>), group }
+    this.#consumer = this.#session.consumer(from, spec, this.#input, consumerOptions, this.#transactional)
+    if (to !== undefined && !this.#transactional) this.#producer = this.#session.producer(to, {}, this.#output, {})
+    try {
+      await this.#consumer.run((message) => this.#handle(message), { concurrency, ...options })
+    } finally {
+      await this.#producer?.close()
+    }
+  }
+
+  async close(options?: CloseOptions): Promise<void> {
+    await this.#consumer?.close(options)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  stats(): ConsumerStats & { readonly produced: number } {
+    const none: ConsumerStats = {
+      bufferedRecords: 0,
+      bufferedBytes: 0,
+      running: 0,
+      partitions: [],
+      received: 0,
+      acked: 0,
+      retried: 0,
+      deadLettered: 0,
+      skipped: 0,
+      expired: 0,
+      parked: 0,
+    }
+    return { ...(this.#consumer?.stats() ?? none), produced: this.#produced }
+  }
+
+  /** A queue topic has no offset to store with the outputs, so it cannot be exactly once. */
+  async #settleDelivery(): Promise<void> {
+    if (!this.#transactional) return
+    const { capabilities } = this.#session.deps.driver
+    const { order } = await this.#session.openTopic(this.#options.from, {})
+    if (capabilities.shapes[order] === 'log') return
+    if (this.#options.delivery === 'exactly-once') throw this.#noTransactions(`topic "${this.#options.from}", which has no order,`)
+    this.#transactional = false
+  }
+
+  #noTransactions(what: string): StreamError {
+    return new StreamError('unsupported', `${what} cannot store outputs and offsets in one transaction; use delivery: at-least-once for function "${this.name}"`)
+  }
+
+  async #handle(message: Message<I>): Promise<void> {
+    const outputs = await collect(await this.#definition.handle(message))
+    if (outputs.length === 0) return
+    if (this.#options.to === undefined) {
+      throw new StreamError('invalid-argument', `function "${this.name}" gave ${outputs.length} outputs but has no topic to write to; add "to"`)
+    }
+    if (this.#transactional) await this.#attach(message, outputs, this.#options.to)
+    else await this.#send(outputs)
+    this.#produced += outputs.length
+  }
+
+  /** Outputs wait with their message until both can be stored in one transaction. */
+  async #attach(message: Message<I>, outputs: readonly OutgoingMessage<O>[], to: string): Promise<void> {
+    const topic = await this.#session.openTopic(to, {})
+    const records: TransactionRecord[] = []
+    for (const output of outputs) {
+      const record: OutgoingRecord = await prepare(output, {
+        topic,
+        capabilities: this.#session.deps.driver.capabilities,
+        format: this.#output,
+        newId: () => this.#session.nextId(),
+        now: () => this.#session.deps.clock.now(),
+        ownHeaders: undefined,
+      })
+      records.push({ topic: to, record })
+    }
+    if (message instanceof Delivery) message.outputs = records
+  }
+
+  /** An earlier attempt may have fenced the keys of its outputs; this attempt sends them again, in order. */
+  async #send(outputs: readonly OutgoingMessage<O>[]): Promise<void> {
+    const producer = this.#producer
+    if (producer === undefined) throw new StreamError('closed', `function "${this.name}" is closed`)
+    for (const { key } of outputs) if (key !== undefined) producer.resume(key)
+    for (const result of await producer.sendAll(outputs)) if (!result.ok) throw result.error
+  }
+}
+
+async function collect<O>(given: FunctionOutput<O>): Promise<readonly OutgoingMessage<O>[]> {
+  if (given === undefined || given === null) return []
+  if (typeof given !== 'object') throw new StreamError('invalid-argument', `a function gives a message, several or none, not a ${typeof given}`)
+  if (Symbol.asyncIterator in given) {
+    const outputs: OutgoingMessage<O>[] = []
+    for await (const output of given) outputs.push(output)
+    return outputs
+  }
+  return Symbol.iterator in given ? [...given] : [given]
+}
