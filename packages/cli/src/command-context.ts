@@ -1,0 +1,85 @@
+import type { Cloud } from '@sluice/core'
+import type { Command } from 'commander'
+import { exitCodes } from './failure.ts'
+import type { Host } from './host.ts'
+import { Output } from './output.ts'
+
+/** Options that every command takes. */
+export interface GlobalOptions {
+  readonly backend?: string
+  readonly json?: boolean
+  readonly quiet?: boolean
+}
+
+/** What a command works with. */
+export class CommandContext {
+  readonly host: Host
+  readonly output: Output
+  /** The address in use, once it is known: for error messages. */
+  backend: string | undefined
+  /** What the process will exit with. */
+  exitCode: number = exitCodes.ok
+  readonly #flag: string | undefined
+
+  constructor(host: Host, options: GlobalOptions) {
+    this.host = host
+    this.output = new Output(host, { json: options.json === true, quiet: options.quiet === true })
+    this.#flag = options.backend
+  }
+
+  /** What `--backend` said, else `SLUICE_BACKEND`. */
+  get namedBackend(): { readonly flag: string | undefined; readonly environment: string | undefined } {
+    return { flag: this.#flag, environment: this.host.env['SLUICE_BACKEND'] }
+  }
+
+  /**
+   * Connects to the backend that is meant (flag, environment, `./sluice.yaml`, `local:./data`), and closes it again.
+   * The signal aborts at Ctrl-C and when nobody reads stdout any more.
+   */
+  async withCloud(use: (cloud: Cloud, signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { connect } = await import('@sluice/core')
+    this.backend = await this.#chooseBackend()
+    await this.interruptible(async (signal) => {
+      await using cloud = await connect(this.backend ?? '', { signal })
+      await use(cloud, signal)
+    })
+  }
+
+  /** Runs `work` so that Ctrl-C ends it in an orderly way, with exit code 130. A second Ctrl-C ends it at once. */
+  async interruptible(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const interrupt = new AbortController()
+    let interrupted = false
+    const stopListening = this.host.onInterrupt(() => {
+      if (interrupted) this.host.exit(exitCodes.interrupted)
+      interrupted = true
+      interrupt.abort()
+    })
+    const signal = AbortSignal.any([interrupt.signal, this.output.gone])
+    try {
+      await work(signal)
+    } catch (error) {
+      if (!signal.aborted) throw error
+    } finally {
+      stopListening()
+    }
+    if (interrupted) this.exitCode = exitCodes.interrupted
+  }
+
+  async #chooseBackend(): Promise<string> {
+    const { chooseBackend, loadPipeline, pipelineFileName } = await import('@sluice/runtime')
+    const { existsSync } = await import('node:fs')
+    const named = chooseBackend(this.namedBackend)
+    if (named.source !== 'default' || !existsSync(pipelineFileName)) return named.address
+    return chooseBackend({ pipeline: await loadPipeline(pipelineFileName) }).address
+  }
+}
+
+/** What a command does: its arguments, its own options, and the context. */
+export type Action = (
+  context: CommandContext,
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+) => Promise<void>
+
+/** Adds commands to the program. `act` turns an action into commander's form and handles errors. */
+export type Register = (program: Command, act: (action: Action) => (...args: unknown[]) => Promise<void>) => void

@@ -1,0 +1,129 @@
+import type { TopicDescription, TopicSpec } from '@sluice/driver'
+import { parseCount, text } from '../arguments.ts'
+import type { Register } from '../command-context.ts'
+import { UsageError } from '../failure.ts'
+
+/** `sluice topics` */
+export const registerTopics: Register = (program, act) => {
+  const topics = program.command('topics').description('look after topics')
+  for (const register of [list, create, describe, grow, remove]) register(topics, act)
+}
+
+const list: Register = (topics, act) => {
+  topics
+    .command('list')
+    .description('names of all topics')
+    .action(
+      act((context) =>
+        context.withCloud(async (cloud) => {
+          for (const name of await cloud.admin.listTopics()) context.output.result({ topic: name }, name)
+        }),
+      ),
+    )
+}
+
+const create: Register = (topics, act) => {
+  topics
+    .command('create <topic>')
+    .description('make a topic; fine when it exists and fits')
+    .option('-p, --partitions <count>', 'partitions')
+    .option('--order <order>', 'key or none')
+    .option('--retention <duration>', 'how long records are kept, such as 7d')
+    .option('--retention-bytes <size>', 'how much is kept, such as 1GiB')
+    .action(
+      act(async (context, [name = ''], options) => {
+        const spec = await parseSpec(options)
+        await context.withCloud(async (cloud) => {
+          const outcome = await cloud.admin.createTopic(name, spec)
+          context.output.result({ topic: name, outcome }, `${name}: ${outcome}`)
+        })
+      }),
+    )
+}
+
+const describe: Register = (topics, act) => {
+  topics
+    .command('describe <topic>')
+    .description('partitions, positions and retention')
+    .action(
+      act((context, [name = '']) =>
+        context.withCloud(async (cloud) => {
+          const description = await cloud.admin.describeTopic(name)
+          context.output.result(description, toText(description))
+          if (!context.output.json) context.output.table(partitionRows(description), partitionColumns)
+        }),
+      ),
+    )
+}
+
+const grow: Register = (topics, act) => {
+  topics
+    .command('grow <topic> <partitions>')
+    .description('change the number of partitions; keys keep their order')
+    .action(
+      act((context, [name = '', count = '']) => {
+        const partitions = parseCount(count, 'the number of partitions')
+        return context.withCloud(async (cloud) => {
+          await cloud.admin.setPartitions(name, partitions)
+          context.output.result({ topic: name, partitions }, `${name}: ${partitions} partitions`)
+        })
+      }),
+    )
+}
+
+const remove: Register = (topics, act) => {
+  topics
+    .command('delete <topic>')
+    .description('delete a topic with its records and progress')
+    .option('--yes', 'really')
+    .action(
+      act((context, [name = ''], options) => {
+        if (options['yes'] !== true)
+          throw new UsageError(`deleting "${name}" deletes its records; say --yes if you mean it`)
+        return context.withCloud(async (cloud) => {
+          await cloud.admin.deleteTopic(name)
+          context.output.result({ topic: name, outcome: 'deleted' }, `${name}: deleted`)
+        })
+      }),
+    )
+}
+
+async function parseSpec(options: Readonly<Record<string, unknown>>): Promise<TopicSpec> {
+  const { parseDuration, parseSize } = await import('@sluice/runtime')
+  const [partitions, order] = [text(options, 'partitions'), text(options, 'order')]
+  const [retention, bytes] = [text(options, 'retention'), text(options, 'retentionBytes')]
+  if (order !== undefined && order !== 'key' && order !== 'none')
+    throw new UsageError(`--order is key or none, not "${order}"`)
+  return {
+    ...(partitions === undefined ? {} : { partitions: parseCount(partitions, '--partitions') }),
+    ...(order === undefined ? {} : { order }),
+    ...(retention === undefined ? {} : { retentionMs: measured(retention, parseDuration, '--retention', '7d') }),
+    ...(bytes === undefined ? {} : { retentionBytes: measured(bytes, parseSize, '--retention-bytes', '1GiB') }),
+  }
+}
+
+function measured(value: string, parse: (value: string) => number | undefined, name: string, example: string): number {
+  const parsed = parse(value)
+  if (parsed === undefined) throw new UsageError(`${name} is written like ${example}, not "${value}"`)
+  return parsed
+}
+
+function toText(topic: TopicDescription): string {
+  const retention = topic.retentionMs === undefined ? 'for ever' : `${Math.round(topic.retentionMs / 1_000)} s`
+  const bytes = topic.retentionBytes === undefined ? '' : `, at most ${topic.retentionBytes} bytes`
+  return `${topic.name}: order ${topic.order}, ${topic.partitions.length} partitions, kept ${retention}${bytes}`
+}
+
+const partitionColumns = ['partition', 'state', 'records', 'bytes', 'earliest', 'latest', 'parents'] as const
+
+function partitionRows(topic: TopicDescription): readonly Record<(typeof partitionColumns)[number], unknown>[] {
+  return topic.partitions.map(({ id, state, records, bytes, earliest, latest, parents }) => ({
+    partition: id,
+    state,
+    records,
+    bytes,
+    earliest,
+    latest,
+    parents: parents.length === 0 ? undefined : parents.join(','),
+  }))
+}

@@ -1,0 +1,93 @@
+import { parseBackendUrl, StreamError } from '@sluice/driver'
+import type { ErrorCode } from '@sluice/driver'
+
+/** How a command ends. */
+export const exitCodes = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  interrupted: 130,
+} as const
+
+/** The command line makes no sense: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** An error as it is shown. */
+export interface Failure {
+  readonly code: string
+  readonly what: string
+  readonly where: string | undefined
+  readonly help: string | undefined
+}
+
+/** Takes an error apart into what failed, where, and the way out. Shows no secret: addresses appear without them. */
+export function toFailure(error: unknown, backend: string | undefined): Failure {
+  const message = withoutSecrets(error instanceof Error ? error.message : String(error), backend)
+  if (error instanceof UsageError) return { code: 'usage', what: message, where: undefined, help: 'see sluice --help' }
+  const where = whereOf(error, backend)
+  if (!StreamError.is(error)) return { code: 'internal', what: message, where, help: hints.internal }
+  const { what, help } = splitWayOut(message)
+  return { code: error.code, what, where, help: help ?? hints[error.code] }
+}
+
+/** A failure as one block of lines. */
+export function formatFailure(failure: Failure): string {
+  const lines = [`error: ${failure.code}`, `  what:  ${indent(failure.what)}`]
+  if (failure.where !== undefined) lines.push(`  where: ${failure.where}`)
+  if (failure.help !== undefined) lines.push(`  help:  ${indent(failure.help)}`)
+  return lines.join('\n')
+}
+
+/** The address without user, password and secret-looking options. */
+export function safeAddress(address: string): string {
+  try {
+    return parseBackendUrl(address).safe
+  } catch {
+    return '(not an address)'
+  }
+}
+
+function withoutSecrets(text: string, backend: string | undefined): string {
+  return backend === undefined || backend === '' ? text : text.replaceAll(backend, safeAddress(backend))
+}
+
+/** Sluice's messages end with the way out, after a semicolon. */
+function splitWayOut(message: string): { readonly what: string; readonly help: string | undefined } {
+  const at = message.includes('\n') ? -1 : message.lastIndexOf('; ')
+  if (at < 0) return { what: message, help: undefined }
+  return { what: message.slice(0, at), help: message.slice(at + 2) }
+}
+
+function whereOf(error: unknown, backend: string | undefined): string | undefined {
+  const details = StreamError.is(error) ? error.details : {}
+  const named = ['topic', 'partition', 'group', 'part'].flatMap((name) =>
+    typeof details[name] === 'string' ? [`${name} ${details[name]}`] : [],
+  )
+  const parts = [...(backend === undefined ? [] : [safeAddress(backend)]), ...named]
+  return parts.length === 0 ? undefined : parts.join(', ')
+}
+
+function indent(text: string): string {
+  return text.replaceAll('\n', '\n         ')
+}
+
+const hints: Readonly<Record<ErrorCode, string | undefined>> = {
+  'not-found': 'see what there is with `sluice topics list`',
+  'already-exists': undefined,
+  'invalid-argument': undefined,
+  unauthenticated: 'check the user and password, or the token, of the backend',
+  'permission-denied': 'grant the right that is missing, or use another account',
+  throttled: 'send more slowly, or raise the quota',
+  'too-large': undefined,
+  unavailable: 'check that the backend runs and can be reached from here',
+  timeout: 'it may have happened all the same; look before you repeat it',
+  aborted: undefined,
+  closed: undefined,
+  fenced: undefined,
+  conflict: undefined,
+  unsupported: 'this backend cannot do it; see its capabilities',
+  corrupt: undefined,
+  internal: 'this is a defect; please report it with the command and this message',
+}

@@ -1,0 +1,41 @@
+import { styleText } from 'node:util'
+
+/** What the command needs of the process it runs in. */
+export interface Host {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdin: NodeJS.ReadStream
+  readonly stdout: NodeJS.WriteStream
+  readonly stderr: NodeJS.WriteStream
+  /** Calls `listener` at each Ctrl-C or SIGTERM. Returns what takes the listener away. */
+  onInterrupt(listener: () => void): () => void
+  /** Ends the process at once. */
+  exit(code: number): never
+}
+
+/** This process. */
+export function processHost(): Host {
+  return {
+    env: process.env,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    onInterrupt(listener) {
+      process.on('SIGINT', listener)
+      process.on('SIGTERM', listener)
+      return () => {
+        process.off('SIGINT', listener)
+        process.off('SIGTERM', listener)
+      }
+    },
+    exit: (code) => process.exit(code),
+  }
+}
+
+/** Text in a colour where the stream shows colours, else as it is. */
+export function paint(
+  stream: NodeJS.WriteStream,
+  style: 'red' | 'green' | 'yellow' | 'dim' | 'bold' | 'cyan',
+  text: string,
+): string {
+  return styleText(style, text, { stream })
+}

@@ -1,0 +1,3 @@
+export { runCli } from './cli.ts'
+export { processHost } from './host.ts'
+export type { Host } from './host.ts'
