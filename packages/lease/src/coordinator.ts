@@ -79,7 +79,8 @@ export class LeaseCoordinator implements AsyncDisposable {
   /**
    * Stores progress of a held partition; resolves once the store has it. `position` is the last settled one (`undefined`
    * keeps the stored one); positions are opaque here, so it is the caller who never goes back. With `ended` the tenure
-   * is over and the children may start, on any member. Checkpoints of one partition are stored in call order.
+   * is over and the children may start, on any member. Checkpoints of one partition are stored in call order
+   * and may be repeated.
    *
    * A backend that stores progress itself, in its own transaction and guarded by owner and epoch, never calls this; it
    * must change the lease's `version`, and calls `refresh` once it has stored `ended`. Do one or the other, not both.

@@ -26,6 +26,8 @@ const maxAttempts = 3
 export class Holdings {
   readonly #context: HoldingsContext
   readonly #held = new Map<PartitionId, Tenure>()
+  /** Partitions ended here and under which epoch, so that an `ended` checkpoint whose answer was lost can be repeated. */
+  readonly #ended = new Map<PartitionId, number>()
 
   constructor(context: HoldingsContext) {
     this.#context = context
@@ -68,9 +70,12 @@ export class Holdings {
 
   /** See `LeaseCoordinator.checkpoint`. */
   async checkpoint(partition: PartitionId, epoch: number, position: Position | undefined, ended: boolean): Promise<void> {
+    const isRepeated = (): boolean => ended && this.#ended.get(partition) === epoch
+    if (isRepeated()) return
     const tenure = this.#held.get(partition)
     if (tenure?.epoch !== epoch) throw fenced(partition, epoch)
     await tenure.inTurn(async () => {
+      if (isRepeated()) return
       if (!this.#isHeld(tenure)) throw fenced(partition, epoch)
       const stored = await this.#write(tenure, (lease) => ({
         ...lease,
@@ -176,6 +181,7 @@ export class Holdings {
     if (!this.#isHeld(tenure)) return
     if (tenure.lease.ended) {
       this.#drop(tenure)
+      this.#ended.set(tenure.lease.partition, tenure.epoch)
       this.#context.onEnded()
     } else if (tenure.lease.handoffTo !== undefined && !tenure.handingOver) {
       tenure.handingOver = true

@@ -78,10 +78,11 @@ export interface Settings {
 /** Fills in the defaults. */
 export function toSettings(options: LeaseCoordinatorOptions): Settings {
   const failoverMs = options.failoverMs ?? 10_000
+  const renewEveryMs = Math.floor(failoverMs / 3)
   return {
     failoverMs,
-    renewEveryMs: failoverMs / 3,
-    callTimeoutMs: (failoverMs / 3) * 0.9,
+    renewEveryMs,
+    callTimeoutMs: renewEveryMs * 0.9,
     handoffTimeoutMs: options.handoffTimeoutMs ?? 30_000,
     scanEveryMs: options.scanEveryMs ?? failoverMs / 2,
     hurryMs: failoverMs / 10,

@@ -107,7 +107,10 @@ function performOnMember(member: Member | undefined, step: OnMember): void {
     case 'pause':
       return member.clock.pause()
     case 'resume':
-      return member.clock.resume()
+      // A zombie stores progress before it learns how long it slept.
+      return member.clock.resume(() => {
+        for (const partition of member.reading.keys()) void member.checkpoint(partition, 1, false)
+      })
     case 'fault':
       member.fault = step.fault
       return
@@ -123,7 +126,7 @@ function reshard(world: World, which: number, parents: number, children: number)
   if (world.partitions.length < 12) world.reshard(chosen, children)
 }
 
-/** A reader of an awake member stores progress; one that comes back from a pause does so before it hears of its loss. */
+/** A reader of an awake member stores progress. */
 function checkpointOne(world: World, which: number, count: number, ended: boolean): void {
   const readings = world.members
     .filter(({ awake }) => awake)
@@ -209,5 +212,5 @@ it('keeps its promises under random faults, and shares evenly once they stop', {
     await closeAll(world)
     check(world)
   })
-  await fc.assert(property, { numRuns: runs, endOnFailure: true })
+  await fc.assert(property, { numRuns: runs })
 })

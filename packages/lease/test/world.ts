@@ -74,9 +74,11 @@ class ProcessClock implements Clock {
     this.#due ??= []
   }
 
-  resume(): void {
+  /** Goes on; `first` runs before anything that was due meanwhile. */
+  resume(first?: () => void): void {
     const due = this.#due ?? []
     this.#due = undefined
+    first?.()
     this.#resumed.resolve()
     this.#resumed = Promise.withResolvers<void>()
     for (const run of due) run()
