@@ -103,7 +103,7 @@ export class TopicProducer<T> implements Producer<T> {
   }
 
   async flush(): Promise<void> {
-    await this.#opening
+    if (this.#opening !== undefined) await this.#opening
     const flushed = this.#groups.flushed()
     this.#opened?.outbox.hurry()
     await flushed

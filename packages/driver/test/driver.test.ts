@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import { StreamError, errorCodes, nearest, parseBackendUrl } from '../src/index.ts'
+import { ManualClock } from '../src/testing.ts'
+
+describe('StreamError', () => {
+  it('is recognised by its mark, also across two copies of the class', () => {
+    const foreign = Object.assign(new Error('x'), { code: 'throttled', [Symbol.for('sluice/StreamError')]: true })
+    expect(StreamError.is(foreign)).toBe(true)
+    expect(StreamError.is(foreign, 'throttled')).toBe(true)
+    expect(StreamError.is(foreign, 'timeout')).toBe(false)
+    expect(StreamError.is(new Error('x'))).toBe(false)
+    expect(StreamError.is(undefined)).toBe(false)
+  })
+
+  it('knows by its code whether a retry can help and whether the outcome is open', () => {
+    const table = errorCodes.map((code) => [code, new StreamError(code, 'm').retryable, new StreamError(code, 'm').ambiguous])
+    expect(table.filter(([, retryable]) => retryable).map(([code]) => code)).toEqual(['throttled', 'unavailable', 'timeout'])
+    expect(table.filter(([, , ambiguous]) => ambiguous).map(([code]) => code)).toEqual(['timeout'])
+  })
+
+  it('keeps the native error as its cause', () => {
+    const native = new Error('ECONNRESET')
+    expect(StreamError.from(native, 'reading').cause).toBe(native)
+    const own = new StreamError('fenced', 'x')
+    expect(StreamError.from(own, 'reading')).toBe(own)
+  })
+})
+
+describe('parseBackendUrl', () => {
+  it.each([
+    ['local:./data', 'local', './data'],
+    ['local:/var/lib/sluice?durability=normal', 'local', '/var/lib/sluice'],
+    ['memory:', 'memory', ''],
+    ['nats://user:pw@host:4222/x', 'nats', 'host:4222/x'],
+    ['kinesis://eu-west-1', 'kinesis', 'eu-west-1'],
+    ['LOCAL:a%20b', 'local', 'a b'],
+  ])('takes %s apart', (address, scheme, path) => {
+    expect(parseBackendUrl(address)).toMatchObject({ scheme, path })
+  })
+
+  it('never shows user, password or secret options', () => {
+    const { safe } = parseBackendUrl('nats://bob:hunter2@host?token=abc&name=x&secretKey=y')
+    expect(safe).toBe('nats://***@host?token=***&name=x&secretKey=***')
+  })
+
+  it('refuses what has no scheme, without echoing a long secret', () => {
+    expect(() => parseBackendUrl('./data')).toThrow(/is not a backend address/)
+  })
+})
+
+describe('nearest', () => {
+  it.each([
+    ['partitons', ['partitions', 'retention'], 'partitions'],
+    ['locl', ['local', 'nats'], 'local'],
+    ['zebra', ['local', 'nats'], undefined],
+  ])('finds the known name close to %s', (name, known, expected) => {
+    expect(nearest(name, known)).toBe(expected)
+  })
+})
+
+describe('ManualClock', () => {
+  it('fires timers in the order of their times, each at its own moment', async () => {
+    const clock = new ManualClock()
+    const seen: [string, number][] = []
+    clock.after(20, () => seen.push(['b', clock.monotonic()]))
+    clock.after(10, () => seen.push(['a', clock.monotonic()]))
+    clock.after(30, () => seen.push(['never', 0])).cancel()
+    await clock.advance(100)
+    expect(seen).toEqual([['a', 10], ['b', 20]])
+    expect(clock.pending).toBe(0)
+  })
+})
