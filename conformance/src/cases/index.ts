@@ -1,7 +1,40 @@
 import type { Case } from '../case.ts'
-import { publishFlowCases } from "./publish-flow.ts"
-import { publishCases } from "./publish.ts"
-import { roundtripCases } from "./roundtrip.ts"
+import { adminCases } from './admin.ts'
+import { capabilityCases } from './capabilities.ts'
+import { consumeCases } from './consume.ts'
+import { deadLetterCases } from './dead-letters.ts'
+import { errorCases } from './errors.ts'
+import { flowCases } from './flow.ts'
+import { functionCases } from './functions.ts'
+import { groupCases } from './groups.ts'
+import { handoverCases } from './handover.ts'
+import { faultCases, interopCases } from './interop.ts'
+import { lifeCases } from './life.ts'
+import { limitsCases } from './limits.ts'
+import { publishFlowCases } from './publish-flow.ts'
+import { publishCases } from './publish.ts'
+import { roundtripCases } from './roundtrip.ts'
+import { seekCases } from './seek.ts'
+import { settleCases } from './settle.ts'
 
 /** Every case, by area. */
-export const cases: readonly Case[] = [...roundtripCases, ...publishCases, ...publishFlowCases]
+export const cases: readonly Case[] = [
+  ...roundtripCases,
+  ...publishCases,
+  ...publishFlowCases,
+  ...limitsCases,
+  ...consumeCases,
+  ...settleCases,
+  ...deadLetterCases,
+  ...flowCases,
+  ...groupCases,
+  ...handoverCases,
+  ...seekCases,
+  ...adminCases,
+  ...lifeCases,
+  ...errorCases,
+  ...faultCases,
+  ...interopCases,
+  ...functionCases,
+  ...capabilityCases,
+]
