@@ -1,0 +1,227 @@
+import { StreamError } from '@sluice/driver'
+import type {
+  Commit,
+  CommitOutcome,
+  Credit,
+  IncomingRecord,
+  LogSource,
+  PartitionEvents,
+  PartitionId,
+  Position,
+  SendOutcome,
+  TransactionRecord,
+} from '@sluice/driver'
+import { openBatch, toOffset } from './codec.ts'
+import type { Membership } from './membership.ts'
+import { Reading } from './reading.ts'
+import type { StoreClient } from './store/client.ts'
+import type { Cursor, ReadResult } from './store/protocol.ts'
+import type { PartitionInfo } from './store/topics.ts'
+import type { TopicView } from './topic.ts'
+
+/** How long a poll waits for records, in milliseconds. */
+export const waitMs = 1000
+
+/** What a log source works with. */
+export interface LogSourceContext {
+  readonly client: StoreClient
+  readonly topic: TopicView
+  readonly group: string | undefined
+  readonly events: PartitionEvents
+}
+
+/** What of a group a source needs: how its commits are stored, and what goes into one transaction with them. */
+export interface Committer {
+  commit(commits: readonly Commit[]): Promise<readonly boolean[]>
+  transact(records: readonly TransactionRecord[], commits: readonly Commit[], signal: AbortSignal): Promise<readonly SendOutcome[]>
+}
+
+/** Reads a topic's partitions, those the membership gives it. */
+export class LocalLogSource implements LogSource {
+  readonly shape = 'log'
+  readonly #context: LogSourceContext
+  readonly #readings = new Map<PartitionId, Reading>()
+  readonly #paused = new Set<PartitionId>()
+  readonly #forgetFailure: () => void
+  #membership: Membership | undefined
+  #turn = 0
+  #waiting: number | undefined
+  #changed = false
+  #polling: Promise<unknown> = Promise.resolve()
+  #closing: Promise<void> | undefined
+
+  constructor(context: LogSourceContext) {
+    this.#context = context
+    this.#forgetFailure = context.client.onFailure((error) => context.events.failed(error))
+  }
+
+  /** Takes part from now on. */
+  async start(membership: Membership): Promise<void> {
+    this.#membership = membership
+    await membership.start()
+  }
+
+  /** The membership calls this: the partition is ours and is read from `offset` on. */
+  assign(partition: PartitionInfo, epoch: number, offset: number): void {
+    if (this.#closing !== undefined) return
+    this.#readings.set(partition.name, new Reading(partition, epoch, offset))
+    this.#context.events.assigned(partition.name, epoch)
+    this.#wake()
+  }
+
+  /** Hands out nothing more of these partitions. Says which of them were being read. */
+  withdraw(partitions: readonly PartitionId[]): readonly PartitionId[] {
+    const gone = partitions.filter((partition) => this.#readings.delete(partition))
+    for (const partition of gone) this.#paused.delete(partition)
+    this.#wake()
+    return gone
+  }
+
+  async poll(credit: Credit, signal: AbortSignal): Promise<readonly IncomingRecord[]> {
+    const what = `poll of topic "${this.#context.topic.name}"`
+    if (this.#closing !== undefined) throw new StreamError('closed', `${what} failed: the source is closed`)
+    if (signal.aborted) throw StreamError.aborted(signal, what)
+    const polling = this.#poll(credit, signal, what)
+    this.#polling = polling.catch(() => undefined)
+    return polling
+  }
+
+  async #poll(credit: Credit, signal: AbortSignal, what: string): Promise<readonly IncomingRecord[]> {
+    const onAbort = (): void => this.#wake()
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      for (;;) {
+        const records = this.#take(credit)
+        if (records.length > 0 || this.#closing !== undefined) return records
+        const found = await this.#fetch(credit)
+        if (signal.aborted) throw StreamError.aborted(signal, what)
+        if (found === 'nothing') return []
+      }
+    } catch (error) {
+      if (StreamError.is(error, 'corrupt')) this.#context.events.failed(error)
+      throw error
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /** Hands out what is here, beginning with another partition each time. */
+  #take(credit: Credit): readonly IncomingRecord[] {
+    const readings = [...this.#readings.values()]
+    const records: IncomingRecord[] = []
+    const turn = this.#turn++
+    let bytes = credit.bytes
+    for (let i = 0; i < readings.length && records.length < credit.records && bytes > 0; i++) {
+      const reading = readings[(i + turn) % readings.length]
+      if (reading === undefined || this.#paused.has(reading.partition.name)) continue
+      bytes -= reading.take(records, credit.records, bytes)
+    }
+    return records
+  }
+
+  /** Asks the store for more, and waits for it. `changed`: what is wanted has changed meanwhile. */
+  async #fetch(credit: Credit): Promise<'something' | 'nothing' | 'changed'> {
+    const { client, topic, group } = this.#context
+    const readings = [...this.#readings.values()]
+    const wanted = readings.filter((reading) => reading.wantsMore && !this.#paused.has(reading.partition.name))
+    const turn = wanted.length === 0 ? 0 : this.#turn % wanted.length
+    const inTurn = [...wanted.slice(turn), ...wanted.slice(0, turn)]
+    const asked = inTurn.map((reading): { reading: Reading; cursor: Cursor } => ({
+      reading,
+      cursor: { partition: reading.partition.id, offset: reading.offset },
+    }))
+    const request = { cursors: asked.map((each) => each.cursor), records: credit.records, bytes: credit.bytes, waitMs }
+    const context = { operation: 'poll', topic: topic.name, ...(group === undefined ? {} : { group }) }
+    this.#changed = false
+    const { id, result } = client.start('read', request, context)
+    this.#waiting = id
+    try {
+      const found = await result
+      this.#receive(asked, found)
+      if (found.batches.length + found.ended.length > 0) return 'something'
+      return this.#changed ? 'changed' : 'nothing'
+    } finally {
+      this.#waiting = undefined
+    }
+  }
+
+  /** Takes in what the store brought, unless the reading has been moved or taken away since it was asked for. */
+  #receive(asked: readonly { reading: Reading; cursor: Cursor }[], found: ReadResult): void {
+    const current = new Map<number, Reading>()
+    for (const { reading, cursor } of asked) {
+      const same = this.#readings.get(reading.partition.name) === reading && reading.offset === cursor.offset
+      if (same) current.set(cursor.partition, reading)
+    }
+    for (const batch of found.batches) {
+      const reading = current.get(batch.partition)
+      if (reading === undefined) continue
+      const where = `offset ${batch.base} of partition ${reading.partition.name} of topic "${this.#context.topic.name}"`
+      reading.add(batch, openBatch(batch.body, batch.count, where))
+    }
+    for (const { partition, children } of found.ended) {
+      const reading = current.get(partition)
+      if (reading === undefined) continue
+      reading.end()
+      this.#context.events.ended(reading.partition.name, children)
+      this.#membership?.drained(reading.partition)
+    }
+  }
+
+  async commit(commits: readonly Commit[], signal: AbortSignal): Promise<readonly CommitOutcome[]> {
+    if (signal.aborted) throw StreamError.aborted(signal, `commit on topic "${this.#context.topic.name}"`)
+    return this.#member().commit(commits)
+  }
+
+  async transact(
+    records: readonly TransactionRecord[],
+    commits: readonly Commit[],
+    signal: AbortSignal,
+  ): Promise<readonly SendOutcome[]> {
+    if (signal.aborted) throw StreamError.aborted(signal, `transaction on topic "${this.#context.topic.name}"`)
+    return this.#member().transact(records, commits, signal)
+  }
+
+  pause(partitions: readonly PartitionId[]): void {
+    for (const partition of partitions) this.#paused.add(partition)
+    this.#wake()
+  }
+
+  resume(partitions: readonly PartitionId[]): void {
+    for (const partition of partitions) this.#paused.delete(partition)
+    this.#wake()
+  }
+
+  rewind(partition: PartitionId, at: Position): void {
+    const offset = toOffset(at, partition)
+    const reading = this.#readings.get(partition)
+    if (reading === undefined) return
+    this.#readings.set(partition, new Reading(reading.partition, reading.epoch, offset))
+    this.#wake()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#forgetFailure()
+    this.#wake()
+    await this.#polling
+    await this.#membership?.close()
+    this.#readings.clear()
+  }
+
+  /** What is wanted has changed: a request that waits is asked anew. */
+  #wake(): void {
+    this.#changed = true
+    if (this.#waiting !== undefined) this.#context.client.cancel(this.#waiting)
+  }
+
+  #member(): Membership {
+    if (this.#membership === undefined || this.#closing !== undefined) {
+      throw new StreamError('closed', `the source of topic "${this.#context.topic.name}" is closed`)
+    }
+    return this.#membership
+  }
+}

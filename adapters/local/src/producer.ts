@@ -1,0 +1,138 @@
+import { StreamError } from '@sluice/driver'
+import type { DriverProducer, Limits, OutgoingRecord, SendOutcome } from '@sluice/driver'
+import { measureRecord } from './codec.ts'
+import { appendAll } from './requests.ts'
+import type { AppendOptions } from './requests.ts'
+import type { TopicView } from './topic.ts'
+
+/** What a producer works with. */
+export interface ProducerContext {
+  readonly topic: TopicView
+  readonly limits: Limits
+  readonly append: AppendOptions
+}
+
+/** Appends requests to one topic: each is one transaction, stored as a whole or not at all. */
+export class LocalProducer implements DriverProducer {
+  readonly #context: ProducerContext
+  readonly #inFlight = new Set<Promise<unknown>>()
+  #turn = 0
+  #closed = false
+
+  constructor(context: ProducerContext) {
+    this.#context = context
+  }
+
+  async sendBatch(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<readonly SendOutcome[]> {
+    const { topic } = this.#context
+    if (this.#closed) throw new StreamError('closed', `send to topic "${topic.name}" failed: the producer is closed`)
+    if (signal.aborted) throw StreamError.aborted(signal, `send to topic "${topic.name}"`)
+    const sending = this.#send(records)
+    this.#inFlight.add(sending)
+    try {
+      return await untilAborted(sending, signal, `send to topic "${topic.name}"`)
+    } finally {
+      this.#inFlight.delete(sending)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#inFlight)
+  }
+
+  async #send(records: readonly OutgoingRecord[]): Promise<readonly SendOutcome[]> {
+    const { topic, limits, append } = this.#context
+    const outcomes: (SendOutcome | undefined)[] = Array.from({ length: records.length })
+    refuseTooLarge(records, limits, outcomes)
+    const repeated = append.dedup ? findRepeated(records) : undefined
+    const indexes = records.map((_, index) => index)
+    if (repeated === undefined) {
+      await appendAll([{ topic, records, indexes }], outcomes, append, this.#turn++)
+    } else {
+      await appendAll([pick(topic, records, indexes, (index) => !repeated.has(index))], outcomes, append, this.#turn++)
+      for (const [index, first] of repeated) outcomes[index] = asDuplicate(outcomes[first])
+    }
+    return outcomes.map((outcome) => outcome ?? lost)
+  }
+}
+
+const lost: SendOutcome = {
+  ok: false,
+  error: new StreamError('internal', 'a record came out of a request without an outcome', { ambiguous: true }),
+}
+
+/** Core checks the limits before; this is the backend's own word. What follows a refused record of its key is refused too. */
+function refuseTooLarge(records: readonly OutgoingRecord[], limits: Limits, outcomes: (SendOutcome | undefined)[]): void {
+  let failed: Map<string, StreamError> | undefined
+  for (const [index, record] of records.entries()) {
+    const before = record.key === undefined ? undefined : failed?.get(record.key)
+    const error = before ?? refusal(record, limits)
+    if (error === undefined) continue
+    outcomes[index] = { ok: false, error }
+    if (record.key !== undefined) (failed ??= new Map()).set(record.key, error)
+  }
+}
+
+function refusal(record: OutgoingRecord, limits: Limits): StreamError | undefined {
+  // A look at the parts that can be large spares measuring every record twice.
+  if (record.body.length > limits.maxRecordBytes / 2 && measureRecord(record) > limits.maxRecordBytes) {
+    return new StreamError(
+      'too-large',
+      `the record ${record.id} takes ${measureRecord(record)} bytes, ${limits.maxRecordBytes} are allowed; raise ?maxRecordBytes`,
+    )
+  }
+  if (record.key !== undefined && record.key.length > limits.maxKeyBytes / 4 && Buffer.byteLength(record.key) > limits.maxKeyBytes) {
+    return new StreamError('too-large', `the key of record ${record.id} is over ${limits.maxKeyBytes} bytes`)
+  }
+  return undefined
+}
+
+/** Records whose id came before in the same request, with the index where it did; `undefined`: none. */
+function findRepeated(records: readonly OutgoingRecord[]): ReadonlyMap<number, number> | undefined {
+  const ids = new Set<string>()
+  for (const record of records) ids.add(record.id)
+  if (ids.size === records.length) return undefined
+  const first = new Map<string, number>()
+  const repeated = new Map<number, number>()
+  for (const [index, record] of records.entries()) {
+    const before = first.get(record.id)
+    if (before === undefined) first.set(record.id, index)
+    else repeated.set(index, before)
+  }
+  return repeated
+}
+
+function pick(
+  topic: TopicView,
+  records: readonly OutgoingRecord[],
+  indexes: readonly number[],
+  keep: (index: number) => boolean,
+): { topic: TopicView; records: readonly OutgoingRecord[]; indexes: readonly number[] } {
+  return { topic, records: records.filter((_, index) => keep(index)), indexes: indexes.filter(keep) }
+}
+
+function asDuplicate(outcome: SendOutcome | undefined): SendOutcome | undefined {
+  return outcome?.ok === true ? { ...outcome, duplicate: true } : outcome
+}
+
+/** Rejects as soon as the signal aborts; what was sent may then still be stored. */
+export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
+  let onAbort: (() => void) | undefined
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = (): void => {
+      reject(
+        new StreamError('aborted', `${what} was aborted while it was on its way; it may have been stored`, {
+          cause: signal.reason,
+          ambiguous: true,
+        }),
+      )
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,0 +1,92 @@
+import type { IncomingRecord } from '@sluice/driver'
+import { toPosition } from './codec.ts'
+import type { RecordReader } from './codec.ts'
+import type { ReadBatch } from './store/protocol.ts'
+import type { PartitionInfo } from './store/topics.ts'
+
+/** A batch as `message.native()` shows it. */
+export interface NativeBatch {
+  readonly partition: string
+  readonly baseOffset: number
+  readonly records: number
+  readonly timeMs: number
+  /** The row as stored. */
+  readonly body: Uint8Array
+}
+
+interface Buffered {
+  readonly reader: RecordReader
+  readonly batch: NativeBatch
+  next: number
+  readonly end: number
+}
+
+/** One partition being read under one tenure: where it stands, and the batches that are here but not yet handed out. */
+export class Reading {
+  readonly partition: PartitionInfo
+  readonly epoch: number
+  readonly #buffered: Buffered[] = []
+  #offset: number
+  #ended = false
+
+  constructor(partition: PartitionInfo, epoch: number, offset: number) {
+    this.partition = partition
+    this.epoch = epoch
+    this.#offset = offset
+  }
+
+  /** The next offset to ask the store for. */
+  get offset(): number {
+    return this.#offset
+  }
+
+  /** Nothing is here any more, and the partition goes on. */
+  get wantsMore(): boolean {
+    return this.#buffered.length === 0 && !this.#ended
+  }
+
+  /** Nothing more will come. */
+  end(): void {
+    this.#ended = true
+  }
+
+  /** Takes a batch in. The reader stands at its first record. */
+  add(batch: ReadBatch, reader: RecordReader): void {
+    const { base, count, timeMs, body } = batch
+    const passed = Math.max(0, this.#offset - base)
+    reader.skip(passed)
+    const native = { partition: this.partition.name, baseOffset: base, records: count, timeMs, body }
+    this.#buffered.push({ reader, batch: native, next: base + passed, end: base + count })
+    this.#offset = base + count
+  }
+
+  /** Appends records to `target` until it holds `records` or `bytes` are used up; returns the bytes taken. */
+  take(target: IncomingRecord[], records: number, bytes: number): number {
+    let taken = 0
+    for (let head = this.#buffered[0]; head !== undefined; head = this.#buffered[0]) {
+      while (head.next < head.end) {
+        if (target.length >= records || taken >= bytes) return taken
+        taken += head.reader.peekLength()
+        target.push(this.#record(head))
+      }
+      this.#buffered.shift()
+    }
+    return taken
+  }
+
+  #record(head: Buffered): IncomingRecord {
+    const { id, key, headers, body, expiresAtMs } = head.reader.next()
+    return {
+      id,
+      partition: this.partition.name,
+      position: toPosition(head.next++),
+      key,
+      headers,
+      body,
+      timeMs: head.batch.timeMs,
+      expiresAtMs,
+      epoch: this.epoch,
+      native: head.batch,
+    }
+  }
+}

@@ -1,0 +1,77 @@
+// The only file that imports node:sqlite: its class is renamed in later versions of Node.
+import { DatabaseSync } from 'node:sqlite'
+import type { StatementSync } from 'node:sqlite'
+
+/** What is stored in a column. */
+export type Value = string | number | bigint | null | Uint8Array
+
+/** One connection to an SQLite file: statements by their text, and transactions. */
+export class Database {
+  /** The connection itself, for code that brings its own statements. */
+  readonly raw: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+  #dataVersion = 0
+  #foreignCommits = 0
+
+  private constructor(raw: DatabaseSync) {
+    this.raw = raw
+  }
+
+  /** Opens or makes the file; `undefined` means in memory. */
+  static open(file: string | undefined): Database {
+    return new Database(new DatabaseSync(file ?? ':memory:'))
+  }
+
+  /** Runs statements that bring nothing back. */
+  exec(sql: string): void {
+    this.raw.exec(sql)
+  }
+
+  /** The first row. `T` names the columns the statement selects. */
+  get<T>(sql: string, ...values: readonly Value[]): T | undefined {
+    return this.#statement(sql).get(...values) as T | undefined
+  }
+
+  /** Every row. */
+  all<T>(sql: string, ...values: readonly Value[]): readonly T[] {
+    return this.#statement(sql).all(...values) as unknown as readonly T[]
+  }
+
+  /** Runs a statement and says how many rows it changed. */
+  run(sql: string, ...values: readonly Value[]): number {
+    return Number(this.#statement(sql).run(...values).changes)
+  }
+
+  /** Inserts a row and returns its rowid. */
+  insert(sql: string, ...values: readonly Value[]): number {
+    return Number(this.#statement(sql).run(...values).lastInsertRowid)
+  }
+
+  /** Grows whenever another connection has committed since the last call. */
+  foreignCommits(): number {
+    const version = this.get<{ data_version: number }>('PRAGMA data_version')?.data_version ?? 0
+    if (version !== this.#dataVersion) {
+      this.#dataVersion = version
+      this.#foreignCommits++
+    }
+    return this.#foreignCommits
+  }
+
+  /** Whether a transaction is open: SQLite ends it by itself on some errors. */
+  get inTransaction(): boolean {
+    return this.raw.isTransaction
+  }
+
+  close(): void {
+    if (this.raw.isOpen) this.raw.close()
+  }
+
+  #statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.raw.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+}
