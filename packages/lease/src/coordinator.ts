@@ -224,7 +224,10 @@ export class LeaseCoordinator implements AsyncDisposable {
       const asked = leases.filter((lease) => lease.handoffTo === this.#options.member)
       await Promise.all(asked.map((lease) => this.#replace({ ...lease, handoffTo: undefined })))
     } catch (cause) {
-      this.#logger.warn({ scope: this.#options.scope, error: cause }, 'cannot withdraw a hand-over; it will run into nothing')
+      this.#logger.warn(
+        { scope: this.#options.scope, error: cause },
+        'cannot withdraw a hand-over; it will run into nothing',
+      )
     }
   }
 
@@ -244,5 +247,7 @@ export class LeaseCoordinator implements AsyncDisposable {
 }
 
 function isSameTenure(lease: Lease, other: Lease): boolean {
-  return lease.partition === other.partition && lease.owner === other.owner && lease.epoch === other.epoch && !lease.ended
+  return (
+    lease.partition === other.partition && lease.owner === other.owner && lease.epoch === other.epoch && !lease.ended
+  )
 }

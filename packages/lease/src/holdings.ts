@@ -69,7 +69,12 @@ export class Holdings {
   }
 
   /** See `LeaseCoordinator.checkpoint`. */
-  async checkpoint(partition: PartitionId, epoch: number, position: Position | undefined, ended: boolean): Promise<void> {
+  async checkpoint(
+    partition: PartitionId,
+    epoch: number,
+    position: Position | undefined,
+    ended: boolean,
+  ): Promise<void> {
     const isRepeated = (): boolean => ended && this.#ended.get(partition) === epoch
     if (isRepeated()) return
     const tenure = this.#held.get(partition)
@@ -198,7 +203,11 @@ export class Holdings {
     await tenure.inTurn(async () => {
       if (!this.#isHeld(tenure)) return
       if (drained) this.#drop(tenure)
-      else this.#lose(tenure, new StreamError('timeout', `partition ${partition} was not drained in ${settings.handoffTimeoutMs} ms`))
+      else
+        this.#lose(
+          tenure,
+          new StreamError('timeout', `partition ${partition} was not drained in ${settings.handoffTimeoutMs} ms`),
+        )
       logger.info({ partition, to: tenure.lease.handoffTo }, 'handed a partition over')
       await this.#giveBack(tenure)
     })
@@ -224,7 +233,10 @@ export class Holdings {
   }
 
   /** Stores that a dropped tenure is over, for `next` or for nobody. If that fails, others see it abandoned in time. Never rejects. */
-  async #giveBack(tenure: Tenure, next: (lease: Lease) => string | undefined = (lease) => lease.handoffTo): Promise<void> {
+  async #giveBack(
+    tenure: Tenure,
+    next: (lease: Lease) => string | undefined = (lease) => lease.handoffTo,
+  ): Promise<void> {
     try {
       await this.#write(tenure, (lease) => {
         const owner = next(lease)

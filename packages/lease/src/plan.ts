@@ -44,7 +44,9 @@ export function planScan(view: ScanView): ScanPlan {
   const target = Math.ceil(open.length / loads.size)
   const mine = loads.get(view.member) ?? 0
   const taken = shuffle(free, view.random).slice(0, Math.max(0, target - mine))
-  const asked = open.some((lease) => lease.handoffTo === view.member && lease.owner !== view.member && !isFree(lease, view))
+  const asked = open.some(
+    (lease) => lease.handoffTo === view.member && lease.owner !== view.member && !isFree(lease, view),
+  )
   const ask = asked || free.length > taken.length ? undefined : pickVictim(open, loads, mine + taken.length, view)
   return { take: [...resumed, ...taken], passOn, ask, asked, hurry: asked || ask !== undefined || deferred }
 }

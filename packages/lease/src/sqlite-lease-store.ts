@@ -44,7 +44,9 @@ function attempt<T>(operation: string, run: () => T): T {
     return run()
   } catch (cause) {
     if (isBusy(cause)) {
-      throw new StreamError('unavailable', `lease table is locked by another connection (${operation}); try again`, { cause })
+      throw new StreamError('unavailable', `lease table is locked by another connection (${operation}); try again`, {
+        cause,
+      })
     }
     throw StreamError.from(cause, `lease table cannot ${operation}`)
   }

@@ -59,7 +59,9 @@ export class StoreAccess {
 
   async #list(): Promise<Listing> {
     const startedMs = this.#clock.monotonic()
-    const leases = await this.call(`list the leases of ${this.#scope}`, (signal) => this.#store.list(this.#scope, signal))
+    const leases = await this.call(`list the leases of ${this.#scope}`, (signal) =>
+      this.#store.list(this.#scope, signal),
+    )
     return { leases, startedMs }
   }
 }

@@ -1,7 +1,12 @@
 import type { Clock } from '@sluice/driver'
 
 /** Whether `task` settled before `ms` went by or the signal aborted. Leaves no timer; does not stop the task. */
-export async function within(clock: Clock, ms: number, signal: AbortSignal, task: () => Promise<void>): Promise<boolean> {
+export async function within(
+  clock: Clock,
+  ms: number,
+  signal: AbortSignal,
+  task: () => Promise<void>,
+): Promise<boolean> {
   if (signal.aborted) return false
   const over = Promise.withResolvers<boolean>()
   const stop = (): void => over.resolve(false)

@@ -26,7 +26,8 @@ class TestStore implements LeaseStore {
   }
 
   async change(partition: string, change: Partial<Lease>): Promise<void> {
-    expect(await this.inner.replace({ ...(await this.lease(partition)), ...change })).toBeDefined()
+    const stored = await this.inner.replace({ ...(await this.lease(partition)), ...change })
+    if (stored === undefined) throw new Error(`the lease of ${partition} changed meanwhile`)
   }
 
   async #answer<T>(operation: string, run: () => Promise<T>): Promise<T> {
@@ -63,7 +64,8 @@ function setup(...ids: string[]): Setup {
       listPartitions: async () => partitions,
       ...change,
       events: {
-        acquired: change.acquired ?? (({ partition, epoch }) => void log.push(`${member} acquired ${partition}@${epoch}`)),
+        acquired:
+          change.acquired ?? (({ partition, epoch }) => void log.push(`${member} acquired ${partition}@${epoch}`)),
         revoking: change.revoking ?? (async (revoked) => void log.push(`${member} revoking ${revoked.join()}`)),
         lost: (lost, reason) => void log.push(`${member} lost ${lost.join()} ${reason?.code}`),
       },
@@ -127,6 +129,30 @@ describe('taking', () => {
     expect(log).toEqual(['a acquired 0@1', 'a lost 0 unavailable', 'b acquired 0@2'])
   })
 
+  it('does not overwrite a lease that changed since it was listed', async () => {
+    const { join, store } = setup('0')
+    const replace = store.replace
+    store.replace = async (lease): Promise<Lease | undefined> => {
+      if (lease.epoch === 1) await store.change('0', { owner: 'b', epoch: 1 })
+      return replace(lease)
+    }
+    const a = await join('a')
+    expect(heldBy(a)).toBe('')
+    expect(await store.lease('0')).toMatchObject({ owner: 'b', epoch: 1 })
+  })
+
+  it('creates no lease of a child before those of its parents', async () => {
+    const { join, store, partitions } = setup()
+    partitions.push({ id: 'child', parents: ['parent'] }, { id: 'parent', parents: [] })
+    const create = store.create
+    store.create = async (lease): Promise<boolean> => {
+      if (lease.partition === 'parent') throw new Error('store is down')
+      return create(lease)
+    }
+    await join('a')
+    expect(await store.inner.list(scope)).toEqual([])
+  })
+
   it('takes the leases of a member known to be dead without waiting', async () => {
     const { join, store } = setup('0')
     await join('a', { store: Object.assign(new TestStore(), { inner: store.inner }) })
@@ -188,6 +214,25 @@ describe('keeping', () => {
     store.mode = 'up'
     await clock.advance(failoverMs)
     expect(log).toEqual(['a acquired 0@1', 'a lost 0 unavailable', 'a acquired 0@2'])
+  })
+
+  it.each([
+    ['taken', 0, failoverMs],
+    ['renewed', 3333, 3333 + failoverMs],
+  ])('counts from when it sent the write by which it was %s, not from the answer', async (_, slowAtMs, lapsesAtMs) => {
+    const { join, store, clock, log } = setup('0')
+    const replace = store.replace
+    store.replace = async (lease): Promise<Lease | undefined> => {
+      if (clock.monotonic() > slowAtMs) throw new Error('store is down')
+      const stored = await replace(lease)
+      if (clock.monotonic() === slowAtMs) await new Promise<void>((resolve) => void clock.after(2500, resolve))
+      return stored
+    }
+    void join('a')
+    await clock.advance(lapsesAtMs - 1)
+    expect(log).toEqual(['a acquired 0@1'])
+    await clock.advance(1)
+    expect(log).toEqual(['a acquired 0@1', 'a lost 0 unavailable'])
   })
 
   it('loses a lease at once when a renewal finds another owner', async () => {
@@ -345,6 +390,19 @@ describe('checkpoint', () => {
     expect(await store.lease('0')).toMatchObject({ checkpoint: '6', epoch: 1 })
   })
 
+  it('is fenced when the tenure lapses while it waits for its turn', async () => {
+    const { join, store, clock } = setup('0')
+    const a = await join('a', { scanEveryMs: 1_000_000 })
+    store.mode = 'silent'
+    await clock.advance(9999)
+    const result = codeOf(a.checkpoint('0', 1, '5' as Position, false))
+    await clock.advance(2)
+    store.mode = 'up'
+    await clock.advance(failoverMs / 3)
+    expect(await result).toBe('fenced')
+    expect(await store.lease('0')).toMatchObject({ checkpoint: undefined })
+  })
+
   it('stores checkpoints of one partition in call order', async () => {
     const { join, store } = setup('0')
     const a = await join('a')
@@ -440,7 +498,15 @@ describe('close', () => {
     const clock = new ManualClock()
     const events = { acquired: () => undefined, revoking: async () => undefined, lost: () => undefined }
     const store = new TestStore()
-    const idle = new LeaseCoordinator({ store, scope, member: 'a', clock, random: Math.random, events, listPartitions: async () => [] })
+    const idle = new LeaseCoordinator({
+      store,
+      scope,
+      member: 'a',
+      clock,
+      random: Math.random,
+      events,
+      listPartitions: async () => [],
+    })
     await idle.close()
     expect(store.asked).toEqual([])
   })

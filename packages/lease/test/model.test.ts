@@ -1,5 +1,5 @@
 import { settle } from '@sluice/driver/testing'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { failoverMs, scope, World } from './world.ts'
 import type { Drain, Fault, Member } from './world.ts'
@@ -92,7 +92,13 @@ async function perform(world: World, step: Action): Promise<void> {
     case 'end':
       return checkpointOne(world, step.which, 1, true)
     default:
-      return performOnMember(pick(world.members.filter(({ alive }) => alive), step.who), step)
+      return performOnMember(
+        pick(
+          world.members.filter(({ alive }) => alive),
+          step.who,
+        ),
+        step,
+      )
   }
 }
 
@@ -175,7 +181,12 @@ async function checkBalanced(world: World): Promise<void> {
   const counts = living.map((member) => member.coordinator.held().length)
   expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
   for (const member of living) {
-    expect([...member.reading.keys()].toSorted()).toEqual(member.coordinator.held().map((lease) => lease.partition).toSorted())
+    expect([...member.reading.keys()].toSorted()).toEqual(
+      member.coordinator
+        .held()
+        .map((lease) => lease.partition)
+        .toSorted(),
+    )
   }
   expect((await world.store.list(scope)).filter((lease) => !lease.ended && lease.handoffTo !== undefined)).toEqual([])
 }
@@ -190,27 +201,32 @@ async function closeAll(world: World): Promise<void> {
 
 const runs = Number(process.env['SLUICE_MODEL_RUNS'] ?? 250)
 
-it('keeps its promises under random faults, and shares evenly once they stop', { timeout: 20_000 + runs * 200 }, async () => {
-  const schedule = fc.record({
-    partitions: fc.integer({ min: 1, max: 6 }),
-    revealsDeaths: fc.boolean(),
-    seed: fc.nat(),
-    actions: fc.array(action, { minLength: 5, maxLength: 60 }),
-  })
-  const property = fc.asyncProperty(schedule, async ({ partitions, revealsDeaths, seed, actions }) => {
-    const world = new World(partitions)
-    world.revealsDeaths = revealsDeaths
-    await world.join(seed)
-    for (const step of actions) {
-      await perform(world, step)
-      await settle()
+it(
+  'keeps its promises under random faults, and shares evenly once they stop',
+  { timeout: 20_000 + runs * 200 },
+  async () => {
+    const schedule = fc.record({
+      partitions: fc.integer({ min: 1, max: 6 }),
+      revealsDeaths: fc.boolean(),
+      seed: fc.nat(),
+      actions: fc.array(action, { minLength: 5, maxLength: 60 }),
+    })
+    const property = fc.asyncProperty(schedule, async ({ partitions, revealsDeaths, seed, actions }) => {
+      const world = new World(partitions)
+      world.revealsDeaths = revealsDeaths
+      await world.join(seed)
+      for (const step of actions) {
+        await perform(world, step)
+        await settle()
+        check(world)
+      }
+      await quieten(world)
       check(world)
-    }
-    await quieten(world)
-    check(world)
-    await checkBalanced(world)
-    await closeAll(world)
-    check(world)
-  })
-  await fc.assert(property, { numRuns: runs })
-})
+      await checkBalanced(world)
+      await closeAll(world)
+      world.checkBeliefs()
+      expect(world.violations).toEqual([])
+    })
+    await fc.assert(property, { numRuns: runs })
+  },
+)

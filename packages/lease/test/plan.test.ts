@@ -43,7 +43,12 @@ const cases: readonly Case[] = [
   { name: 'does not count dead members when it computes its share', leases: 'p:x q:d r', take: 3 },
   { name: 'leaves others alone when counts differ by one', leases: 'p:b q:b r:a', held: 'r' },
   { name: 'asks the most loaded member for one lease', leases: 'p:b q:c r:c s:c t:b', askOf: 'c', hurry: true },
-  { name: 'asks for a lease even when the other has just its share', leases: 'p:b q:b r:c s:c', askOf: 'bc', hurry: true },
+  {
+    name: 'asks for a lease even when the other has just its share',
+    leases: 'p:b q:b r:c s:c',
+    askOf: 'b|c',
+    hurry: true,
+  },
   { name: 'takes a free lease rather than ask', leases: 'p:b q:b r:b s', take: 's', askOf: 'b', hurry: true },
   { name: 'asks for one lease at a time', leases: 'p:b>a q:b r:b s:b', hurry: true },
   { name: 'counts a lease as the asker’s', leases: 'p:b>c q:b r:a', held: 'r' },
@@ -58,36 +63,49 @@ const cases: readonly Case[] = [
   { name: 'takes children of an ended parent', leases: 'p!:b c^p e^p', take: 2 },
   { name: 'waits for both parents of a merge', leases: 'p! q:b c^p+q', take: '' },
   { name: 'takes children of a parent that is gone from the store', leases: 'c^p', take: 'c' },
-  { name: 'waits one list for a child that appeared without its parent', leases: 'c^p', unseen: 'c', take: '', hurry: true },
+  {
+    name: 'waits one list for a child that appeared without its parent',
+    leases: 'c^p',
+    unseen: 'c',
+    take: '',
+    hurry: true,
+  },
   { name: 'does not wait for a child that appeared with its parent', leases: 'p! c^p', unseen: 'p c', take: 'c' },
   { name: 'never takes an ended lease', leases: 'p! q!:a r!:x', take: '' },
 ]
 
 describe('planScan', () => {
-  it.each(cases)('$name', ({ leases: text, held = '', unseen = '', take = '', passOn = '', askOf = '', hurry = false }) => {
-    const leases = text.split(' ').map(parse)
-    const heldPartitions = held.split(' ')
-    const view: ScanView = {
-      member: 'a',
-      leases,
-      isHeld: (partition) => heldPartitions.includes(partition),
-      isAbandoned: ({ owner }) => owner !== undefined && /^[xd]/.test(owner),
-      isDead: (member) => member.startsWith('d'),
-      seenBefore: new Set(leases.map(({ partition }) => partition).filter((partition) => !unseen.split(' ').includes(partition))),
-      random: () => 0.5,
-    }
-    const plan = planScan(view)
-    const taken = plan.take.map(({ partition }) => partition)
-    expect(typeof take === 'number' ? taken.length : taken.toSorted().join(' ')).toEqual(take)
-    expect(plan.passOn.map(({ partition }) => partition).join(' ')).toBe(passOn)
-    if (askOf === '') expect(plan.ask).toBeUndefined()
-    else expect(askOf).toContain(plan.ask?.owner)
-    expect(plan.hurry).toBe(hurry)
-  })
+  it.each(cases)(
+    '$name',
+    ({ leases: text, held = '', unseen = '', take = '', passOn = '', askOf = '', hurry = false }) => {
+      const leases = text.split(' ').map(parse)
+      const heldPartitions = held.split(' ')
+      const view: ScanView = {
+        member: 'a',
+        leases,
+        isHeld: (partition) => heldPartitions.includes(partition),
+        isAbandoned: ({ owner }) => owner !== undefined && /^[xd]/.test(owner),
+        isDead: (member) => member.startsWith('d'),
+        seenBefore: new Set(
+          leases.map(({ partition }) => partition).filter((partition) => !unseen.split(' ').includes(partition)),
+        ),
+        random: () => 0.5,
+      }
+      const plan = planScan(view)
+      const taken = plan.take.map(({ partition }) => partition)
+      expect(typeof take === 'number' ? taken.length : taken.toSorted().join(' ')).toEqual(take)
+      expect(plan.passOn.map(({ partition }) => partition).join(' ')).toBe(passOn)
+      expect(askOf.split('|')).toContain(plan.ask?.owner ?? '')
+      expect(plan.hurry).toBe(hurry)
+    },
+  )
 })
 
+function listed(id: string, ...parents: string[]): { readonly id: string; readonly parents: string[] } {
+  return { id, parents }
+}
+
 describe('generations', () => {
-  const listed = (id: string, ...parents: string[]): { readonly id: string; readonly parents: string[] } => ({ id, parents })
   it.each([
     ['nothing', [], []],
     ['partitions without parents', [listed('a'), listed('b')], [['a', 'b']]],

@@ -15,9 +15,20 @@ const stored: Lease = {
   parents: [],
   version: 0,
 }
-const good: LeaseCommit = { scope: stored.scope, partition: '0', owner: 'a', epoch: 3, through: '9' as Position, ended: false }
+const good: LeaseCommit = {
+  scope: stored.scope,
+  partition: '0',
+  owner: 'a',
+  epoch: 3,
+  through: '9' as Position,
+  ended: false,
+}
 
-function open(): { readonly database: DatabaseSync; readonly table: SqliteLeaseTable; readonly read: () => Lease | undefined } {
+function open(): {
+  readonly database: DatabaseSync
+  readonly table: SqliteLeaseTable
+  readonly read: () => Lease | undefined
+} {
   const database = new DatabaseSync(':memory:')
   const table = SqliteLeaseTable.open(database)
   table.create(stored)

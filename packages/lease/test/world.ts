@@ -130,7 +130,8 @@ export class Member {
       clock: this.clock,
       random: this.#random,
       events: this.#events(),
-      listPartitions: (signal) => this.#request(signal, async () => world.partitions.map(({ id, parents }) => ({ id, parents }))),
+      listPartitions: (signal) =>
+        this.#request(signal, async () => world.partitions.map(({ id, parents }) => ({ id, parents }))),
       isDead: (owner) => world.revealsDeaths && world.members.some((member) => member.name === owner && member.killed),
       failoverMs,
       handoffTimeoutMs: 2 * failoverMs,
@@ -202,7 +203,8 @@ export class Member {
       throw new Error('drain failed')
     }
     if (this.drain === 'never') return new Promise(() => undefined)
-    if (this.drain === 'slowly') await new Promise<void>((resolve) => void this.#world.clock.after(failoverMs * 1.5, resolve))
+    if (this.drain === 'slowly')
+      await new Promise<void>((resolve) => void this.#world.clock.after(failoverMs * 1.5, resolve))
     await this.clock.running()
     await this.checkpoint(partition, 1, false)
     if (this.reading.get(partition) === reading) this.#endTenure(partition, `drained ${partition}`)
@@ -284,7 +286,8 @@ export class World {
   }
 
   grow(count: number, parents: readonly PartitionId[] = []): void {
-    for (let index = 0; index < count; index++) this.partitions.push({ id: `p${this.#created++}`, parents, closed: false })
+    for (let index = 0; index < count; index++)
+      this.partitions.push({ id: `p${this.#created++}`, parents, closed: false })
   }
 
   /** Closes one or two partitions and opens their children. */
@@ -303,7 +306,13 @@ export class World {
   }
 
   /** A write past the coordinator, as a backend makes it in its own transaction: guarded by owner and epoch. */
-  async commit(owner: string, partition: PartitionId, epoch: number, position: Position, ended: boolean): Promise<void> {
+  async commit(
+    owner: string,
+    partition: PartitionId,
+    epoch: number,
+    position: Position,
+    ended: boolean,
+  ): Promise<void> {
     for (;;) {
       const stored = (await this.store.list(scope)).find((lease) => lease.partition === partition)
       if (stored?.owner !== owner || stored.epoch !== epoch) return
@@ -335,7 +344,8 @@ export class World {
 
   checkParentsEnded(lease: Lease): void {
     const early = lease.parents.filter((parent) => this.#stored.get(parent)?.ended !== true)
-    if (early.length > 0) this.violations.push(`${lease.partition} was started before its parents ${early.join()} ended`)
+    if (early.length > 0)
+      this.violations.push(`${lease.partition} was started before its parents ${early.join()} ended`)
   }
 
   #checkWrite(before: Lease | undefined, stored: Lease): void {
@@ -349,7 +359,9 @@ export class World {
       this.#owners.set(`${partition}@${epoch}`, first)
     }
     if (Number(stored.checkpoint ?? 0) < Number(before?.checkpoint ?? 0)) {
-      this.violations.push(`the checkpoint of ${partition} went back from ${before?.checkpoint} to ${stored.checkpoint}`)
+      this.violations.push(
+        `the checkpoint of ${partition} went back from ${before?.checkpoint} to ${stored.checkpoint}`,
+      )
     }
     if (before?.ended === true && !stored.ended) this.violations.push(`${partition} is not ended any more`)
   }
