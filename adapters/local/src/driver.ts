@@ -131,6 +131,11 @@ export class LocalDriver implements Driver {
     return toStreamError(error, context)
   }
 
+  /** Whether the group has members that are not known to be dead. */
+  hasMembers(topic: string, group: string): Promise<boolean> {
+    return this.#client.call('hasMembers', { topic, group }, { operation: 'look for members', topic, group })
+  }
+
   /** The thread that has the file open. */
   native(): unknown {
     return this.#client.worker
@@ -153,7 +158,7 @@ export class LocalDriver implements Driver {
 
   #append(operation: string): AppendOptions {
     const { clock } = this.#context
-    return { client: this.#client, nowMs: () => clock.now(), dedup: this.capabilities.dedup !== false, commits: [], operation }
+    return { client: this.#client, nowMs: () => clock.now(), dedup: !this.#config.profiles.includes('ambiguous'), commits: [], operation }
   }
 
   async #producer(view: TopicView, limits: Limits): Promise<DriverProducer> {

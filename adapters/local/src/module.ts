@@ -1,16 +1,30 @@
 import { ContainerModule } from 'inversify'
 import { specVersion, tokens } from '@sluice/driver'
-import type { Adapter } from '@sluice/driver'
+import type { Adapter, Driver, OpenContext } from '@sluice/driver'
 import { parseConfig } from './config.ts'
+import type { LocalConfig } from './config.ts'
 import { LocalDriver } from './driver.ts'
+import { ProfiledDriver } from './profiles/profiled.ts'
 import { StoreRegistry } from './store/registry.ts'
+
+/** Opens a log, with the profiles of its address. */
+export async function openLocal(config: LocalConfig, context: OpenContext, stores: StoreRegistry): Promise<Driver> {
+  const driver = await LocalDriver.open(config, context, stores)
+  if (config.profiles.length === 0) return driver
+  return new ProfiledDriver(driver, {
+    names: config.profiles,
+    clock: context.clock,
+    leaseMs: config.leaseMs,
+    hasMembers: (topic, group) => driver.hasMembers(topic, group),
+  })
+}
 
 /** Opens logs of one scheme. */
 function localAdapter(scheme: 'local' | 'memory', stores: StoreRegistry): Adapter {
   return {
     specVersion,
     scheme,
-    open: async (url, context) => LocalDriver.open(parseConfig(url), context, stores),
+    open: async (url, context) => openLocal(parseConfig(url), context, stores),
   }
 }
 

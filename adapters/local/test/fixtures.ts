@@ -16,7 +16,7 @@ import type {
   StartFrom,
 } from '@sluice/driver'
 import { parseConfig } from '../src/config.ts'
-import { LocalDriver } from '../src/driver.ts'
+import { openLocal } from '../src/module.ts'
 import { StoreRegistry } from '../src/store/registry.ts'
 
 /** A signal that never aborts. */
@@ -43,7 +43,7 @@ export async function open(
   options: { readonly clock?: Clock; readonly registry?: StoreRegistry } = {},
 ): Promise<Driver> {
   const config = parseConfig(parseBackendUrl(address))
-  const driver = await LocalDriver.open(config, openContext(options.clock), options.registry ?? new StoreRegistry())
+  const driver = await openLocal(config, openContext(options.clock), options.registry ?? new StoreRegistry())
   onTestFinished(() => driver.close())
   return driver
 }
