@@ -25,14 +25,26 @@ export function murmur2(data: Uint8Array): number {
 }
 
 const encoder = new TextEncoder()
+const scratch = new Uint8Array(256)
 
 /**
  * The partition index of a key among `count` partitions, equal to the Java Kafka client's for every key.
  * Source: BuiltInPartitioner#partitionForKey.
  */
 export function partitionForKey(key: string | Uint8Array, count: number): number {
-  const bytes = typeof key === 'string' ? encoder.encode(key) : key
-  return (murmur2(bytes) & 0x7fffffff) % count
+  return (murmur2(typeof key === 'string' ? utf8(key) : key) & 0x7fffffff) % count
+}
+
+/** The text's bytes; valid until the next call. A loop beats the encoder for short ASCII text. */
+function utf8(text: string): Uint8Array {
+  const { length } = text
+  if (length > scratch.length) return encoder.encode(text)
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit > 0x7f) return encoder.encode(text)
+    scratch[i] = unit
+  }
+  return scratch.subarray(0, length)
 }
 
 function byte(data: Uint8Array, index: number): number {

@@ -179,7 +179,7 @@ export class TopicConsumer implements Consumer<unknown> {
     const nativeRetry = capabilities.retryDelay && capabilities.attempts === 'durable' && topic.order === 'none'
     const engine = shape === 'log' ? new LogEngine(this.#engineDeps(), topic, transactional) : new QueueEngine(this.#engineDeps(), topic, nativeRetry)
     const handling = new Handling({ ...this.#deps, dispatcher: this.#dispatcher, engine, onChange: this.#pump, onFailed: this.#fail })
-    const mode = makeMode({ ...this.#deps, handling, dispatcher: this.#dispatcher, onChange: this.#pump })
+    const mode = makeMode({ ...this.#deps, handling, dispatcher: this.#dispatcher, onChange: this.#pump, inside: (work) => this.#deps.inside.run(true, work) })
     this.#running = { engine, handling, mode }
     const source = await topic.subscribe({ group: settings.group, member, start: settings.start, events: engine.events }, this.#stop.signal)
     if (engine instanceof LogEngine && source.shape === 'log') engine.attach(source)
@@ -210,12 +210,8 @@ export class TopicConsumer implements Consumer<unknown> {
     if (running === undefined || this.#pumping) return
     this.#pumping = true
     const { engine, handling, mode } = running
-    while (!this.#paused && !this.#draining && mode.free) {
-      const delivery = this.#dispatcher.next()
-      if (delivery === undefined) break
-      this.#received++
-      mode.take(delivery)
-    }
+    // Entered once for all handlers that start now: entering it for each would cost more than the rest of the way.
+    if (this.#dispatcher.runnable && mode.free) this.#deps.inside.run(true, this.#handOut, mode)
     this.#pumping = false
     if (this.#draining) {
       if (handling.active.size === 0) this.#drained?.()
@@ -224,6 +220,15 @@ export class TopicConsumer implements Consumer<unknown> {
     if (this.#paused) return
     if (mode.free && !this.#dispatcher.runnable && creditOf(this.#dispatcher, this.#deps.settings) === undefined) engine.starving()
     engine.wake()
+  }
+
+  readonly #handOut = (mode: Mode): void => {
+    while (!this.#paused && !this.#draining && mode.free) {
+      const delivery = this.#dispatcher.next()
+      if (delivery === undefined) break
+      this.#received++
+      mode.take(delivery)
+    }
   }
 
   readonly #fail = (error: StreamError): void => {

@@ -1,4 +1,3 @@
-import type { AsyncLocalStorage } from 'node:async_hooks'
 import type { Clock, Logger, Timer } from '@sluice/driver'
 import type { BatchOptions } from '../api.ts'
 import type { Delivery, Verb } from './delivery.ts'
@@ -23,8 +22,8 @@ export interface ModeDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly onChange: () => void
-  /** Marks code that runs inside a handler, so that a close from there does not wait for itself. */
-  readonly inside: AsyncLocalStorage<true>
+  /** Runs what may call handlers, so that a close from within one does not wait for itself. */
+  readonly inside: <R>(work: () => R) => R
 }
 
 /** The outcome of a handler: its own verb, or what its return or throw means. */
@@ -62,7 +61,7 @@ export class HandlerMode implements Mode {
     this.#running++
     void begun.then((ready) => {
       this.#running--
-      if (ready) this.#handle(delivery)
+      if (ready) this.#deps.inside(() => this.#handle(delivery))
       this.#deps.onChange()
     })
   }
@@ -78,8 +77,7 @@ export class HandlerMode implements Mode {
   #handle(delivery: Delivery): void {
     let result: unknown
     try {
-      const { inside } = this.#deps
-      result = delivery.span === undefined ? inside.run(true, this.#handler, delivery) : delivery.span.run(() => inside.run(true, this.#handler, delivery))
+      result = delivery.span === undefined ? this.#handler(delivery) : delivery.span.run(() => this.#handler(delivery))
     } catch (error) {
       return this.#deps.handling.conclude(delivery, verbOf(delivery, { error }, this.#deps.logger))
     }
@@ -222,7 +220,7 @@ export class BatchMode implements Mode {
     const { waitMs = 0 } = this.#options
     if (this.#timer !== undefined || this.#due) return
     if (waitMs > 0) {
-      this.#timer = this.#deps.clock.after(waitMs, () => this.#flush())
+      this.#timer = this.#deps.clock.after(waitMs, () => this.#deps.inside(() => this.#flush()))
       return
     }
     this.#due = true
@@ -263,7 +261,7 @@ export class BatchMode implements Mode {
   async #handle(batch: readonly Delivery[]): Promise<void> {
     let thrown: { readonly error: unknown } | undefined
     try {
-      await this.#deps.inside.run(true, this.#handler, batch)
+      await this.#handler(batch)
     } catch (error) {
       thrown = { error }
     }
