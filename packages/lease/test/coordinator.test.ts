@@ -131,10 +131,11 @@ describe('taking', () => {
 
   it('does not overwrite a lease that changed since it was listed', async () => {
     const { join, store } = setup('0')
-    const replace = store.replace
-    store.replace = async (lease): Promise<Lease | undefined> => {
-      if (lease.epoch === 1) await store.change('0', { owner: 'b', epoch: 1 })
-      return replace(lease)
+    const list = store.list
+    store.list = async (of): Promise<readonly Lease[]> => {
+      const leases = await list(of)
+      if (leases.some(({ owner }) => owner === undefined)) await store.change('0', { owner: 'b', epoch: 1 })
+      return leases
     }
     const a = await join('a')
     expect(heldBy(a)).toBe('')
@@ -301,6 +302,19 @@ describe('handing over', () => {
     const [, , revoking, acquired] = log
     expect(revoking).toBe(`a revoking ${heldBy(b)}`)
     expect(acquired).toBe(`b acquired ${heldBy(b)}@3`)
+  })
+
+  it('has let go before the next owner can read', async () => {
+    const { join, clock, store, log } = setup('0')
+    const a = await join('a')
+    await store.change('0', { handoffTo: 'b' })
+    const replace = store.replace
+    store.replace = async (lease): Promise<Lease | undefined> => {
+      if (lease.owner === 'b') log.push(`given to b while a holds ${heldBy(a) || 'nothing'}`)
+      return replace(lease)
+    }
+    await clock.advance(failoverMs / 3)
+    expect(log.at(-1)).toBe('given to b while a holds nothing')
   })
 
   it('accepts checkpoints while it drains and shows them to the next owner', async () => {
