@@ -108,14 +108,17 @@ export class FunctionWorker<I, O> implements Worker {
     const topic = await this.#session.openTopic(to, {})
     const records: TransactionRecord[] = []
     for (const output of outputs) {
+      const span = this.#session.deps.telemetry?.startSend(to, output)
       const record: OutgoingRecord = await prepare(output, {
         topic,
         capabilities: this.#session.deps.driver.capabilities,
         format: this.#output,
         newId: () => this.#session.nextId(),
         now: () => this.#session.deps.clock.now(),
-        ownHeaders: undefined,
+        ownHeaders: span?.headers,
       })
+      // The span covers making the record; storing it is part of the transaction, which has no receipt for each.
+      span?.end({ id: record.id })
       records.push({ topic: to, record })
     }
     if (message instanceof Delivery) message.outputs = records

@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { StreamError, sleep } from '@sluice/driver'
 import type { Credit, DriverTopic, PartitionEvents, PartitionId, QueueSource, Settlement, Timer } from '@sluice/driver'
 import { backoffMs } from '../backoff.ts'
 import { Delivery } from './delivery.ts'
@@ -96,7 +96,10 @@ export class QueueEngine implements Engine {
 
   async finish(): Promise<void> {
     const end = this.#deps.clock.monotonic() + 5_000
-    while (this.#toSettle.length > 0 && this.#deps.clock.monotonic() < end) await (this.#settling ?? this.#settle())
+    while (this.#toSettle.length > 0 && this.#deps.clock.monotonic() < end) {
+      await (this.#settling ?? this.#settle())
+      if (this.#failures > 0) await sleep(this.#deps.clock, backoff.baseMs)
+    }
     await this.#settling
     this.#extendTimer?.cancel()
     this.#settleTimer?.cancel()
