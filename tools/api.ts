@@ -13,6 +13,21 @@ import type { Workspace } from './workspace.ts'
  * exported name. `npm run api` writes the reports; their diff is what a reviewer looks at.
  */
 const write = process.argv.includes('--write')
+const compilerOptions = {
+  target: 'ES2024',
+  lib: ['ES2024', 'ESNext.Disposable'],
+  module: 'nodenext',
+  types: ['node'],
+  strict: true,
+  skipLibCheck: true,
+}
+
+const messages = {
+  compilerMessageReporting: { default: { logLevel: ExtractorLogLevel.Error } },
+  extractorMessageReporting: { default: { logLevel: ExtractorLogLevel.None } },
+  tsdocMessageReporting: { default: { logLevel: ExtractorLogLevel.None } },
+}
+
 const scratch = mkdtempSync(join(tmpdir(), 'sluice-api-'))
 mkdirSync(join(root, 'api'), { recursive: true })
 await command('npm', ['run', 'build'])
@@ -69,19 +84,7 @@ function configOf(name: string, path: string, types: string): IConfigFile {
   return {
     projectFolder: path,
     mainEntryPointFilePath: types,
-    compiler: {
-      overrideTsconfig: {
-        compilerOptions: {
-          target: 'ES2024',
-          lib: ['ES2024', 'ESNext.Disposable'],
-          module: 'nodenext',
-          types: ['node'],
-          strict: true,
-          skipLibCheck: true,
-        },
-        files: [types],
-      },
-    },
+    compiler: { overrideTsconfig: { compilerOptions, files: [types] } },
     apiReport: {
       enabled: true,
       reportFileName: `${name}.api.md`,
@@ -91,12 +94,6 @@ function configOf(name: string, path: string, types: string): IConfigFile {
     docModel: { enabled: false },
     dtsRollup: { enabled: false },
     tsdocMetadata: { enabled: false },
-    messages: {
-      compilerMessageReporting: { default: { logLevel: ExtractorLogLevel.Error } },
-      extractorMessageReporting: {
-        default: { logLevel: ExtractorLogLevel.None },
-      },
-      tsdocMessageReporting: { default: { logLevel: ExtractorLogLevel.None } },
-    },
+    messages,
   } as IConfigFile
 }
