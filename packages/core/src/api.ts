@@ -212,7 +212,7 @@ export interface ConsumerOptions<T> {
   readonly onPoison?: 'dead-letter' | 'skip' | 'stop'
   /** Time for running handlers to finish when a partition is handed over, in milliseconds. Default 10 000. */
   readonly revokeTimeoutMs?: number
-  /** Called with each message's outcome; for metrics and tests. Must not throw. */
+  /** Called with each message's outcome; for metrics and tests. What it throws is logged. A message that never reached a handler (expired, poison) has no `value`: reading it throws. */
   readonly onSettled?: (message: Message<T>, outcome: SettledAs) => void
 }
 

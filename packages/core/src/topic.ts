@@ -34,11 +34,11 @@ export class TopicHandle<T> implements Topic<T> {
     this.#format = new ValueFormat<T>(options.codec ?? ((session.deps.codec ?? json) as Codec<T>), options.schema)
   }
 
-  send(message: OutgoingMessage<T>, options?: SendOptions): Promise<Receipt> {
+  async send(message: OutgoingMessage<T>, options?: SendOptions): Promise<Receipt> {
     return this.#producer().send(message, options)
   }
 
-  sendAll(messages: readonly OutgoingMessage<T>[], options?: SendOptions): Promise<readonly SendResult[]> {
+  async sendAll(messages: readonly OutgoingMessage<T>[], options?: SendOptions): Promise<readonly SendResult[]> {
     return this.#producer().sendAll(messages, options)
   }
 

@@ -214,6 +214,11 @@ export class Handling {
 
   #tell(delivery: Delivery, outcome: SettledAs, error: unknown): void {
     delivery.span?.end(outcome, error)
-    this.#deps.onSettled?.(delivery, outcome)
+    try {
+      this.#deps.onSettled?.(delivery, outcome)
+    } catch (thrown) {
+      // The message is settled whatever a listener makes of it.
+      this.#deps.logger.error({ topic: delivery.topic, id: delivery.id, error: thrown }, 'onSettled threw')
+    }
   }
 }

@@ -244,7 +244,7 @@ export class Outbox {
     })
     const paused = this.#pauseAll(whole)
     for (const [lane, failures] of failed) {
-      if (lane.ordered) this.#settleOrdered(lane, failures, paused)
+      if (lane.ordered) this.#settleOrdered(lane, failures, paused, whole !== undefined)
       else for (const failure of failures) this.#settleUnordered(failure.entry, failure.error, paused)
     }
     for (const lane of touched) {
@@ -276,16 +276,18 @@ export class Outbox {
     return true
   }
 
-  #settleOrdered(lane: Lane, failures: readonly { readonly entry: Entry; readonly error: StreamError }[], paused: boolean): void {
+  #settleOrdered(lane: Lane, failures: readonly { readonly entry: Entry; readonly error: StreamError }[], paused: boolean, whole: boolean): void {
     const again: Entry[] = []
     let waitMs = 0
-    for (const { entry, error } of failures) {
+    for (const [index, { entry, error }] of failures.entries()) {
+      // Where requests keep their order, all but the first failed only for being behind it: nothing is known of them.
+      const behind = index > 0 && !whole && this.#deps.requestOrder === 'kept'
       if (entry.abandoned) {
         this.#deps.onGone(entry)
       } else if (lane.fence !== undefined) {
         this.#finish(entry, this.#fenced(lane))
       } else {
-        const delayMs = this.#retryDelay(entry, error)
+        const delayMs = behind ? 0 : this.#retryDelay(entry, error)
         if (delayMs === undefined) {
           if (this.#deps.settings.fence) lane.fence = error
           this.#finish(entry, this.#final(entry, error))
