@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Extractor, ExtractorConfig, ExtractorLogLevel } from '@microsoft/api-extractor'
+import { Extractor, ExtractorConfig, ExtractorLogLevel, ExtractorMessageCategory } from '@microsoft/api-extractor'
 import type { ExtractorMessage, IConfigFile } from '@microsoft/api-extractor'
 import { command, runSteps } from './steps.ts'
 import type { Step } from './steps.ts'
@@ -13,6 +13,7 @@ import type { Workspace } from './workspace.ts'
  * exported name. `npm run api` writes the reports; their diff is what a reviewer looks at.
  */
 const write = process.argv.includes('--write')
+
 const compilerOptions = {
   target: 'ES2024',
   lib: ['ES2024', 'ESNext.Disposable'],
@@ -30,9 +31,9 @@ const messages = {
 
 const scratch = mkdtempSync(join(tmpdir(), 'sluice-api-'))
 mkdirSync(join(root, 'api'), { recursive: true })
-await command('npm', ['run', 'build'])
+const build: Step = { name: 'build', run: async () => void (await command('npm', ['run', 'build'])) }
 try {
-  process.exitCode = await runSteps(publishable().flatMap(entryPoints))
+  process.exitCode = await runSteps([build, ...publishable().flatMap(entryPoints)])
 } finally {
   rmSync(scratch, { recursive: true, force: true })
 }
@@ -70,7 +71,7 @@ function check(name: string, path: string, types: string): string {
 }
 
 function isComplaint(message: ExtractorMessage): boolean {
-  return message.category === 'Compiler' || message.logLevel === ExtractorLogLevel.Error
+  return message.category === ExtractorMessageCategory.Compiler || message.logLevel === ExtractorLogLevel.Error
 }
 
 /** Exported names without a doc comment. Members need one only where the name does not say it all: that is for review. */
@@ -95,5 +96,5 @@ function configOf(name: string, path: string, types: string): IConfigFile {
     dtsRollup: { enabled: false },
     tsdocMetadata: { enabled: false },
     messages,
-  } as IConfigFile
+  }
 }

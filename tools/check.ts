@@ -4,5 +4,8 @@ import { command, runSteps } from './steps.ts'
 const scripts = ['types', 'lint', 'format:check', 'deadcode', 'api:check', 'packages']
 
 process.exitCode = await runSteps(
-  scripts.map((script) => ({ name: script, run: async () => void (await command('npm', ['run', '--silent', script])) })),
+  scripts.map((script) => ({
+    name: script,
+    run: async () => void (await command('npm', ['run', '--silent', script])),
+  })),
 )
