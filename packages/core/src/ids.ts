@@ -1,20 +1,18 @@
 import { randomFillSync } from 'node:crypto'
 import type { Clock } from '@sluice/driver'
 
-const hex: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
-const poolBytes = 8 * 512
-
 /**
- * Makes UUIDv7 ids that increase strictly within one generator, also when the clock stands still or goes back:
- * the 12 bits after the version count within a millisecond (RFC 9562, section 6.2, method 1).
+ * Makes UUIDv7 ids that increase strictly within one generator, also when the clock stands still or goes back: the 12
+ * bits after the version count within a millisecond (RFC 9562, section 6.2, method 1). The 62 random bits are drawn
+ * anew for each millisecond, so ids of two generators never meet.
  */
 export class IdGenerator {
   readonly #clock: Clock
-  readonly #pool = new Uint8Array(poolBytes)
-  #used = poolBytes
+  readonly #random = new Uint8Array(8)
   #lastMs = 0
   #sequence = 0
   #prefix = ''
+  #tail = ''
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -22,41 +20,21 @@ export class IdGenerator {
 
   next(): string {
     const now = this.#clock.now()
-    if (now > this.#lastMs) {
-      this.#startMillisecond(now)
-    } else if (++this.#sequence > 0xfff) {
-      this.#startMillisecond(this.#lastMs + 1)
-    }
-    const sequence = this.#sequence
-    return `${this.#prefix}-7${digit(sequence >> 8)}${byteText(sequence)}-${this.#randomPart()}`
+    if (now > this.#lastMs) this.#startMillisecond(now)
+    else if (++this.#sequence > 0xfff) this.#startMillisecond(this.#lastMs + 1)
+    return this.#prefix + (sequences[this.#sequence] ?? '') + this.#tail
   }
 
   #startMillisecond(ms: number): void {
-    this.#lastMs = ms
+    this.#lastMs = Math.floor(ms)
     this.#sequence = 0
-    const time = Math.floor(ms).toString(16).padStart(12, '0')
-    this.#prefix = `${time.slice(0, 8)}-${time.slice(8, 12)}`
-  }
-
-  #randomPart(): string {
-    if (this.#used === poolBytes) {
-      randomFillSync(this.#pool)
-      this.#used = 0
-    }
-    const pool = this.#pool
-    const at = this.#used
-    this.#used += 8
-    const variant = byteText(((pool[at] ?? 0) & 0x3f) | 0x80)
-    let text = `${variant}${byteText(pool[at + 1])}-`
-    for (let i = 2; i < 8; i++) text += byteText(pool[at + i])
-    return text
+    const time = this.#lastMs.toString(16).padStart(12, '0')
+    this.#prefix = `${time.slice(0, 8)}-${time.slice(8, 12)}-7`
+    randomFillSync(this.#random)
+    const random = Buffer.from(this.#random.buffer).toString('hex')
+    const variant = (0x8 | (Number.parseInt(random.slice(0, 1), 16) & 0x3)).toString(16)
+    this.#tail = `-${variant}${random.slice(1, 4)}-${random.slice(4)}`
   }
 }
 
-function byteText(value = 0): string {
-  return hex[value & 0xff] ?? '00'
-}
-
-function digit(value: number): string {
-  return byteText(value).slice(1)
-}
+const sequences: readonly string[] = Array.from({ length: 0x1000 }, (_, sequence) => sequence.toString(16).padStart(3, '0'))

@@ -5,7 +5,7 @@ import { json } from './codecs.ts'
 import type { Codec } from './codec.ts'
 import { Delivery } from './consumer/delivery.ts'
 import type { FunctionOutput, SluiceFunction } from './function.ts'
-import { prepare } from './producer/prepare.ts'
+import { prepare, sizeOf } from './producer/prepare.ts'
 import type { TopicProducer } from './producer/producer.ts'
 import type { Session } from './session.ts'
 import { ValueFormat } from './values.ts'
@@ -119,6 +119,7 @@ export class FunctionWorker<I, O> implements Worker {
       })
       // The span covers making the record; storing it is part of the transaction, which has no receipt for each.
       span?.end({ id: record.id })
+      sizeOf(record, topic)
       records.push({ topic: to, record })
     }
     if (message instanceof Delivery) message.outputs = records

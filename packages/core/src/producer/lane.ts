@@ -12,6 +12,8 @@ export interface Entry {
   readonly group: FlushGroup
   readonly succeed: (receipt: Receipt) => void
   readonly fail: (error: StreamError) => void
+  /** Set when it joins its lane. */
+  lane: Lane | undefined
   attempts: number
   /** Some try of it ended without an answer: it may be stored. */
   ambiguous: boolean

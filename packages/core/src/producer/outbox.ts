@@ -49,6 +49,7 @@ export class Outbox {
 
   add(entry: Entry): void {
     const lane = this.#laneOf(entry)
+    entry.lane = lane
     if (lane.fence !== undefined) return this.#finish(entry, this.#fenced(lane))
     lane.pending.push(entry)
     this.#countPending(entry, 1)
@@ -79,7 +80,7 @@ export class Outbox {
       delayed.cancel()
       this.#delayed.delete(entry)
     } else {
-      const lane = this.#laneOf(entry)
+      const lane = entry.lane ?? this.#laneOf(entry)
       if (lane.pending.remove((other) => other === entry).length > 0) this.#countPending(entry, -1)
       this.#forgetIfIdle(lane)
     }
@@ -229,19 +230,22 @@ export class Outbox {
   #settle(batch: readonly Entry[], outcomes: readonly SendOutcome[], whole: StreamError | undefined): void {
     const failed = new Map<Lane, { readonly entry: Entry; readonly error: StreamError }[]>()
     const touched = new Set<Lane>()
-    batch.forEach((entry, index) => {
-      const lane = this.#laneOf(entry)
-      touched.add(lane)
-      lane.inFlight--
+    for (let index = 0; index < batch.length; index++) {
+      const entry = batch[index] as Entry
+      const outcome = outcomes[index] as SendOutcome
+      const lane = entry.lane ?? this.#unordered
+      if (--lane.inFlight === 0 || !outcome.ok) touched.add(lane)
       entry.inFlight = false
       entry.attempts++
-      const outcome = outcomes[index] as SendOutcome
-      if (outcome.ok) return this.#stored(entry, outcome)
+      if (outcome.ok) {
+        this.#stored(entry, outcome)
+        continue
+      }
       if (outcome.error.ambiguous) entry.ambiguous = true
       const others = failed.get(lane)
       if (others === undefined) failed.set(lane, [{ entry, error: outcome.error }])
       else others.push({ entry, error: outcome.error })
-    })
+    }
     const paused = this.#pauseAll(whole)
     for (const [lane, failures] of failed) {
       if (lane.ordered) this.#settleOrdered(lane, failures, paused, whole !== undefined)
@@ -255,12 +259,7 @@ export class Outbox {
 
   #stored(entry: Entry, outcome: Extract<SendOutcome, { ok: true }>): void {
     this.#failuresInARow = 0
-    const receipt: Receipt = {
-      id: entry.record.id,
-      ...(outcome.partition === undefined ? {} : { partition: outcome.partition }),
-      ...(outcome.position === undefined ? {} : { position: outcome.position }),
-    }
-    if (!entry.abandoned) entry.succeed(receipt)
+    if (!entry.abandoned) entry.succeed(receiptOf(entry.record.id, outcome))
     this.#deps.onGone(entry)
   }
 
@@ -362,4 +361,9 @@ export class Outbox {
       { cause: lane.fence, details: { topic: this.#deps.topic, key: lane.key } },
     )
   }
+}
+
+function receiptOf(id: string, { partition, position }: Extract<SendOutcome, { ok: true }>): Receipt {
+  if (partition !== undefined && position !== undefined) return { id, partition, position }
+  return { id, ...(partition === undefined ? {} : { partition }), ...(position === undefined ? {} : { position }) }
 }

@@ -20,7 +20,7 @@ export interface PrepareContext<T> {
   readonly ownHeaders: Headers | undefined
 }
 
-/** Checks and encodes a message. Throws, or rejects, with `invalid-argument`, `unsupported` or `too-large`; does no I/O. */
+/** Checks and encodes a message; its size is `sizeOf`'s to check. Throws, or rejects, with `invalid-argument`, `unsupported` or `too-large`; does no I/O. */
 export function prepare<T>(message: OutgoingMessage<T>, context: PrepareContext<T>): OutgoingRecord | Promise<OutgoingRecord> {
   checkKey(message.key, context)
   const headers = buildHeaders(message.headers, context)
@@ -29,24 +29,24 @@ export function prepare<T>(message: OutgoingMessage<T>, context: PrepareContext<
   }
   const id = checkId(message.id) ?? context.newId()
   const body = context.format.encode(message.value, `the value for topic "${context.topic.name}"`)
-  const finish = (encoded: Uint8Array): OutgoingRecord => {
-    const record: OutgoingRecord = {
-      id,
-      key: message.key,
-      headers,
-      body: encoded,
-      producedAtMs: context.now(),
-      expiresAtMs: message.expiresAt?.getTime(),
-      partition: message.partition,
-    }
-    checkSize(record, context.topic)
-    return record
-  }
-  return body instanceof Promise ? body.then(finish) : finish(body)
+  if (body instanceof Promise) return body.then((encoded) => assemble(message, id, headers, encoded, context))
+  return assemble(message, id, headers, body, context)
 }
 
-/** Throws `too-large` when the record is over the topic's limit. */
-export function checkSize(record: OutgoingRecord, topic: DriverTopic): void {
+function assemble<T>(message: OutgoingMessage<T>, id: string, headers: Headers, body: Uint8Array, context: PrepareContext<T>): OutgoingRecord {
+  return {
+    id,
+    key: message.key,
+    headers,
+    body,
+    producedAtMs: context.now(),
+    expiresAtMs: message.expiresAt?.getTime(),
+    partition: message.partition,
+  }
+}
+
+/** The record's size as the backend counts it. Throws `too-large` when it is over the topic's limit. */
+export function sizeOf(record: OutgoingRecord, topic: DriverTopic): number {
   const size = topic.measure(record)
   if (size > topic.limits.maxRecordBytes) {
     throw new StreamError(
@@ -55,6 +55,7 @@ export function checkSize(record: OutgoingRecord, topic: DriverTopic): void {
       { details: { topic: topic.name, id: record.id, size, limit: topic.limits.maxRecordBytes } },
     )
   }
+  return size
 }
 
 function checkKey(key: string | undefined, context: { readonly topic: DriverTopic; readonly capabilities: Capabilities }): void {

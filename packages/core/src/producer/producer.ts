@@ -10,7 +10,7 @@ import type { Applicant } from './admission.ts'
 import { FlushGroups } from './flush-groups.ts'
 import type { FlushGroup } from './flush-groups.ts'
 import { Outbox } from './outbox.ts'
-import { checkSize, prepare } from './prepare.ts'
+import { prepare, sizeOf } from './prepare.ts'
 import { Send } from './send.ts'
 import type { Caller } from './send.ts'
 import { producerSettings } from './settings.ts'
@@ -83,7 +83,7 @@ export class TopicProducer<T> implements Producer<T> {
   async sendRecord(record: OutgoingRecord, signal: AbortSignal): Promise<Receipt> {
     while (this.#opened === undefined) await (this.#opening ??= this.#open(true))
     const opened = this.#opened
-    checkSize(record, opened.topic)
+    sizeOf(record, opened.topic)
     return new Promise((resolve, reject) => {
       this.#apply(opened, record, { startedMs: this.#deps.clock.monotonic(), signal, span: undefined, resolve, reject })
     })
@@ -190,13 +190,14 @@ export class TopicProducer<T> implements Producer<T> {
     const caller: Caller = { startedMs: this.#deps.clock.monotonic(), signal, span, resolve, reject }
     if (fence !== undefined) return this.#refuse(caller, fence)
     let record: OutgoingRecord | Promise<OutgoingRecord>
+    let bytes = 0
     try {
       record = this.#prepare(opened, message, span?.headers)
+      if (!(record instanceof Promise)) bytes = sizeOf(record, opened.topic)
     } catch (error) {
       return this.#refuse(caller, this.#notPrepared(error))
     }
     if (!(record instanceof Promise)) {
-      const bytes = opened.topic.measure(record)
       if (opened.admission.tryEnter(bytes)) return this.#enter(opened, record, bytes, caller, this.#groups.enter())
     }
     this.#apply(opened, record, caller)
@@ -255,12 +256,11 @@ export class TopicProducer<T> implements Producer<T> {
     if (!(record instanceof Promise)) return
     record.then(
       (ready) => {
+        applicant.bytes = sizeOf(ready, opened.topic)
         applicant.record = ready
-        applicant.bytes = opened.topic.measure(ready)
         opened.admission.serve()
       },
-      (error: unknown) => giveUp(this.#notPrepared(error)),
-    )
+    ).catch((error: unknown) => giveUp(this.#notPrepared(error)))
   }
 
   #enter(opened: Opened, record: OutgoingRecord, bytes: number, caller: Caller, group: FlushGroup): void {

@@ -3,7 +3,7 @@ import type { OutgoingRecord } from '@sluice/driver'
 import type { Receipt } from '../api.ts'
 import type { SendSpan } from '../telemetry.ts'
 import type { FlushGroup } from './flush-groups.ts'
-import type { Entry } from './lane.ts'
+import type { Entry, Lane } from './lane.ts'
 import type { Outbox } from './outbox.ts'
 
 /** Who waits for a send. */
@@ -26,6 +26,7 @@ export class Send implements Entry {
   readonly #outbox: Outbox
   readonly #onOutcome: (ok: boolean) => void
   readonly #onAbort: (() => void) | undefined
+  lane: Lane | undefined
   attempts = 0
   ambiguous = false
   abandoned = false
