@@ -45,14 +45,8 @@ export class LocalProducer implements DriverProducer {
     const { topic, limits, append } = this.#context
     const outcomes: (SendOutcome | undefined)[] = Array.from({ length: records.length })
     refuseTooLarge(records, limits, outcomes)
-    const repeated = append.dedup ? findRepeated(records) : undefined
     const indexes = records.map((_, index) => index)
-    if (repeated === undefined) {
-      await appendAll([{ topic, records, indexes }], outcomes, append, this.#turn++)
-    } else {
-      await appendAll([pick(topic, records, indexes, (index) => !repeated.has(index))], outcomes, append, this.#turn++)
-      for (const [index, first] of repeated) outcomes[index] = asDuplicate(outcomes[first])
-    }
+    await appendAll([{ topic, records, indexes }], outcomes, append, this.#turn++)
     return outcomes.map((outcome) => outcome ?? lost)
   }
 }
@@ -86,34 +80,6 @@ function refusal(record: OutgoingRecord, limits: Limits): StreamError | undefine
     return new StreamError('too-large', `the key of record ${record.id} is over ${limits.maxKeyBytes} bytes`)
   }
   return undefined
-}
-
-/** Records whose id came before in the same request, with the index where it did; `undefined`: none. */
-function findRepeated(records: readonly OutgoingRecord[]): ReadonlyMap<number, number> | undefined {
-  const ids = new Set<string>()
-  for (const record of records) ids.add(record.id)
-  if (ids.size === records.length) return undefined
-  const first = new Map<string, number>()
-  const repeated = new Map<number, number>()
-  for (const [index, record] of records.entries()) {
-    const before = first.get(record.id)
-    if (before === undefined) first.set(record.id, index)
-    else repeated.set(index, before)
-  }
-  return repeated
-}
-
-function pick(
-  topic: TopicView,
-  records: readonly OutgoingRecord[],
-  indexes: readonly number[],
-  keep: (index: number) => boolean,
-): { topic: TopicView; records: readonly OutgoingRecord[]; indexes: readonly number[] } {
-  return { topic, records: records.filter((_, index) => keep(index)), indexes: indexes.filter(keep) }
-}
-
-function asDuplicate(outcome: SendOutcome | undefined): SendOutcome | undefined {
-  return outcome?.ok === true ? { ...outcome, duplicate: true } : outcome
 }
 
 /** Rejects as soon as the signal aborts; what was sent may then still be stored. */

@@ -3,7 +3,7 @@ import type { OutgoingRecord, SendOutcome } from '@sluice/driver'
 import type { LeaseCommit } from '@sluice/lease'
 import { encodeBatches, toPosition } from './codec.ts'
 import type { StoreClient } from './store/client.ts'
-import type { AppendPart, AppendRequest, Duplicate } from './store/protocol.ts'
+import type { AppendPart, AppendResult, Duplicate } from './store/protocol.ts'
 import type { TopicView } from './topic.ts'
 
 /** Records for one topic, with where their outcomes go. */
@@ -45,23 +45,42 @@ export async function appendAll(
   options: AppendOptions,
   turn: number,
 ): Promise<void> {
+  let repeats: ReadonlyMap<number, number> | undefined
   for (let attempt = 0; attempt < maxTries; attempt++) {
-    const groups = topics.flatMap((each) => spread(each, outcomes, turn))
-    if (groups.length === 0 && options.commits.length === 0) return
-    const result = await post(groups, options)
+    const groups = topics.flatMap((each) => spread(each, outcomes, repeats, turn))
+    if (groups.length === 0 && options.commits.length === 0) {
+      answerRepeats(repeats, outcomes)
+      return
+    }
+    const result = await post(groups, options, repeats === undefined)
     if (result.kind === 'stored') {
       for (const [index, group] of groups.entries()) fillIn(group, result.bases[index] ?? 0, outcomes)
+      answerRepeats(repeats, outcomes)
       return
     }
     if (result.kind === 'fenced') throw fencedCommit(options.commits[result.commit])
-    if (result.kind === 'duplicates') markDuplicates(groups, result.duplicates, outcomes)
+    if (result.kind === 'repeats') repeats = findRepeats(topics)
+    else if (result.kind === 'duplicates') markDuplicates(groups, result.duplicates, outcomes)
     else await Promise.all(topics.map((each) => each.topic.refresh()))
   }
   throw new StreamError('unavailable', `${options.operation} failed: the partitions keep changing; try again`)
 }
 
-function post(groups: readonly Group[], options: AppendOptions): ReturnType<typeof appendCall> {
-  const { buffer, batches } = encodeBatches(groups.map((group) => group.records))
+/** Encodes and sends. `repeats`: nothing was sent, because ids may be repeated in the request and that is to be looked at. */
+async function post(
+  groups: readonly Group[],
+  options: AppendOptions,
+  lookForRepeats: boolean,
+): Promise<AppendResult | { readonly kind: 'repeats' }> {
+  const { client, commits, dedup, operation } = options
+  const { buffer, batches, mayRepeat } = encodeBatches(
+    groups.map((group) => group.records),
+    (bytes) => client.buffers.take(bytes),
+  )
+  if (dedup && mayRepeat && lookForRepeats) {
+    client.buffers.give(buffer)
+    return { kind: 'repeats' }
+  }
   const parts: AppendPart[] = groups.map((group, index) => {
     const batch = batches[index]
     if (batch === undefined) throw new StreamError('internal', 'a batch was lost while it was encoded')
@@ -69,22 +88,23 @@ function post(groups: readonly Group[], options: AppendOptions): ReturnType<type
     const { offset, length, idsOffset, count } = batch
     return { topicId: id, generation, partition: group.topic.open[group.place]?.id ?? -1, offset, length, idsOffset, count }
   })
-  return appendCall({ buffer, parts, commits: options.commits, nowMs: options.nowMs(), dedup: options.dedup }, options)
-}
-
-function appendCall(request: AppendRequest, options: AppendOptions): ReturnType<typeof options.client.call<'append'>> {
-  return options.client.call('append', request, { operation: options.operation }, [request.buffer])
+  return client.call('append', { buffer, parts, commits, nowMs: options.nowMs(), dedup }, { operation }, [buffer])
 }
 
 /** Groups the records that have no outcome yet by their partition. */
-function spread(each: TopicRecords, outcomes: (SendOutcome | undefined)[], turn: number): readonly Group[] {
+function spread(
+  each: TopicRecords,
+  outcomes: (SendOutcome | undefined)[],
+  repeats: ReadonlyMap<number, number> | undefined,
+  turn: number,
+): readonly Group[] {
   const { topic, records, indexes } = each
   const groups: (Group | undefined)[] = Array.from({ length: topic.open.length })
   const found: Group[] = []
   let failedKeys: Map<string, StreamError> | undefined
   for (const [at, record] of records.entries()) {
     const index = indexes[at] ?? at
-    if (outcomes[index] !== undefined) continue
+    if (outcomes[index] !== undefined || repeats?.has(index) === true) continue
     const failed = record.key === undefined ? undefined : failedKeys?.get(record.key)
     const place = failed ?? placeOf(record, topic, turn)
     if (typeof place !== 'number') {
@@ -127,6 +147,29 @@ function markDuplicates(groups: readonly Group[], duplicates: readonly Duplicate
     const where = name === undefined ? {} : { partition: name, position: toPosition(offset) }
     outcomes[at] = { ok: true, ...where, duplicate: true }
   }
+}
+
+/** Records whose id came before in the same request and topic, with the index where it did. */
+function findRepeats(topics: readonly TopicRecords[]): ReadonlyMap<number, number> {
+  const repeats = new Map<number, number>()
+  for (const { records, indexes } of topics) {
+    const first = new Map<string, number>()
+    for (const [at, record] of records.entries()) {
+      const index = indexes[at] ?? at
+      const before = first.get(record.id)
+      if (before === undefined) first.set(record.id, index)
+      else repeats.set(index, before)
+    }
+  }
+  return repeats
+}
+
+function answerRepeats(repeats: ReadonlyMap<number, number> | undefined, outcomes: (SendOutcome | undefined)[]): void {
+  for (const [index, first] of repeats ?? []) outcomes[index] ??= asDuplicate(outcomes[first])
+}
+
+function asDuplicate(outcome: SendOutcome | undefined): SendOutcome | undefined {
+  return outcome?.ok === true ? { ...outcome, duplicate: true } : outcome
 }
 
 function fencedCommit(commit: LeaseCommit | undefined): StreamError {

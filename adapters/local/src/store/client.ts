@@ -3,6 +3,7 @@ import { StreamError } from '@sluice/driver'
 import type { ErrorContext } from '@sluice/driver'
 import { fromWire, toStreamError } from '../errors.ts'
 import type { WireError } from '../errors.ts'
+import { BufferPool } from './buffer-pool.ts'
 import type { Answer, CallRequest, CallResult, FromStore, StoreCall, ToStore } from './protocol.ts'
 import type { StoreOptions } from './schema.ts'
 
@@ -20,6 +21,8 @@ export interface StartedCall<T> {
 
 /** The store's thread as the main thread sees it: calls and answers. */
 export class StoreClient {
+  /** Buffers for requests: they come back with the answers. */
+  readonly buffers: BufferPool = new BufferPool()
   readonly #worker: Worker
   readonly #pending = new Map<number, Pending>()
   readonly #failureListeners = new Set<(error: StreamError) => void>()
@@ -123,6 +126,7 @@ export class StoreClient {
   }
 
   #settle(answer: Answer): void {
+    if (answer.spare !== undefined) this.buffers.give(answer.spare)
     const pending = this.#pending.get(answer.id)
     if (pending === undefined) return
     this.#pending.delete(answer.id)

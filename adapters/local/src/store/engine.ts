@@ -103,13 +103,13 @@ export class Engine {
     try {
       const result = run(this.#parts.writes, call)
       this.#database.exec('RELEASE one')
-      return { id: call.id, ok: true, result }
+      return { id: call.id, ok: true, result, ...spareOf(call) }
     } catch (error) {
       // SQLite ends the transaction by itself when the disk is full, for one: then all of it is undone.
       if (!this.#database.inTransaction) throw error
       this.#database.exec('ROLLBACK TO one; RELEASE one')
-      if (error instanceof AppendRefused) return { id: call.id, ok: true, result: error.result }
-      return { id: call.id, ok: false, error: toWire(error) }
+      if (error instanceof AppendRefused) return { id: call.id, ok: true, result: error.result, ...spareOf(call) }
+      return { id: call.id, ok: false, error: toWire(error), ...spareOf(call) }
     }
   }
 
@@ -168,8 +168,13 @@ function isEmptyRead(result: ReadResult): boolean {
   return result.batches.length === 0 && result.ended.length === 0
 }
 
+function spareOf(call: Call): { readonly spare?: ArrayBuffer } {
+  return call.call === 'append' ? { spare: call.request.buffer } : {}
+}
+
 /** The buffers of an answer that can be given away: those that hold one batch and nothing else. */
 function buffersOf(answer: Answer): ArrayBuffer[] {
+  if (answer.spare !== undefined) return [answer.spare]
   if (!answer.ok || typeof answer.result !== 'object' || answer.result === null) return []
   const items: readonly { body?: unknown }[] =
     'batches' in answer.result ? (answer.result as ReadResult).batches : Array.isArray(answer.result) ? answer.result : []

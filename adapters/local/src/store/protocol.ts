@@ -167,10 +167,10 @@ export type ToStore =
   | { readonly kind: 'cancel'; readonly id: number }
   | { readonly kind: 'close' }
 
-/** The answer to one call. */
+/** The answer to one call. `spare` is the buffer that came with it, for another use. */
 export type Answer =
-  | { readonly id: number; readonly ok: true; readonly result: unknown }
-  | { readonly id: number; readonly ok: false; readonly error: WireError }
+  | { readonly id: number; readonly ok: true; readonly result: unknown; readonly spare?: ArrayBuffer }
+  | { readonly id: number; readonly ok: false; readonly error: WireError; readonly spare?: ArrayBuffer }
 
 /** From the store to the main thread. */
 export type FromStore =

@@ -7,8 +7,12 @@ import type { FromStore, ToStore } from './protocol.ts'
 import { openStore } from './schema.ts'
 import type { StoreOptions } from './schema.ts'
 
-/** Messages taken at once: what shares one transaction. */
+/**
+ * What is taken at once and shares one transaction, in messages and in bytes. Large batches gain nothing by sharing a
+ * sync, and would have the main thread wait for all of them before it can encode the next.
+ */
 const maxRound = 256
+const maxRoundBytes = 256 * 1024
 
 /** The thread of one opened store: takes all that is waiting, has it done, answers. */
 function serve(port: MessagePort, options: StoreOptions): void {
@@ -23,10 +27,12 @@ function serve(port: MessagePort, options: StoreOptions): void {
   }
   port.on('message', (first: ToStore) => {
     const messages = [first]
-    while (messages.length < maxRound) {
-      const next = receiveMessageOnPort(port)
+    let bytes = sizeOf(first)
+    while (messages.length < maxRound && bytes < maxRoundBytes) {
+      const next = receiveMessageOnPort(port) as { readonly message: ToStore } | undefined
       if (next === undefined) break
-      messages.push(next.message as ToStore)
+      messages.push(next.message)
+      bytes += sizeOf(next.message)
     }
     engine.handle(messages)
     if (!messages.some((message) => message.kind === 'close')) return
@@ -34,6 +40,11 @@ function serve(port: MessagePort, options: StoreOptions): void {
     port.close()
   })
   post({ kind: 'ready' })
+}
+
+function sizeOf(message: ToStore): number {
+  if (message.kind !== 'call' || message.call !== 'append') return 0
+  return message.request.parts.reduce((sum, part) => sum + part.length, 0)
 }
 
 if (parentPort !== null) serve(parentPort, workerData as StoreOptions)
