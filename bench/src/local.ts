@@ -24,7 +24,8 @@ function byHand(folder: string, records: number): Promise<Rates> {
   const log = new RawLog(folder, partitions)
   return (async () => {
     const append = await rate(records, () => {
-      for (let done = 0; done < records; done += batch) log.append(Array.from({ length: batch }, (_, index) => recordAt(done + index)))
+      for (let done = 0; done < records; done += batch)
+        log.append(Array.from({ length: batch }, (_, index) => recordAt(done + index)))
     })
     let seen = 0
     const consume = await rate(records, () => log.consume(() => void seen++))

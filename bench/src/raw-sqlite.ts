@@ -33,7 +33,9 @@ export class RawLog {
     }
     this.#insert = this.#database.prepare('INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)')
     this.#advance = this.#database.prepare('UPDATE partitions SET next_offset = ? WHERE id = ?')
-    this.#next = this.#database.prepare('SELECT base, count, body FROM log WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1')
+    this.#next = this.#database.prepare(
+      'SELECT base, count, body FROM log WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1',
+    )
     this.#commit = this.#database.prepare('UPDATE checkpoints SET next_offset = ? WHERE partition = ?')
   }
 
@@ -47,8 +49,8 @@ export class RawLog {
       record.writeUInt32LE(record.length, 0)
       record.writeUInt32LE(id.length, 4)
       record.writeUInt32LE(key.length, 8)
-      record.latin1Write(id, 12)
-      record.latin1Write(key, 12 + id.length)
+      record.write(id, 12, 'latin1')
+      record.write(key, 12 + id.length, 'latin1')
       record.set(body, 12 + id.length + key.length)
       groups[partitionForKey(key, this.#partitions)]?.push(record)
     }
@@ -58,7 +60,15 @@ export class RawLog {
       const base = this.#offsets[partition] ?? 0
       const next = base + group.length
       const body = Buffer.concat(group)
-      this.#insert.run(keyOf(partition, next - 1), base, group.length, Date.now(), body.length, Buffer.alloc(8 * group.length), body)
+      this.#insert.run(
+        keyOf(partition, next - 1),
+        base,
+        group.length,
+        Date.now(),
+        body.length,
+        Buffer.alloc(8 * group.length),
+        body,
+      )
       this.#advance.run(next, partition)
       this.#offsets[partition] = next
     })
@@ -68,15 +78,17 @@ export class RawLog {
   /** Reads everything, decodes each record, hands it to the handler, and stores the offset after each batch. */
   consume(handler: (record: { readonly id: string; readonly key: string; readonly value: unknown }) => void): void {
     for (let partition = 0; partition < this.#partitions; partition++) {
-      for (let offset = 0; ; ) {
-        const row = this.#next.get(keyOf(partition, offset), keyOf(partition + 1, 0) - 1n) as { base: number; count: number; body: Uint8Array } | undefined
+      for (let offset = 0; ;) {
+        const row = this.#next.get(keyOf(partition, offset), keyOf(partition + 1, 0) - 1n) as
+          | { base: number; count: number; body: Uint8Array }
+          | undefined
         if (row === undefined) break
         const bytes = Buffer.from(row.body.buffer, row.body.byteOffset, row.body.byteLength)
         for (let at = 0; at < bytes.length; at += bytes.readUInt32LE(at)) {
           const idEnd = at + 12 + bytes.readUInt32LE(at + 4)
           const keyEnd = idEnd + bytes.readUInt32LE(at + 8)
-          const value: unknown = JSON.parse(bytes.utf8Slice(keyEnd, at + bytes.readUInt32LE(at)))
-          handler({ id: bytes.latin1Slice(at + 12, idEnd), key: bytes.latin1Slice(idEnd, keyEnd), value })
+          const value: unknown = JSON.parse(bytes.toString('utf8', keyEnd, at + bytes.readUInt32LE(at)))
+          handler({ id: bytes.toString('latin1', at + 12, idEnd), key: bytes.toString('latin1', idEnd, keyEnd), value })
         }
         offset = row.base + row.count
         this.#commit.run(offset, partition)

@@ -50,7 +50,13 @@ export function benchStuck(backlog: number): Promise<StuckResult> {
       if (handled === backlog - ofStuckKey) othersDone.resolve()
     })
     await othersDone.promise
-    const result = { handledMeanwhile: handled, parked: consumer.stats().parked, rssMiBAtTenth, rssMiBAtEnd: rssMiB(), seconds: (performance.now() - started) / 1000 }
+    const result = {
+      handledMeanwhile: handled,
+      parked: consumer.stats().parked,
+      rssMiBAtTenth,
+      rssMiBAtEnd: rssMiB(),
+      seconds: (performance.now() - started) / 1000,
+    }
     release.resolve()
     await running
     const inOrder = stuckSeen.every((index, at) => index === at * 16)

@@ -36,7 +36,8 @@ export class SessionAdmin implements Admin {
 
   async setPartitions(name: string, count: number): Promise<void> {
     if (this.#driver.capabilities.repartition === false) throw this.#unsupported('changing the number of partitions')
-    if (!Number.isInteger(count) || count < 1) throw new StreamError('invalid-argument', `a topic has 1 partition or more, not ${count}`)
+    if (!Number.isInteger(count) || count < 1)
+      throw new StreamError('invalid-argument', `a topic has 1 partition or more, not ${count}`)
     return this.#driver.admin.setPartitions(name, count, this.#session.signal)
   }
 
@@ -88,8 +89,20 @@ export class SessionAdmin implements Admin {
       const now = this.#session.deps.clock.now()
       const headers = { ...letter.headers, [redriveGroupHeader]: letter.origin.group }
       const common = { producedAtMs: now, expiresAtMs: undefined, partition: undefined }
-      await this.#session.sendRaw(letter.origin.topic, { ...common, id: this.#session.nextId(), key: letter.key, headers, body: letter.body })
-      const mark = { ...common, id: this.#session.nextId(), key: letter.key, body: new Uint8Array(), headers: { [sentBackHeader]: letter.letterId } }
+      await this.#session.sendRaw(letter.origin.topic, {
+        ...common,
+        id: this.#session.nextId(),
+        key: letter.key,
+        headers,
+        body: letter.body,
+      })
+      const mark = {
+        ...common,
+        id: this.#session.nextId(),
+        key: letter.key,
+        body: new Uint8Array(),
+        headers: { [sentBackHeader]: letter.letterId },
+      }
       await this.#session.sendRaw(topic, mark)
       count++
     }
@@ -105,16 +118,30 @@ export class SessionAdmin implements Admin {
   }
 
   #unsupported(what: string): StreamError {
-    return new StreamError('unsupported', `${what} is not possible on the backend "${this.#driver.name}" (see its capabilities)`)
+    return new StreamError(
+      'unsupported',
+      `${what} is not possible on the backend "${this.#driver.name}" (see its capabilities)`,
+    )
   }
 }
 
 function checkName(name: string): void {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/.test(name)) return
-  throw new StreamError('invalid-argument', `"${name}" is no topic name; use letters, digits, dot, dash and underscore, at most 200 characters`)
+  throw new StreamError(
+    'invalid-argument',
+    `"${name}" is no topic name; use letters, digits, dot, dash and underscore, at most 200 characters`,
+  )
 }
 
-function toDeadLetter(message: { readonly id: string; readonly key: string | undefined; readonly body: Uint8Array; readonly headers: Readonly<Record<string, string>>; readonly partition: string; readonly position: DeadLetter['position']; readonly time: Date }): DeadLetter {
+function toDeadLetter(message: {
+  readonly id: string
+  readonly key: string | undefined
+  readonly body: Uint8Array
+  readonly headers: Readonly<Record<string, string>>
+  readonly partition: string
+  readonly position: DeadLetter['position']
+  readonly time: Date
+}): DeadLetter {
   const { headers } = message
   const own = Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('dlq-')))
   const time = Number(headers['dlq-time'])

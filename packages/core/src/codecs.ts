@@ -9,7 +9,10 @@ export const json: Codec<unknown> = {
   encode(value) {
     const text = JSON.stringify(value) as string | undefined
     if (text === undefined) {
-      throw new StreamError('invalid-argument', `JSON cannot hold a value of type ${typeof value}; choose another codec`)
+      throw new StreamError(
+        'invalid-argument',
+        `JSON cannot hold a value of type ${typeof value}; choose another codec`,
+      )
     }
     return Buffer.from(text)
   },

@@ -52,7 +52,10 @@ export function compose(given: Given): Parts {
       container.load(await loadAdapter(url.scheme))
       const loaded = findAdapter(container, url.scheme)
       if (loaded === undefined) {
-        throw new StreamError('invalid-argument', `${packageName(url.scheme)} is installed but serves no "${url.scheme}:" addresses`)
+        throw new StreamError(
+          'invalid-argument',
+          `${packageName(url.scheme)} is installed but serves no "${url.scheme}:" addresses`,
+        )
       }
       return loaded
     },
@@ -72,7 +75,10 @@ async function loadAdapter(scheme: string): Promise<ContainerModule> {
   const name = packageName(scheme)
   const module = (await importFromHereOrThere(name, scheme)) as { readonly adapter?: ContainerModule }
   if (module.adapter === undefined) {
-    throw new StreamError('invalid-argument', `${name} has no export named "adapter"; pass the adapter's module in connect(..., { adapters })`)
+    throw new StreamError(
+      'invalid-argument',
+      `${name} has no export named "adapter"; pass the adapter's module in connect(..., { adapters })`,
+    )
   }
   return module.adapter
 }
@@ -97,7 +103,9 @@ async function importFromHereOrThere(name: string, scheme: string): Promise<unkn
 
 function isMissing(error: unknown, name: string): boolean {
   if (!(error instanceof Error) || !('code' in error)) return false
-  return (error.code === 'ERR_MODULE_NOT_FOUND' || error.code === 'MODULE_NOT_FOUND') && error.message.includes(`'${name}'`)
+  return (
+    (error.code === 'ERR_MODULE_NOT_FOUND' || error.code === 'MODULE_NOT_FOUND') && error.message.includes(`'${name}'`)
+  )
 }
 
 function loadFailed(name: string, cause: unknown): StreamError {
@@ -106,9 +114,20 @@ function loadFailed(name: string, cause: unknown): StreamError {
 
 function missingAdapter(scheme: string, name: string, cause: unknown): StreamError {
   if (knownSchemes.includes(scheme)) {
-    return new StreamError('not-found', `there is no adapter for "${scheme}:" addresses here; install it: npm install ${name}`, { cause })
+    return new StreamError(
+      'not-found',
+      `there is no adapter for "${scheme}:" addresses here; install it: npm install ${name}`,
+      { cause },
+    )
   }
   const guess = nearest(scheme, knownSchemes)
-  const hint = guess === undefined ? `known are ${knownSchemes.map((known) => `${known}:`).join(', ')}` : `did you mean "${guess}:"?`
-  return new StreamError('invalid-argument', `"${scheme}:" is no backend known here; ${hint} A third party's adapter is found as ${name}, or passed in connect(..., { adapters })`, { cause })
+  const hint =
+    guess === undefined
+      ? `known are ${knownSchemes.map((known) => `${known}:`).join(', ')}`
+      : `did you mean "${guess}:"?`
+  return new StreamError(
+    'invalid-argument',
+    `"${scheme}:" is no backend known here; ${hint} A third party's adapter is found as ${name}, or passed in connect(..., { adapters })`,
+    { cause },
+  )
 }

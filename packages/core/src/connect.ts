@@ -42,7 +42,8 @@ export interface ConnectConfig extends ConnectOptions {
  * there is none. Rejects with a StreamError within the connect deadline.
  */
 export async function connect(address: string | ConnectConfig, options?: ConnectOptions): Promise<Cloud> {
-  const config: ConnectConfig = typeof address === 'string' ? { ...options, backend: address } : { ...address, ...options }
+  const config: ConnectConfig =
+    typeof address === 'string' ? { ...options, backend: address } : { ...address, ...options }
   const url = parseBackendUrl(config.backend)
   // The container costs about 0.1 s to load; programs that only import the API do not pay for it.
   const { compose } = await import('./composition.ts')
@@ -80,7 +81,11 @@ async function open(url: BackendUrl, parts: Parts, config: ConnectConfig): Promi
   const opening = adapter.open(url, { ...parts, signal })
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const onAbort = (): void => {
-    const late = new StreamError('timeout', `${url.safe} did not answer within ${timeoutMs} ms; is it running, and is the address right?`, { ambiguous: false })
+    const late = new StreamError(
+      'timeout',
+      `${url.safe} did not answer within ${timeoutMs} ms; is it running, and is the address right?`,
+      { ambiguous: false },
+    )
     reject(deadline.aborted ? late : StreamError.aborted(signal, `connecting to ${url.safe}`))
     // Should it open after all, nobody wants it any more.
     opening.then(
@@ -101,5 +106,8 @@ async function open(url: BackendUrl, parts: Parts, config: ConnectConfig): Promi
 function checkVersion(name: string, version: number): void {
   if (version === specVersion) return
   const newer = version > specVersion ? '@sluice/core' : `the adapter for "${name}:"`
-  throw new StreamError('unsupported', `the adapter for "${name}:" speaks version ${version} of the driver contract and @sluice/core version ${specVersion}; update ${newer}`)
+  throw new StreamError(
+    'unsupported',
+    `the adapter for "${name}:" speaks version ${version} of the driver contract and @sluice/core version ${specVersion}; update ${newer}`,
+  )
 }

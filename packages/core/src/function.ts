@@ -15,9 +15,7 @@ export interface SluiceFunction<I, O> {
   readonly name: string
   readonly input?: StandardSchema<I>
   readonly output?: StandardSchema<O>
-  readonly handle: (
-    message: Message<I>,
-  ) => FunctionOutput<O> | Promise<FunctionOutput<O>>
+  readonly handle: (message: Message<I>) => FunctionOutput<O> | Promise<FunctionOutput<O>>
 }
 
 /** Defines a function; types flow from its schemas into `handle`. Does nothing by itself. */

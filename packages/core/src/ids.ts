@@ -37,4 +37,6 @@ export class IdGenerator {
   }
 }
 
-const sequences: readonly string[] = Array.from({ length: 0x1000 }, (_, sequence) => sequence.toString(16).padStart(3, '0'))
+const sequences: readonly string[] = Array.from({ length: 0x1000 }, (_, sequence) =>
+  sequence.toString(16).padStart(3, '0'),
+)

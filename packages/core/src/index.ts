@@ -40,4 +40,13 @@ export type { FunctionOutput, SluiceFunction } from './function.ts'
 export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts'
 export { tokens } from './tokens.ts'
 export { StreamError } from '@sluice/driver'
-export type { Capabilities, ErrorCode, Limits, Logger, PartitionId, Position, TopicDescription, TopicSpec } from '@sluice/driver'
+export type {
+  Capabilities,
+  ErrorCode,
+  Limits,
+  Logger,
+  PartitionId,
+  Position,
+  TopicDescription,
+  TopicSpec,
+} from '@sluice/driver'

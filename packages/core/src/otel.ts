@@ -1,10 +1,12 @@
 import type { Attributes, Context, Counter, Histogram, Span, TextMapGetter } from '@opentelemetry/api'
+import type * as OpenTelemetryApi from '@opentelemetry/api'
 import { StreamError } from '@sluice/driver'
 import type { Headers } from '@sluice/driver'
 import type { OutgoingMessage, SettledAs } from './api.ts'
+import { textOf } from './values.ts'
 import type { ProcessSpan, SendSpan, Telemetry } from './telemetry.ts'
 
-type Api = typeof import('@opentelemetry/api')
+type Api = typeof OpenTelemetryApi
 
 /** Names of the messaging conventions (OpenTelemetry semantic conventions 1.45, status Development), copied so that their package is not needed. */
 const names = {
@@ -38,7 +40,9 @@ export async function loadTelemetry(backend: string): Promise<Telemetry | undefi
 
 function hasTracer(api: Api): boolean {
   const provider = api.trace.getTracerProvider()
-  return !(provider instanceof api.ProxyTracerProvider) || provider.getDelegate().constructor.name !== 'NoopTracerProvider'
+  return (
+    !(provider instanceof api.ProxyTracerProvider) || provider.getDelegate().constructor.name !== 'NoopTracerProvider'
+  )
 }
 
 const getter: TextMapGetter<Headers> = {
@@ -70,11 +74,16 @@ class OpenTelemetry implements Telemetry {
     const api = this.#api
     const attributes = this.#attributes(topic, 'send', 'send')
     const started = performance.now()
-    const span = this.#tracer.startSpan(`send ${topic}`, { kind: api.SpanKind.PRODUCER, attributes }, api.context.active())
+    const span = this.#tracer.startSpan(
+      `send ${topic}`,
+      { kind: api.SpanKind.PRODUCER, attributes },
+      api.context.active(),
+    )
     const carrier: Record<string, string> = {}
     api.propagation.inject(api.trace.setSpan(api.context.active(), span), carrier)
     // A caller that set its own trace context keeps it.
-    const headers = message.headers?.['traceparent'] === undefined && Object.keys(carrier).length > 0 ? carrier : undefined
+    const headers =
+      message.headers?.['traceparent'] === undefined && Object.keys(carrier).length > 0 ? carrier : undefined
     const finish = (error: StreamError | undefined): void => {
       const outcome: Attributes = error === undefined ? attributes : { ...attributes, [names.errorType]: error.code }
       this.#sent.add(1, outcome)
@@ -104,7 +113,11 @@ class OpenTelemetry implements Telemetry {
     const producer = api.trace.getSpanContext(api.propagation.extract(api.ROOT_CONTEXT, message.headers, getter))
     const links = producer === undefined ? [] : [{ context: producer }]
     const started = performance.now()
-    const span = this.#tracer.startSpan(`process ${message.topic}`, { kind: api.SpanKind.CONSUMER, attributes, links }, api.ROOT_CONTEXT)
+    const span = this.#tracer.startSpan(
+      `process ${message.topic}`,
+      { kind: api.SpanKind.CONSUMER, attributes, links },
+      api.ROOT_CONTEXT,
+    )
     const context: Context = api.trace.setSpan(api.context.active(), span)
     return {
       run: (work) => api.context.with(context, work),
@@ -113,7 +126,11 @@ class OpenTelemetry implements Telemetry {
   }
 
   #endProcess(span: Span, topic: string, group: string, outcome: SettledAs, error: unknown, started: number): void {
-    const attributes: Attributes = { ...this.#attributes(topic, 'process', 'process'), [names.group]: group, 'sluice.outcome': outcome }
+    const attributes: Attributes = {
+      ...this.#attributes(topic, 'process', 'process'),
+      [names.group]: group,
+      'sluice.outcome': outcome,
+    }
     span.setAttribute('sluice.outcome', outcome)
     this.#consumed.add(1, attributes)
     this.#process.record((performance.now() - started) / 1000, attributes)
@@ -133,7 +150,10 @@ class OpenTelemetry implements Telemetry {
     if (error !== undefined) {
       const code = StreamError.is(error) ? error.code : error instanceof Error ? error.name : 'error'
       span.setAttribute(names.errorType, code)
-      span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message: error instanceof Error ? error.message : String(error) })
+      span.setStatus({
+        code: this.#api.SpanStatusCode.ERROR,
+        message: textOf(error),
+      })
     }
     span.end()
   }

@@ -1,5 +1,13 @@
-import { StreamError } from '@sluice/driver'
-import type { Driver, DriverTopic, IncomingRecord, PartitionId, Position, Source, TopicDescription } from '@sluice/driver'
+import type {
+  Driver,
+  DriverTopic,
+  IncomingRecord,
+  PartitionId,
+  Position,
+  Source,
+  StreamError,
+  TopicDescription,
+} from '@sluice/driver'
 import type { ReadMessage, ReadOptions } from './api.ts'
 import { toStartFrom } from './api.ts'
 import type { ValueFormat } from './values.ts'
@@ -16,7 +24,8 @@ export async function* readTopic<T>(
 ): AsyncGenerator<ReadMessage<T>> {
   if (signal.aborted) return
   const topic = await open()
-  const end = options.follow === true ? undefined : new ReadEnd(topic, await driver.admin.describeTopic(topic.name, signal))
+  const end =
+    options.follow === true ? undefined : new ReadEnd(topic, await driver.admin.describeTopic(topic.name, signal))
   if (end?.reached === true) return
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => undefined)
@@ -46,7 +55,10 @@ async function readOnce(source: Source, signal: AbortSignal): Promise<readonly I
   try {
     if (source.shape === 'log') return await source.poll(credit, signal)
     const records = await source.pull(credit, signal)
-    await source.settle(records.map((record) => ({ token: record.token, verb: 'ack' as const })), signal)
+    await source.settle(
+      records.map((record) => ({ token: record.token, verb: 'ack' as const })),
+      signal,
+    )
     return records
   } catch (error) {
     if (signal.aborted) return []
@@ -63,8 +75,11 @@ class ReadEnd {
 
   constructor(topic: DriverTopic, description: TopicDescription) {
     this.#topic = topic
-    this.#known = description.partitions.every((partition) => partition.records !== undefined || partition.latest !== undefined)
-    for (const { id, latest, records } of description.partitions) if (latest !== undefined && records !== 0) this.#left.set(id, latest)
+    this.#known = description.partitions.every(
+      (partition) => partition.records !== undefined || partition.latest !== undefined,
+    )
+    for (const { id, latest, records } of description.partitions)
+      if (latest !== undefined && records !== 0) this.#left.set(id, latest)
   }
 
   get reached(): boolean {

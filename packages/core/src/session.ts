@@ -2,7 +2,15 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { hostname } from 'node:os'
 import { StreamError } from '@sluice/driver'
 import type { Clock, Driver, DriverTopic, Logger, OutgoingRecord, Random, TopicSpec } from '@sluice/driver'
-import type { CloseOptions, Consumer, ConsumerOptions, Producer, ProducerOptions, ReadMessage, ReadOptions, TopicOptions } from './api.ts'
+import type {
+  CloseOptions,
+  Consumer,
+  ConsumerOptions,
+  ProducerOptions,
+  ReadMessage,
+  ReadOptions,
+  TopicOptions,
+} from './api.ts'
 import type { Codec } from './codec.ts'
 import { bytes } from './codecs.ts'
 import { TopicConsumer } from './consumer/consumer.ts'
@@ -94,7 +102,13 @@ export class Session {
     return producer
   }
 
-  consumer<T>(name: string, spec: TopicOptions<T>, format: ValueFormat<T>, options: ConsumerOptions<T>, transactional = false): Consumer<T> {
+  consumer<T>(
+    name: string,
+    spec: TopicOptions<T>,
+    format: ValueFormat<T>,
+    options: ConsumerOptions<T>,
+    transactional = false,
+  ): Consumer<T> {
     this.#checkOpen()
     const settings = consumerSettings(name, options)
     const { deadLetterTopic } = settings
@@ -110,7 +124,7 @@ export class Session {
       },
       sendDeadLetter: (record, signal) => this.#deadLetterProducer(deadLetterTopic ?? '').sendRecord(record, signal),
       capabilities: driver.capabilities,
-      format: format as ValueFormat<unknown>,
+      format,
       ids: this.#ids,
       inside: this.inside,
       transactional,
@@ -121,8 +135,14 @@ export class Session {
     return consumer as unknown as Consumer<T>
   }
 
-  read<T>(name: string, spec: TopicOptions<T>, format: ValueFormat<T>, options: ReadOptions): AsyncIterable<ReadMessage<T>> {
-    const signal = options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal])
+  read<T>(
+    name: string,
+    spec: TopicOptions<T>,
+    format: ValueFormat<T>,
+    options: ReadOptions,
+  ): AsyncIterable<ReadMessage<T>> {
+    const signal =
+      options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal])
     return readTopic(() => this.openTopic(name, spec), this.deps.driver, format, options, signal)
   }
 
@@ -168,7 +188,12 @@ export class Session {
     try {
       return await driver.openTopic(name, signal)
     } catch (error) {
-      if (!StreamError.is(error, 'not-found') || !(spec.create ?? create) || !driver.capabilities.admin.includes('create')) throw error
+      if (
+        !StreamError.is(error, 'not-found') ||
+        !(spec.create ?? create) ||
+        !driver.capabilities.admin.includes('create')
+      )
+        throw error
       await driver.admin.createTopic(name, { ...topics[name], ...specOf(spec) }, signal)
       return driver.openTopic(name, signal)
     }
@@ -215,4 +240,3 @@ function specOf(options: OpenSpec): TopicSpec {
     ...(retentionBytes === undefined ? {} : { retentionBytes }),
   }
 }
-

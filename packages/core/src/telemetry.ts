@@ -19,5 +19,8 @@ export interface ProcessSpan {
 /** What core tells of itself. The OpenTelemetry implementation is in `otel.ts`; there is none by default. */
 export interface Telemetry {
   startSend(topic: string, message: OutgoingMessage<unknown>): SendSpan
-  startProcess(message: Pick<Message<unknown>, 'id' | 'topic' | 'partition' | 'position' | 'headers' | 'body' | 'attempt'>, group: string): ProcessSpan
+  startProcess(
+    message: Pick<Message<unknown>, 'id' | 'topic' | 'partition' | 'position' | 'headers' | 'body' | 'attempt'>,
+    group: string,
+  ): ProcessSpan
 }

@@ -10,6 +10,6 @@ export const tokens: typeof driverTokens & {
   readonly Driver: Token<Driver>
 } = {
   ...driverTokens,
-  Codec: Symbol.for('sluice/Codec') as Token<Codec<unknown>>,
-  Driver: Symbol.for('sluice/Driver') as Token<Driver>,
+  Codec: Symbol.for('sluice/Codec'),
+  Driver: Symbol.for('sluice/Driver'),
 }

@@ -48,7 +48,10 @@ export class TopicHandle<T> implements Topic<T> {
 
   consumer(options: ConsumerOptions<T>): Consumer<T> {
     if (typeof options.group !== 'string' || options.group === '') {
-      throw new StreamError('invalid-argument', `a consumer of topic "${this.name}" needs a group name; to look without a group, use topic.read()`)
+      throw new StreamError(
+        'invalid-argument',
+        `a consumer of topic "${this.name}" needs a group name; to look without a group, use topic.read()`,
+      )
     }
     return this.#session.consumer(this.name, this.#options, this.#format, options)
   }

@@ -42,9 +42,13 @@ export class ValueFormat<T> {
       return this.codec.encode(value)
     } catch (cause) {
       if (StreamError.is(cause)) throw cause
-      throw new StreamError('invalid-argument', `${what} cannot be encoded as ${this.codec.contentType}: ${textOf(cause)}`, {
-        cause,
-      })
+      throw new StreamError(
+        'invalid-argument',
+        `${what} cannot be encoded as ${this.codec.contentType}: ${textOf(cause)}`,
+        {
+          cause,
+        },
+      )
     }
   }
 
@@ -52,7 +56,9 @@ export class ValueFormat<T> {
     try {
       return this.codec.decode(body)
     } catch (cause) {
-      throw new StreamError('corrupt', `${what} cannot be decoded as ${this.codec.contentType}: ${textOf(cause)}`, { cause })
+      throw new StreamError('corrupt', `${what} cannot be decoded as ${this.codec.contentType}: ${textOf(cause)}`, {
+        cause,
+      })
     }
   }
 }

@@ -1,6 +1,16 @@
 import { StreamError } from '@sluice/driver'
 import type { OutgoingRecord, TransactionRecord } from '@sluice/driver'
-import type { CloseOptions, Consumer, ConsumerOptions, ConsumerStats, Message, OutgoingMessage, TopicOptions, Worker, WorkerOptions } from './api.ts'
+import type {
+  CloseOptions,
+  Consumer,
+  ConsumerOptions,
+  ConsumerStats,
+  Message,
+  OutgoingMessage,
+  TopicOptions,
+  Worker,
+  WorkerOptions,
+} from './api.ts'
 import { json } from './codecs.ts'
 import type { Codec } from './codec.ts'
 import { Delivery } from './consumer/delivery.ts'
@@ -31,7 +41,8 @@ export class FunctionWorker<I, O> implements Worker {
     this.#input = new ValueFormat<I>(json as Codec<I>, definition.input)
     this.#output = new ValueFormat<O>(json as Codec<O>, definition.output)
     const { transactions } = session.deps.driver.capabilities
-    if (options.delivery === 'exactly-once' && !transactions) throw this.#noTransactions(`the backend "${session.deps.driver.name}"`)
+    if (options.delivery === 'exactly-once' && !transactions)
+      throw this.#noTransactions(`the backend "${session.deps.driver.name}"`)
     this.#transactional = options.delivery === undefined ? transactions : options.delivery === 'exactly-once'
   }
 
@@ -84,19 +95,26 @@ export class FunctionWorker<I, O> implements Worker {
     const { capabilities } = this.#session.deps.driver
     const { order } = await this.#session.openTopic(this.#options.from, {})
     if (capabilities.shapes[order] === 'log') return
-    if (this.#options.delivery === 'exactly-once') throw this.#noTransactions(`topic "${this.#options.from}", which has no order,`)
+    if (this.#options.delivery === 'exactly-once')
+      throw this.#noTransactions(`topic "${this.#options.from}", which has no order,`)
     this.#transactional = false
   }
 
   #noTransactions(what: string): StreamError {
-    return new StreamError('unsupported', `${what} cannot store outputs and offsets in one transaction; use delivery: at-least-once for function "${this.name}"`)
+    return new StreamError(
+      'unsupported',
+      `${what} cannot store outputs and offsets in one transaction; use delivery: at-least-once for function "${this.name}"`,
+    )
   }
 
   async #handle(message: Message<I>): Promise<void> {
     const outputs = await collect(await this.#definition.handle(message))
     if (outputs.length === 0) return
     if (this.#options.to === undefined) {
-      throw new StreamError('invalid-argument', `function "${this.name}" gave ${outputs.length} outputs but has no topic to write to; add "to"`)
+      throw new StreamError(
+        'invalid-argument',
+        `function "${this.name}" gave ${outputs.length} outputs but has no topic to write to; add "to"`,
+      )
     }
     if (this.#transactional) await this.#attach(message, outputs, this.#options.to)
     else await this.#send(outputs)
@@ -136,7 +154,8 @@ export class FunctionWorker<I, O> implements Worker {
 
 async function collect<O>(given: FunctionOutput<O>): Promise<readonly OutgoingMessage<O>[]> {
   if (given === undefined || given === null) return []
-  if (typeof given !== 'object') throw new StreamError('invalid-argument', `a function gives a message, several or none, not a ${typeof given}`)
+  if (typeof given !== 'object')
+    throw new StreamError('invalid-argument', `a function gives a message, several or none, not a ${typeof given}`)
   if (Symbol.asyncIterator in given) {
     const outputs: OutgoingMessage<O>[] = []
     for await (const output of given) outputs.push(output)

@@ -1,7 +1,12 @@
 import { context, metrics, propagation, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
-import { AggregationTemporality, InMemoryMetricExporter, MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics'
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connect } from '../src/index.ts'
@@ -43,14 +48,35 @@ describe('telemetry', () => {
       throw new Error('boom')
     })
     const finished = spans.getFinishedSpans()
-    const [request, send, process] = ['request', 'send orders', 'process orders'].map((name) => finished.find((span) => span.name === name))
+    const [request, send, process] = ['request', 'send orders', 'process orders'].map((name) =>
+      finished.find((span) => span.name === name),
+    )
     expect(send?.parentSpanContext?.spanId).toBe(request?.spanContext().spanId)
     expect(process?.links[0]?.context.spanId).toBe(send?.spanContext().spanId)
     expect(process?.spanContext().spanId).toBe(inside)
-    expect(send?.attributes).toMatchObject({ 'messaging.system': 'memory', 'messaging.destination.name': 'orders', 'messaging.operation.type': 'send' })
-    expect(process?.attributes).toMatchObject({ 'messaging.consumer.group.name': 'billing', 'sluice.outcome': 'dead-lettered', 'error.type': 'Error' })
+    expect(send?.attributes).toMatchObject({
+      'messaging.system': 'memory',
+      'messaging.destination.name': 'orders',
+      'messaging.operation.type': 'send',
+    })
+    expect(process?.attributes).toMatchObject({
+      'messaging.consumer.group.name': 'billing',
+      'sluice.outcome': 'dead-lettered',
+      'error.type': 'Error',
+    })
     await reader.forceFlush()
-    const names = measured.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics: all }) => all.map((metric) => metric.descriptor.name)))
-    expect(names).toEqual(expect.arrayContaining(['messaging.client.sent.messages', 'messaging.client.consumed.messages', 'messaging.client.operation.duration', 'messaging.process.duration']))
+    const names = measured
+      .getMetrics()
+      .flatMap(({ scopeMetrics }) =>
+        scopeMetrics.flatMap(({ metrics: all }) => all.map((metric) => metric.descriptor.name)),
+      )
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'messaging.client.sent.messages',
+        'messaging.client.consumed.messages',
+        'messaging.client.operation.duration',
+        'messaging.process.duration',
+      ]),
+    )
   })
 })

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { StreamError } from '@sluice/driver'
 import type { Capabilities, OutgoingRecord, SendOutcome } from '@sluice/driver'
 import { ManualClock, settle } from '@sluice/driver/testing'
@@ -17,7 +17,12 @@ interface Setup {
   readonly producer: TopicProducer<unknown>
 }
 
-function setup(answer: Answer, options: ProducerOptions = {}, capabilities: Partial<Capabilities> = {}, rate?: RateLimit): Setup {
+function setup(
+  answer: Answer,
+  options: ProducerOptions = {},
+  capabilities: Partial<Capabilities> = {},
+  rate?: RateLimit,
+): Setup {
   const clock = new ManualClock()
   const topic = fakeTopic(answer)
   const producer = new TopicProducer<unknown>({
@@ -38,6 +43,8 @@ function setup(answer: Answer, options: ProducerOptions = {}, capabilities: Part
 
 const allStored: Answer = (records) => Promise.resolve(records.map((_, index) => stored(index)))
 const valueOf = (record: OutgoingRecord): unknown => JSON.parse(Buffer.from(record.body).toString())
+const badFails: Answer = (records) =>
+  Promise.resolve(records.map((record) => (valueOf(record) === 'bad' ? failed('invalid-argument') : stored(0))))
 const codeOf = async (promise: Promise<unknown>): Promise<string> => {
   try {
     await promise
@@ -50,59 +57,70 @@ const codeOf = async (promise: Promise<unknown>): Promise<string> => {
 type Fault = 'ok' | 'record' | 'whole' | 'lost' | 'final'
 
 describe('lanes', () => {
-  it.each(['kept', 'none'] as const)('keep each key in order through partial failures, retries and lost answers (request order %s)', async (requestOrder) => {
-    const faults = fc.array(fc.constantFrom<Fault>('ok', 'ok', 'record', 'whole', 'lost'), { maxLength: 40 })
-    await fc.assert(
-      fc.asyncProperty(fc.array(fc.constantFrom('a', 'b', 'c', undefined), { maxLength: 60 }), faults, fc.integer({ min: 1, max: 4 }), async (keys, plan, maxInFlight) => {
-        const log: OutgoingRecord[] = []
-        const flying = new Set<string>()
-        const remaining = [...plan]
-        const answer: Answer = async (records) => {
-          const mine = new Set(records.flatMap((record) => (record.key === undefined ? [] : [record.key])))
-          for (const key of mine) if (flying.has(key)) throw new Error(`key ${key} is in two requests at once`)
-          for (const key of mine) flying.add(key)
-          if (requestOrder === 'none' && mine.size < records.filter((record) => record.key !== undefined).length) throw new Error('two records of a key in one request')
-          await settle()
-          for (const key of mine) flying.delete(key)
-          const fault = remaining.shift() ?? 'ok'
-          if (fault === 'whole') throw new StreamError('unavailable', 'injected')
-          const broken = new Set<string>()
-          const outcomes = records.map((record, index): SendOutcome => {
-            const hit = fault === 'record' && index % 2 === 0
-            if (hit && record.key !== undefined) broken.add(record.key)
-            if (hit || (record.key !== undefined && broken.has(record.key))) return failed('throttled')
-            log.push(record)
-            return stored(log.length)
-          })
-          if (fault === 'lost') throw new StreamError('timeout', 'injected')
-          return outcomes
-        }
-        const { clock, producer } = setup(answer, { maxInFlight, maxBatchRecords: 7 }, { requestOrder })
-        const sends = keys.map((key, value) => producer.send({ value, ...(key === undefined ? {} : { key }) }))
-        const all = Promise.all(sends)
-        for (let n = 0; n < 80; n++) await clock.advance(5_000)
-        await all
-        for (const key of ['a', 'b', 'c']) {
-          const first = [...new Set(log.filter((record) => record.key === key).map(valueOf))]
-          expect(first).toEqual(keys.flatMap((other, value) => (other === key ? [value] : [])))
-        }
-        expect(new Set(log.map(valueOf)).size).toBe(keys.length)
-        const lost = plan.filter((fault) => fault === 'lost').length
-        expect(log.length - keys.length).toBeLessThanOrEqual(lost * 7)
-        expect(producer.stats()).toMatchObject({ bufferedRecords: 0, bufferedBytes: 0, sent: keys.length })
-      }),
-      { numRuns: 60 },
-    )
-  })
+  it.each(['kept', 'none'] as const)(
+    'keep each key in order through partial failures, retries and lost answers (request order %s)',
+    async (requestOrder) => {
+      const faults = fc.array(fc.constantFrom<Fault>('ok', 'ok', 'record', 'whole', 'lost'), { maxLength: 40 })
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.constantFrom('a', 'b', 'c', undefined), { maxLength: 60 }),
+          faults,
+          fc.integer({ min: 1, max: 4 }),
+          async (keys, plan, maxInFlight) => {
+            const log: OutgoingRecord[] = []
+            const flying = new Set<string>()
+            const remaining = [...plan]
+            const answer: Answer = async (records) => {
+              const mine = new Set(records.flatMap((record) => (record.key === undefined ? [] : [record.key])))
+              for (const key of mine) if (flying.has(key)) throw new Error(`key ${key} is in two requests at once`)
+              for (const key of mine) flying.add(key)
+              if (requestOrder === 'none' && mine.size < records.filter((record) => record.key !== undefined).length)
+                throw new Error('two records of a key in one request')
+              await settle()
+              for (const key of mine) flying.delete(key)
+              const fault = remaining.shift() ?? 'ok'
+              if (fault === 'whole') throw new StreamError('unavailable', 'injected')
+              const broken = new Set<string>()
+              const outcomes = records.map((record, index): SendOutcome => {
+                const hit = fault === 'record' && index % 2 === 0
+                if (hit && record.key !== undefined) broken.add(record.key)
+                if (hit || (record.key !== undefined && broken.has(record.key))) return failed('throttled')
+                log.push(record)
+                return stored(log.length)
+              })
+              if (fault === 'lost') throw new StreamError('timeout', 'injected')
+              return outcomes
+            }
+            const { clock, producer } = setup(answer, { maxInFlight, maxBatchRecords: 7 }, { requestOrder })
+            const sends = keys.map((key, value) => producer.send({ value, ...(key === undefined ? {} : { key }) }))
+            const all = Promise.all(sends)
+            for (let n = 0; n < 80; n++) await clock.advance(5_000)
+            await all
+            for (const key of ['a', 'b', 'c']) {
+              const first = [...new Set(log.filter((record) => record.key === key).map(valueOf))]
+              expect(first).toEqual(keys.flatMap((other, value) => (other === key ? [value] : [])))
+            }
+            expect(new Set(log.map(valueOf)).size).toBe(keys.length)
+            const lost = plan.filter((fault) => fault === 'lost').length
+            expect(log.length - keys.length).toBeLessThanOrEqual(lost * 7)
+            expect(producer.stats()).toMatchObject({ bufferedRecords: 0, bufferedBytes: 0, sent: keys.length })
+          },
+        ),
+        { numRuns: 60 },
+      )
+    },
+  )
 
   it('fence a key after a final failure until it is resumed, and leave other keys alone', async () => {
     const seen: unknown[] = []
     const answer: Answer = (records) =>
-      Promise.resolve(records.map((record) => {
-        if (valueOf(record) === 'bad') return failed('invalid-argument')
-        seen.push(valueOf(record))
-        return stored(0)
-      }))
+      Promise.resolve(
+        records.map((record) => {
+          if (valueOf(record) === 'bad') return failed('invalid-argument')
+          seen.push(valueOf(record))
+          return stored(0)
+        }),
+      )
     const { producer } = setup(answer, {}, { requestOrder: 'none' })
     const sends = ['bad', 'after', 'later'].map((value) => codeOf(producer.send({ key: 'k', value })))
     const other = codeOf(producer.send({ key: 'other', value: 'x' }))
@@ -115,8 +133,7 @@ describe('lanes', () => {
   })
 
   it('go on past a final failure when told to continue', async () => {
-    const answer: Answer = (records) => Promise.resolve(records.map((record) => (valueOf(record) === 'bad' ? failed('invalid-argument') : stored(0))))
-    const { producer } = setup(answer, { onOrderedFailure: 'continue' }, { requestOrder: 'none' })
+    const { producer } = setup(badFails, { onOrderedFailure: 'continue' }, { requestOrder: 'none' })
     const sends = ['bad', 'after'].map((value) => codeOf(producer.send({ key: 'k', value })))
     expect(await Promise.all(sends)).toEqual(['invalid-argument', 'ok'])
   })
@@ -125,20 +142,26 @@ describe('lanes', () => {
 describe('a producer', () => {
   it('forms batches of what is sent in one go', async () => {
     const sizes: number[] = []
-    const { producer } = setup((records, signal) => {
-      sizes.push(records.length)
-      return allStored(records, signal)
-    }, { maxBatchRecords: 40 })
+    const { producer } = setup(
+      (records, signal) => {
+        sizes.push(records.length)
+        return allStored(records, signal)
+      },
+      { maxBatchRecords: 40 },
+    )
     await Promise.all(Array.from({ length: 100 }, (_, value) => producer.send({ value })))
     expect(sizes).toEqual([40, 40, 20])
   })
 
   it('lingers for company, and not for longer than it was told', async () => {
     const sizes: number[] = []
-    const { clock, producer } = setup((records, signal) => {
-      sizes.push(records.length)
-      return allStored(records, signal)
-    }, { lingerMs: 20 })
+    const { clock, producer } = setup(
+      (records, signal) => {
+        sizes.push(records.length)
+        return allStored(records, signal)
+      },
+      { lingerMs: 20 },
+    )
     const first = producer.send({ value: 1 })
     await clock.advance(10)
     const second = producer.send({ value: 2 })
@@ -150,12 +173,14 @@ describe('a producer', () => {
   })
 
   it('waits with full buffers and never holds more than its bounds', async () => {
-    let release = (): void => undefined
-    const gate = new Promise<void>((resolve) => (release = resolve))
-    const { producer } = setup(async (records, signal) => {
-      await gate
-      return allStored(records, signal)
-    }, { maxBufferedRecords: 10 })
+    const { promise: gate, resolve: release } = Promise.withResolvers<void>()
+    const { producer } = setup(
+      async (records, signal) => {
+        await gate
+        return allStored(records, signal)
+      },
+      { maxBufferedRecords: 10 },
+    )
     const sends = Array.from({ length: 50 }, (_, value) => producer.send({ value }))
     await settle()
     expect(producer.stats().bufferedRecords).toBe(10)
@@ -164,7 +189,10 @@ describe('a producer', () => {
   })
 
   it('gives up a request without an answer, and says that it may be stored', async () => {
-    const { clock, producer } = setup(() => new Promise(() => undefined), { requestTimeoutMs: 100, retry: { maxAttempts: 2 } })
+    const { clock, producer } = setup(() => new Promise(() => undefined), {
+      requestTimeoutMs: 100,
+      retry: { maxAttempts: 2 },
+    })
     const send = producer.send({ key: 'k', value: 1 }).catch((error: unknown) => error)
     for (let n = 0; n < 10; n++) await clock.advance(100)
     const error = await send
@@ -184,7 +212,10 @@ describe('a producer', () => {
 
   it('flush waits for what was sent before it, also at the door, and not for what comes after', async () => {
     const gates: (() => void)[] = []
-    const { producer } = setup((records, signal) => new Promise((resolve) => gates.push(() => void allStored(records, signal).then(resolve))), { maxBufferedRecords: 1, maxInFlight: 1 })
+    const { producer } = setup(
+      (records, signal) => new Promise((resolve) => gates.push(() => void allStored(records, signal).then(resolve))),
+      { maxBufferedRecords: 1, maxInFlight: 1 },
+    )
     const sends = [1, 2].map((value) => producer.send({ value }))
     await settle()
     let flushed = false
@@ -202,9 +233,14 @@ describe('a producer', () => {
 
   it('aborts a send in every phase', async () => {
     const gates: (() => void)[] = []
-    const { producer } = setup((records, signal) => new Promise((resolve) => gates.push(() => void allStored(records, signal).then(resolve))), { maxBufferedRecords: 2, maxBatchRecords: 1, maxInFlight: 1 })
+    const { producer } = setup(
+      (records, signal) => new Promise((resolve) => gates.push(() => void allStored(records, signal).then(resolve))),
+      { maxBufferedRecords: 2, maxBatchRecords: 1, maxInFlight: 1 },
+    )
     const controllers = [1, 2, 3].map(() => new AbortController())
-    const sends = controllers.map((controller, value) => producer.send({ key: 'k', value }, { signal: controller.signal }).catch((error: unknown) => error))
+    const sends = controllers.map((controller, value) =>
+      producer.send({ key: 'k', value }, { signal: controller.signal }).catch((error: unknown) => error),
+    )
     await settle()
     for (const controller of controllers) controller.abort()
     const errors = await Promise.all(sends)
@@ -220,10 +256,15 @@ describe('a producer', () => {
   it('holds its rate in messages and bytes', async () => {
     const times: number[] = []
     const rate = { messagesPerSecond: 10 }
-    const { clock, producer } = setup((records, signal) => {
-      for (const _ of records) times.push(clock.monotonic())
-      return allStored(records, signal)
-    }, {}, {}, rate)
+    const { clock, producer } = setup(
+      (records, signal) => {
+        for (const _ of records) times.push(clock.monotonic())
+        return allStored(records, signal)
+      },
+      {},
+      {},
+      rate,
+    )
     const sends = Array.from({ length: 30 }, (_, value) => producer.send({ value }))
     for (let n = 0; n < 40; n++) await clock.advance(100)
     await Promise.all(sends)
@@ -233,7 +274,11 @@ describe('a producer', () => {
 
   it('keeps the pressure off a backend that throttles', async () => {
     let calls = 0
-    const { clock, producer } = setup((records, signal) => (++calls <= 6 ? Promise.reject(new StreamError('throttled', 'slow down', { retryAfterMs: 1_000 })) : allStored(records, signal)))
+    const { clock, producer } = setup((records, signal) =>
+      ++calls <= 6
+        ? Promise.reject(new StreamError('throttled', 'slow down', { retryAfterMs: 1_000 }))
+        : allStored(records, signal),
+    )
     const sends = Array.from({ length: 100 }, (_, value) => producer.send({ key: `k${value}`, value }))
     await clock.advance(2_500)
     expect(calls).toBeLessThanOrEqual(3)
@@ -250,7 +295,11 @@ describe('checks before any I/O', () => {
     ['a header with a line break', { value: 1, headers: { a: 'x\ny' } }, 'invalid-argument'],
     ['a header with outer spaces', { value: 1, headers: { a: ' x' } }, 'invalid-argument'],
     ['too long a header', { value: 1, headers: { a: 'é'.repeat(513) } }, 'too-large'],
-    ['too many headers', { value: 1, headers: Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`h${n}`, 'x'])) }, 'too-large'],
+    [
+      'too many headers',
+      { value: 1, headers: Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`h${n}`, 'x'])) },
+      'too-large',
+    ],
     ['too long a key', { value: 1, key: 'k'.repeat(1_025) }, 'too-large'],
     ['a lone surrogate', { value: 1, key: '\ud800' }, 'invalid-argument'],
     ['an id with a space', { value: 1, id: 'a b' }, 'invalid-argument'],

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { Position } from '@sluice/driver'
 import { describe, expect, it } from 'vitest'
 import { Watermark } from '../src/consumer/watermark.ts'

@@ -38,6 +38,8 @@ function decodePath(path: string, scheme: string): string {
 
 function safeQuery(query: string): string {
   if (query === '') return ''
-  const pairs = [...new URLSearchParams(query)].map(([name, value]) => `${name}=${secretName.test(name) ? '***' : value}`)
+  const pairs = [...new URLSearchParams(query)].map(
+    ([name, value]) => `${name}=${secretName.test(name) ? '***' : value}`,
+  )
   return `?${pairs.join('&')}`
 }

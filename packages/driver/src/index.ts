@@ -1,10 +1,4 @@
-export type {
-  DriverAdmin,
-  PartitionDescription,
-  PartitionLag,
-  TopicDescription,
-  TopicSpec,
-} from './admin.ts'
+export type { DriverAdmin, PartitionDescription, PartitionLag, TopicDescription, TopicSpec } from './admin.ts'
 export { parseBackendUrl } from './backend-url.ts'
 export { portableBodyBytes, portableHeaders } from './capabilities.ts'
 export type { AdminOperation, Capabilities, Limits, SourceShape, StartKind, TopicOrder } from './capabilities.ts'

@@ -70,7 +70,7 @@ export type Random = () => number
 export type Token<T> = (symbol & { readonly __type?: T }) | (abstract new (...args: any[]) => T)
 
 function token<T>(name: string): Token<T> {
-  return Symbol.for(`sluice/${name}`) as Token<T>
+  return Symbol.for(`sluice/${name}`)
 }
 
 /** What an adapter's `ContainerModule` binds, and what it may ask for. */

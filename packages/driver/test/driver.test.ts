@@ -13,8 +13,16 @@ describe('StreamError', () => {
   })
 
   it('knows by its code whether a retry can help and whether the outcome is open', () => {
-    const table = errorCodes.map((code) => [code, new StreamError(code, 'm').retryable, new StreamError(code, 'm').ambiguous])
-    expect(table.filter(([, retryable]) => retryable).map(([code]) => code)).toEqual(['throttled', 'unavailable', 'timeout'])
+    const table = errorCodes.map((code) => [
+      code,
+      new StreamError(code, 'm').retryable,
+      new StreamError(code, 'm').ambiguous,
+    ])
+    expect(table.filter(([, retryable]) => retryable).map(([code]) => code)).toEqual([
+      'throttled',
+      'unavailable',
+      'timeout',
+    ])
     expect(table.filter(([, , ambiguous]) => ambiguous).map(([code]) => code)).toEqual(['timeout'])
   })
 
@@ -66,7 +74,10 @@ describe('ManualClock', () => {
     clock.after(10, () => seen.push(['a', clock.monotonic()]))
     clock.after(30, () => seen.push(['never', 0])).cancel()
     await clock.advance(100)
-    expect(seen).toEqual([['a', 10], ['b', 20]])
+    expect(seen).toEqual([
+      ['a', 10],
+      ['b', 20],
+    ])
     expect(clock.pending).toBe(0)
   })
 })

@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
+import type { AsyncLocalStorage } from 'node:async_hooks'
 import { StreamError } from '@sluice/driver'
 import type { Capabilities, Clock, DriverTopic, Logger, OutgoingRecord, Random } from '@sluice/driver'
 import type {
@@ -81,7 +81,10 @@ export class TopicConsumer implements Consumer<unknown> {
 
   run(handler: Handler<unknown>, options?: RunOptions): Promise<void>
   run(handler: BatchHandler<unknown>, options: RunOptions & { readonly batch: BatchOptions }): Promise<void>
-  async run(handler: Handler<unknown> | BatchHandler<unknown>, options: RunOptions & { readonly batch?: BatchOptions } = {}): Promise<void> {
+  async run(
+    handler: Handler<unknown> | BatchHandler<unknown>,
+    options: RunOptions & { readonly batch?: BatchOptions } = {},
+  ): Promise<void> {
     const concurrency = positive('concurrency', options.concurrency, 16)
     const { batch, signal } = options
     if (batch !== undefined) positive('batch.max', batch.max, 1)
@@ -157,12 +160,21 @@ export class TopicConsumer implements Consumer<unknown> {
   }
 
   #start(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
-    if (this.#closing !== undefined) return Promise.reject(new StreamError('closed', `the consumer of topic "${this.#deps.topicName}" is closed`))
+    if (this.#closing !== undefined)
+      return Promise.reject(new StreamError('closed', `the consumer of topic "${this.#deps.topicName}" is closed`))
     if (this.#starting !== undefined) {
-      return Promise.reject(new StreamError('invalid-argument', 'a consumer runs once: use either one run or one loop, and make another consumer for another'))
+      return Promise.reject(
+        new StreamError(
+          'invalid-argument',
+          'a consumer runs once: use either one run or one loop, and make another consumer for another',
+        ),
+      )
     }
     this.#starting = this.#open(makeMode).catch((cause: unknown) => {
-      const error = StreamError.from(cause, `topic "${this.#deps.topicName}" could not be opened for group "${this.#deps.settings.group}"`)
+      const error = StreamError.from(
+        cause,
+        `topic "${this.#deps.topicName}" could not be opened for group "${this.#deps.settings.group}"`,
+      )
       this.#fail(error)
       throw error
     })
@@ -177,14 +189,36 @@ export class TopicConsumer implements Consumer<unknown> {
     const shape = capabilities.shapes[topic.order]
     if (shape === false) throw new StreamError('unsupported', `this backend has no topics with order "${topic.order}"`)
     const nativeRetry = capabilities.retryDelay && capabilities.attempts === 'durable' && topic.order === 'none'
-    const engine = shape === 'log' ? new LogEngine(this.#engineDeps(), topic, transactional) : new QueueEngine(this.#engineDeps(), topic, nativeRetry)
-    const handling = new Handling({ ...this.#deps, dispatcher: this.#dispatcher, engine, onChange: this.#pump, onFailed: this.#fail })
-    const mode = makeMode({ ...this.#deps, handling, dispatcher: this.#dispatcher, onChange: this.#pump, inside: (work) => this.#deps.inside.run(true, work) })
+    const engine =
+      shape === 'log'
+        ? new LogEngine(this.#engineDeps(), topic, transactional)
+        : new QueueEngine(this.#engineDeps(), topic, nativeRetry)
+    const handling = new Handling({
+      ...this.#deps,
+      dispatcher: this.#dispatcher,
+      engine,
+      onChange: this.#pump,
+      onFailed: this.#fail,
+    })
+    const mode = makeMode({
+      ...this.#deps,
+      handling,
+      dispatcher: this.#dispatcher,
+      onChange: this.#pump,
+      inside: (work) => this.#deps.inside.run(true, work),
+    })
     this.#running = { engine, handling, mode }
-    const source = await topic.subscribe({ group: settings.group, member, start: settings.start, events: engine.events }, this.#stop.signal)
+    const source = await topic.subscribe(
+      { group: settings.group, member, start: settings.start, events: engine.events },
+      this.#stop.signal,
+    )
     if (engine instanceof LogEngine && source.shape === 'log') engine.attach(source)
     else if (engine instanceof QueueEngine && source.shape === 'queue') engine.attach(source)
-    else throw new StreamError('internal', `the driver promised a ${shape} for topic "${topic.name}" and gave a ${source.shape}`)
+    else
+      throw new StreamError(
+        'internal',
+        `the driver promised a ${shape} for topic "${topic.name}" and gave a ${source.shape}`,
+      )
     if (this.#paused) engine.setPaused(true)
     if (!this.#draining) engine.start()
     else await source.close()
@@ -218,7 +252,8 @@ export class TopicConsumer implements Consumer<unknown> {
       return
     }
     if (this.#paused) return
-    if (mode.free && !this.#dispatcher.runnable && creditOf(this.#dispatcher, this.#deps.settings) === undefined) engine.starving()
+    if (mode.free && !this.#dispatcher.runnable && creditOf(this.#dispatcher, this.#deps.settings) === undefined)
+      engine.starving()
     engine.wake()
   }
 
@@ -234,7 +269,10 @@ export class TopicConsumer implements Consumer<unknown> {
   readonly #fail = (error: StreamError): void => {
     if (this.#error !== undefined) return
     this.#error = error
-    this.#deps.logger.error({ topic: this.#deps.topicName, group: this.#deps.settings.group, code: error.code }, `the consumer ends: ${error.message}`)
+    this.#deps.logger.error(
+      { topic: this.#deps.topicName, group: this.#deps.settings.group, code: error.code },
+      `the consumer ends: ${error.message}`,
+    )
     this.#closing ??= this.#close(this.#deps.settings.revokeTimeoutMs)
   }
 
@@ -256,7 +294,10 @@ export class TopicConsumer implements Consumer<unknown> {
   async #drain({ engine, handling }: Running, timeoutMs: number): Promise<void> {
     await engine.stopIntake()
     await this.#handlersEnd(handling, timeoutMs)
-    const reason = new StreamError('closed', `the consumer of topic "${this.#deps.topicName}" was closed before the handler ended`)
+    const reason = new StreamError(
+      'closed',
+      `the consumer of topic "${this.#deps.topicName}" was closed before the handler ended`,
+    )
     for (const delivery of handling.active) delivery.abort(reason)
     await engine.finish()
   }

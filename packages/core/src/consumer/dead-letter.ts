@@ -17,7 +17,12 @@ export interface DeadLetterFacts {
 }
 
 /** The record for the dead-letter topic: original key, bytes and headers, with the origin and the error as `dlq-` headers. */
-export function deadLetterRecord(delivery: Delivery, facts: DeadLetterFacts, ids: IdGenerator, clock: Clock): OutgoingRecord {
+export function deadLetterRecord(
+  delivery: Delivery,
+  facts: DeadLetterFacts,
+  ids: IdGenerator,
+  clock: Clock,
+): OutgoingRecord {
   const { record } = delivery
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(record.headers)) if (!name.startsWith(prefix)) headers[name] = value
@@ -44,7 +49,10 @@ export function deadLetterRecord(delivery: Delivery, facts: DeadLetterFacts, ids
 
 /** One line, trimmed, well-formed and short enough for a header of every backend. */
 function headerText(text: string): string {
-  const line = text.toWellFormed().replace(/[\s\0]+/g, ' ').trim()
+  const line = text
+    .toWellFormed()
+    .replace(/[\s\0]+/g, ' ')
+    .trim()
   if (Buffer.byteLength(line) <= maxTextBytes) return line
   const cut = Buffer.from(line).subarray(0, maxTextBytes).toString('utf8')
   return `${cut.replace(/\uFFFD+$/, '').trimEnd()}…`

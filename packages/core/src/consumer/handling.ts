@@ -42,7 +42,13 @@ export class Handling {
   readonly #deps: HandlingDeps
   /** Deliveries in handlers or in the hands of a loop. */
   readonly active: Set<Delivery> = new Set<Delivery>()
-  readonly counts: { acked: number; retried: number; deadLettered: number; skipped: number; expired: number } = { acked: 0, retried: 0, deadLettered: 0, skipped: 0, expired: 0 }
+  readonly counts: { acked: number; retried: number; deadLettered: number; skipped: number; expired: number } = {
+    acked: 0,
+    retried: 0,
+    deadLettered: 0,
+    skipped: 0,
+    expired: 0,
+  }
 
   constructor(deps: HandlingDeps) {
     this.#deps = deps
@@ -56,7 +62,8 @@ export class Handling {
     delivery.state = 'running'
     this.active.add(delivery)
     const { record } = delivery
-    if (record.expiresAtMs !== undefined && record.expiresAtMs <= this.#deps.clock.now()) return this.#end(delivery, { kind: 'expire' })
+    if (record.expiresAtMs !== undefined && record.expiresAtMs <= this.#deps.clock.now())
+      return this.#end(delivery, { kind: 'expire' })
     const onlyFor = record.headers[redriveGroupHeader]
     if (onlyFor !== undefined && onlyFor !== this.#deps.settings.group) return this.#end(delivery, { kind: 'skip' })
     try {
@@ -95,7 +102,7 @@ export class Handling {
         return this.#leave(delivery, 'expired', () => this.#deps.engine.settled(delivery))
       case 'retry':
         return this.#retry(delivery, verb)
-      case 'dead-letter':
+      default:
         return this.#deadLetter(delivery, verb.reason, verb.error)
     }
   }
@@ -139,7 +146,10 @@ export class Handling {
       return false
     }
     if (onPoison === 'skip') {
-      this.#deps.logger.warn({ topic: delivery.topic, id: delivery.id, position: delivery.position }, `skipped: ${error.message}`)
+      this.#deps.logger.warn(
+        { topic: delivery.topic, id: delivery.id, position: delivery.position },
+        `skipped: ${error.message}`,
+      )
       return this.#end(delivery, { kind: 'skip' })
     }
     return this.#end(delivery, { kind: 'dead-letter', reason: error.message, error })
@@ -164,7 +174,10 @@ export class Handling {
     const { clock, ids, settings } = this.#deps
     const topic = settings.deadLetterTopic
     if (topic === undefined) {
-      this.#deps.logger.error({ topic: delivery.topic, id: delivery.id }, `there is no dead-letter topic, so the message is tried again: ${reason}`)
+      this.#deps.logger.error(
+        { topic: delivery.topic, id: delivery.id },
+        `there is no dead-letter topic, so the message is tried again: ${reason}`,
+      )
       return this.#retry(delivery, { kind: 'retry', delayMs: undefined, error })
     }
     const record = deadLetterRecord(delivery, { group: settings.group, reason, error }, ids, clock)
@@ -183,7 +196,13 @@ export class Handling {
       } catch (cause) {
         const failure = StreamError.from(cause, 'the dead letter could not be stored')
         logger.error(
-          { topic: delivery.topic, id: delivery.id, deadLetterTopic: settings.deadLetterTopic, code: failure.code, failures },
+          {
+            topic: delivery.topic,
+            id: delivery.id,
+            deadLetterTopic: settings.deadLetterTopic,
+            code: failure.code,
+            failures,
+          },
           `a dead letter could not be stored; the message stays unacknowledged and its key waits: ${failure.message}`,
         )
         // An abort ends the wait; the loop sees that the record is no longer ours.
@@ -195,7 +214,10 @@ export class Handling {
 
   #deadLettered(delivery: Delivery, error: unknown): Applied {
     this.counts.deadLettered++
-    this.#deps.logger.warn({ topic: delivery.topic, id: delivery.id, key: delivery.key, attempt: delivery.attempt }, 'a message was dead-lettered')
+    this.#deps.logger.warn(
+      { topic: delivery.topic, id: delivery.id, key: delivery.key, attempt: delivery.attempt },
+      'a message was dead-lettered',
+    )
     return this.#leave(delivery, 'dead-lettered', () => this.#deps.engine.settled(delivery), error)
   }
 

@@ -75,7 +75,10 @@ export class Intake {
   async #waitOut(error: StreamError, failures: number, signal: AbortSignal): Promise<void> {
     const { clock, logger, random, topicName } = this.#deps
     const waitMs = backoffMs(backoff, failures, random, error.retryAfterMs)
-    logger.warn({ topic: topicName, code: error.code, failures, waitMs }, `reading failed and will be tried again: ${error.message}`)
+    logger.warn(
+      { topic: topicName, code: error.code, failures, waitMs },
+      `reading failed and will be tried again: ${error.message}`,
+    )
     try {
       await sleep(clock, waitMs, signal)
     } catch {

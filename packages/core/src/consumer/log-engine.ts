@@ -43,13 +43,19 @@ export class LogEngine implements Engine {
   /** Given to the driver's `subscribe`, before there is a source. */
   readonly events: PartitionEvents = {
     assigned: (partition, epoch) => {
-      this.#giveUp(this.#partitions.get(partition), new StreamError('fenced', `partition ${partition} was assigned anew`))
+      this.#giveUp(
+        this.#partitions.get(partition),
+        new StreamError('fenced', `partition ${partition} was assigned anew`),
+      )
       this.#partitions.set(partition, new LogPartition(partition, epoch, (a, b) => this.#topic.comparePositions(a, b)))
     },
     revoking: (partitions, deadlineMs) => this.#revoke(partitions, deadlineMs),
     lost: (partitions, reason) => {
       for (const id of partitions) {
-        this.#giveUp(this.#partitions.get(id), reason ?? new StreamError('fenced', `partition ${id} of topic "${this.#topic.name}" was taken over`))
+        this.#giveUp(
+          this.#partitions.get(id),
+          reason ?? new StreamError('fenced', `partition ${id} of topic "${this.#topic.name}" was taken over`),
+        )
       }
     },
     ended: (partition) => {
@@ -212,7 +218,10 @@ export class LogEngine implements Engine {
     await this.#handover.running(ours, Math.min(deadlineMs, this.#deps.settings.revokeTimeoutMs))
     await this.#progress?.flush(partitions, deadlineMs)
     for (const partition of partitions) {
-      this.#giveUp(partition, new StreamError('fenced', `partition ${partition.id} of topic "${this.#topic.name}" was handed over`))
+      this.#giveUp(
+        partition,
+        new StreamError('fenced', `partition ${partition.id} of topic "${this.#topic.name}" was handed over`),
+      )
     }
   }
 

@@ -32,7 +32,10 @@ function verbOf(delivery: Delivery, thrown: { readonly error: unknown } | undefi
     return thrown === undefined ? { kind: 'ack' } : { kind: 'retry', delayMs: undefined, error: thrown.error }
   }
   if (thrown !== undefined) {
-    logger.warn({ topic: delivery.topic, id: delivery.id, error: thrown.error }, `a handler threw after it had settled its message (${delivery.verb.kind})`)
+    logger.warn(
+      { topic: delivery.topic, id: delivery.id, error: thrown.error },
+      `a handler threw after it had settled its message (${delivery.verb.kind})`,
+    )
   }
   return delivery.verb
 }
@@ -81,7 +84,8 @@ export class HandlerMode implements Mode {
     } catch (error) {
       return this.#deps.handling.conclude(delivery, verbOf(delivery, { error }, this.#deps.logger))
     }
-    if (!isThenable(result)) return this.#deps.handling.conclude(delivery, verbOf(delivery, undefined, this.#deps.logger))
+    if (!isThenable(result))
+      return this.#deps.handling.conclude(delivery, verbOf(delivery, undefined, this.#deps.logger))
     this.#running++
     result.then(
       () => this.#handled(delivery, undefined),
@@ -103,7 +107,10 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Messages for a `for await` loop: handed out only when asked for, settled by their verbs. */
 export class LoopMode implements Mode {
   readonly #deps: ModeDeps
-  readonly #waiting: { readonly resolve: (result: IteratorResult<Delivery>) => void; readonly reject: (error: unknown) => void }[] = []
+  readonly #waiting: {
+    readonly resolve: (result: IteratorResult<Delivery>) => void
+    readonly reject: (error: unknown) => void
+  }[] = []
   readonly #ready: Delivery[] = []
   #preparing = 0
   #ended: { readonly error: unknown } | undefined
@@ -150,7 +157,10 @@ export class LoopMode implements Mode {
     for (const waiter of this.#waiting.splice(0)) this.#finish(waiter)
   }
 
-  #finish(waiter: { readonly resolve: (result: IteratorResult<Delivery>) => void; readonly reject: (error: unknown) => void }): void {
+  #finish(waiter: {
+    readonly resolve: (result: IteratorResult<Delivery>) => void
+    readonly reject: (error: unknown) => void
+  }): void {
     const error = this.#ended?.error
     if (error === undefined) return waiter.resolve({ done: true, value: undefined })
     this.#ended = { error: undefined }
@@ -179,7 +189,12 @@ export class BatchMode implements Mode {
   #timer: Timer | undefined
   #due = false
 
-  constructor(deps: ModeDeps, handler: (deliveries: readonly Delivery[]) => unknown, concurrency: number, options: BatchOptions) {
+  constructor(
+    deps: ModeDeps,
+    handler: (deliveries: readonly Delivery[]) => unknown,
+    concurrency: number,
+    options: BatchOptions,
+  ) {
     this.#deps = deps
     this.#handler = handler
     this.#concurrency = concurrency
@@ -229,18 +244,18 @@ export class BatchMode implements Mode {
 
   #gatherMore(lane: DispatchLane): void {
     while (this.#gathered.length < this.#options.max) {
-      const next = this.#deps.dispatcher.nextOfSameKey(lane)
-      if (next === undefined) return
-      const begun = this.#deps.handling.begin(next)
+      const following = this.#deps.dispatcher.nextOfSameKey(lane)
+      if (following === undefined) return
+      const begun = this.#deps.handling.begin(following)
       if (begun === true) {
-        this.#gathered.push(next)
+        this.#gathered.push(following)
         continue
       }
       if (begun === false) return
       this.#preparing++
       void begun.then((ready) => {
         this.#preparing--
-        if (ready) this.#gather(next)
+        if (ready) this.#gather(following)
         this.#deps.onChange()
       })
       return
@@ -281,9 +296,15 @@ export class BatchMode implements Mode {
   async #concludeKey(deliveries: readonly Delivery[], thrown: { readonly error: unknown } | undefined): Promise<void> {
     const { dispatcher, handling, logger } = this.#deps
     const verbs = deliveries.map((delivery) => verbOf(delivery, thrown, logger))
-    const retried = deliveries.findIndex((delivery, index) => verbs[index]?.kind === 'retry' && !handling.isLastAttempt(delivery))
+    const retried = deliveries.findIndex(
+      (delivery, index) => verbs[index]?.kind === 'retry' && !handling.isLastAttempt(delivery),
+    )
     const goesBack = (delivery: Delivery, index: number): boolean =>
-      retried >= 0 && index > retried && delivery.verb === undefined && delivery.lane !== undefined && delivery.origin.owned
+      retried >= 0 &&
+      index > retried &&
+      delivery.verb === undefined &&
+      delivery.lane !== undefined &&
+      delivery.origin.owned
     dispatcher.putBack(deliveries.filter(goesBack).map((delivery) => handling.nextAttempt(delivery, thrown?.error)))
     for (const [index, delivery] of deliveries.entries()) {
       if (delivery.state !== 'running') continue

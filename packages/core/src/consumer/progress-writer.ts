@@ -113,7 +113,10 @@ export class ProgressWriter {
       this.#failures = 0
       writes.forEach((write, index) => this.#settle(write, outcomes[index] as CommitOutcome))
     } catch (cause) {
-      this.#failed(writes, StreamError.from(cause, `storing the progress of group "${this.#deps.settings.group}" failed`))
+      this.#failed(
+        writes,
+        StreamError.from(cause, `storing the progress of group "${this.#deps.settings.group}" failed`),
+      )
     }
   }
 
@@ -122,7 +125,11 @@ export class ProgressWriter {
     const commits = writes.map((write) => write.commit)
     if (!transactional) return source.commit(commits, this.#stop.signal)
     if (source.transact === undefined) throw new StreamError('internal', 'the source has no transactions')
-    await source.transact(writes.flatMap((write) => write.run?.outputs ?? []), commits, this.#stop.signal)
+    await source.transact(
+      writes.flatMap((write) => write.run?.outputs ?? []),
+      commits,
+      this.#stop.signal,
+    )
     return writes.map(() => ({ ok: true }))
   }
 
@@ -131,10 +138,17 @@ export class ProgressWriter {
     if (!partition.owned || partition.endCommitted) return undefined
     const run = this.#deps.transactional ? partition.takeSettledRun(maxOutputs) : undefined
     const through = this.#deps.transactional ? run?.through : partition.watermark.value
-    const ended = partition.complete || (partition.ended && run !== undefined && partition.watermark.size === 0 && this.#isAll(partition, run))
+    const ended =
+      partition.complete ||
+      (partition.ended && run !== undefined && partition.watermark.size === 0 && this.#isAll(partition, run))
     if (through === partition.committed && !ended) return undefined
     if (through === undefined && !ended) return undefined
-    const commit: Commit = { partition: partition.id, epoch: partition.epoch, through: through ?? partition.committed, ended }
+    const commit: Commit = {
+      partition: partition.id,
+      epoch: partition.epoch,
+      through: through ?? partition.committed,
+      ended,
+    }
     return { partition, commit, run }
   }
 
@@ -169,6 +183,9 @@ export class ProgressWriter {
     if (!error.retryable && error.code !== 'aborted') return this.#deps.onFailed(error)
     this.#failures++
     for (const { partition } of writes) this.#dirty.add(partition)
-    logger.warn({ topic: topicName, group: settings.group, code: error.code, failures: this.#failures }, `progress could not be stored and will be tried again: ${error.message}`)
+    logger.warn(
+      { topic: topicName, group: settings.group, code: error.code, failures: this.#failures },
+      `progress could not be stored and will be tried again: ${error.message}`,
+    )
   }
 }

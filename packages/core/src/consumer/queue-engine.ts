@@ -133,7 +133,10 @@ export class QueueEngine implements Engine {
     this.#settling ??= this.#settleOnce().finally(() => {
       this.#settling = undefined
       if (this.#toSettle.length === 0 || this.#stop.signal.aborted) return
-      if (this.#failures === 0) return void this.#settle()
+      if (this.#failures === 0) {
+        void this.#settle()
+        return
+      }
       this.#settleTimer = this.#deps.clock.after(backoffMs(backoff, this.#failures, this.#deps.random), () => {
         this.#settleTimer = undefined
         void this.#settle()
@@ -148,14 +151,20 @@ export class QueueEngine implements Engine {
     const { logger, settings } = this.#deps
     const fields = { topic: this.#topic.name, group: settings.group }
     try {
-      const outcomes = await (this.#source as QueueSource).settle(items.map((item) => item.settlement), this.#stop.signal)
+      const outcomes = await (this.#source as QueueSource).settle(
+        items.map((item) => item.settlement),
+        this.#stop.signal,
+      )
       this.#failures = 0
       outcomes.forEach((outcome, index) => {
         const item = items[index]
         if (item === undefined) return
         if (outcome.ok || !outcome.error.retryable) this.#held.delete(item.settlement.token)
         if (outcome.ok) return
-        logger.warn({ ...fields, code: outcome.error.code, id: item.delivery.id }, `a message could not be settled and will come again: ${outcome.error.message}`)
+        logger.warn(
+          { ...fields, code: outcome.error.code, id: item.delivery.id },
+          `a message could not be settled and will come again: ${outcome.error.message}`,
+        )
         if (outcome.error.retryable) this.#toSettle.push(item)
       })
     } catch (cause) {
@@ -163,7 +172,11 @@ export class QueueEngine implements Engine {
       this.#toSettle.unshift(...items)
       this.#failures++
       if (!error.retryable && error.code !== 'aborted') this.#deps.onFailed(error)
-      else logger.warn({ ...fields, code: error.code, failures: this.#failures }, `settling failed and will be tried again: ${error.message}`)
+      else
+        logger.warn(
+          { ...fields, code: error.code, failures: this.#failures },
+          `settling failed and will be tried again: ${error.message}`,
+        )
     }
   }
 
@@ -176,7 +189,10 @@ export class QueueEngine implements Engine {
     try {
       if (this.#held.size > 0) await this.#source?.extend([...this.#held.keys()], this.#stop.signal)
     } catch (error) {
-      this.#deps.logger.warn({ topic: this.#topic.name, error }, 'leases of messages could not be extended; some may come again')
+      this.#deps.logger.warn(
+        { topic: this.#topic.name, error },
+        'leases of messages could not be extended; some may come again',
+      )
     }
     if (!this.#stop.signal.aborted) this.#scheduleExtend()
   }
@@ -188,7 +204,10 @@ export class QueueEngine implements Engine {
     try {
       await this.#source?.release(tokens, this.#stop.signal)
     } catch (error) {
-      this.#deps.logger.warn({ topic: this.#topic.name, error }, 'messages could not be given back; they come again when their leases run out')
+      this.#deps.logger.warn(
+        { topic: this.#topic.name, error },
+        'messages could not be given back; they come again when their leases run out',
+      )
     }
   }
 }

@@ -42,7 +42,13 @@ export class Watermark {
 
   /** Adds the next record of the partition. */
   add(position: Position): WatermarkNode {
-    const node: WatermarkNode = { position, sequence: ++this.#sequence, tail: undefined, previous: this.#last, next: undefined }
+    const node: WatermarkNode = {
+      position,
+      sequence: ++this.#sequence,
+      tail: undefined,
+      previous: this.#last,
+      next: undefined,
+    }
     if (this.#last === undefined) this.#first = node
     else this.#last.next = node
     this.#last = node
@@ -59,7 +65,13 @@ export class Watermark {
 
   /** Adds a record that was seen before, just ahead of the place that holds the watermark for it. */
   addBefore(place: WatermarkNode): WatermarkNode {
-    const node: WatermarkNode = { position: undefined, sequence: place.sequence, tail: undefined, previous: place.previous, next: place }
+    const node: WatermarkNode = {
+      position: undefined,
+      sequence: place.sequence,
+      tail: undefined,
+      previous: place.previous,
+      next: place,
+    }
     if (place.previous === undefined) this.#first = node
     else place.previous.next = node
     place.previous = node

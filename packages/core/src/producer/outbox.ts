@@ -2,9 +2,8 @@ import { StreamError } from '@sluice/driver'
 import type { Capabilities, Clock, DriverProducer, Random, SendOutcome, Timer } from '@sluice/driver'
 import type { Receipt } from '../api.ts'
 import { backoffMs } from '../backoff.ts'
-import { Fifo } from '../fifo.ts'
-import { Lane } from './lane.ts'
-import type { Entry } from './lane.ts'
+import type { Entry, Lane } from './lane.ts'
+import { Lanes } from './lanes.ts'
 import type { ProducerSettings } from './settings.ts'
 
 /** What the outbox works with. */
@@ -27,9 +26,7 @@ export interface OutboxDeps {
  */
 export class Outbox {
   readonly #deps: OutboxDeps
-  readonly #lanes = new Map<string, Lane>()
-  readonly #unordered = new Lane(undefined, false)
-  readonly #ready = new Fifo<Lane>()
+  readonly #lanes: Lanes
   readonly #requests = new Set<AbortController>()
   readonly #delayed = new Map<Entry, Timer>()
   #pumpScheduled = false
@@ -38,36 +35,29 @@ export class Outbox {
   #failuresInARow = 0
   #linger: Timer | undefined
   #lingerDone = false
-  #pendingRecords = 0
-  #pendingBytes = 0
   retries = 0
   requests = 0
 
   constructor(deps: OutboxDeps) {
     this.#deps = deps
+    this.#lanes = new Lanes(deps)
   }
 
   add(entry: Entry): void {
-    const lane = this.#laneOf(entry)
+    const lane = this.#lanes.laneOf(entry)
     entry.lane = lane
-    if (lane.fence !== undefined) return this.#finish(entry, this.#fenced(lane))
-    lane.pending.push(entry)
-    this.#countPending(entry, 1)
+    if (lane.fence !== undefined) return this.#finish(entry, this.#lanes.fenced(lane))
+    this.#lanes.push(lane, entry)
     this.#makeReady(lane)
   }
 
-  /** The fence of a key, if there is one. */
+  /** The error for a send of a fenced key; `undefined`: it is not fenced. */
   fenceOf(key: string | undefined): StreamError | undefined {
-    const lane = key === undefined || !this.#deps.ordered ? undefined : this.#lanes.get(key)
-    return lane?.fence === undefined ? undefined : this.#fenced(lane)
+    return this.#lanes.fenceOf(key)
   }
 
   resume(key: string | undefined): void {
-    for (const lane of key === undefined ? this.#lanes.values() : [this.#lanes.get(key)]) {
-      if (lane === undefined) continue
-      lane.fence = undefined
-      this.#forgetIfIdle(lane)
-    }
+    this.#lanes.resume(key)
   }
 
   /** Gives up on an entry for its caller. Queued, it goes; in flight, its outcome no longer matters. */
@@ -80,9 +70,9 @@ export class Outbox {
       delayed.cancel()
       this.#delayed.delete(entry)
     } else {
-      const lane = entry.lane ?? this.#laneOf(entry)
-      if (lane.pending.remove((other) => other === entry).length > 0) this.#countPending(entry, -1)
-      this.#forgetIfIdle(lane)
+      const lane = entry.lane ?? this.#lanes.unordered
+      this.#lanes.remove(lane, entry)
+      this.#lanes.forgetIfIdle(lane)
     }
     this.#deps.onGone(entry)
   }
@@ -96,10 +86,10 @@ export class Outbox {
   /** Ends everything: aborts requests and forgets what is queued. The caller has already answered the entries. */
   stop(): void {
     for (const request of this.#requests) request.abort(new StreamError('closed', 'the producer was closed'))
-    for (const lane of [...this.#lanes.values(), this.#unordered]) {
+    for (const lane of this.#lanes.all()) {
       lane.waiting?.cancel()
       lane.waiting = undefined
-      for (const entry of lane.pending.drain()) this.#countPending(entry, -1)
+      this.#lanes.drain(lane)
     }
     for (const timer of this.#delayed.values()) timer.cancel()
     this.#delayed.clear()
@@ -107,31 +97,8 @@ export class Outbox {
     this.#linger?.cancel()
   }
 
-  #laneOf(entry: Entry): Lane {
-    const { key } = entry.record
-    if (key === undefined || !this.#deps.ordered) return this.#unordered
-    let lane = this.#lanes.get(key)
-    if (lane === undefined) {
-      lane = new Lane(key, true)
-      this.#lanes.set(key, lane)
-    }
-    return lane
-  }
-
-  #countPending(entry: Entry, sign: 1 | -1): void {
-    this.#pendingRecords += sign
-    this.#pendingBytes += sign * entry.bytes
-  }
-
   #makeReady(lane: Lane): void {
-    if (lane.ready || !lane.sendable) return
-    lane.ready = true
-    this.#ready.push(lane)
-    this.#schedulePump()
-  }
-
-  #forgetIfIdle(lane: Lane): void {
-    if (lane.key !== undefined && lane.idle) this.#lanes.delete(lane.key)
+    if (this.#lanes.makeReady(lane)) this.#schedulePump()
   }
 
   #schedulePump(): void {
@@ -145,8 +112,9 @@ export class Outbox {
 
   #pump(): void {
     const { settings } = this.#deps
-    while (this.#requests.size < settings.maxInFlight && this.#ready.size > 0 && !this.#held()) {
-      const batch = this.#takeBatch()
+    while (this.#requests.size < settings.maxInFlight && this.#lanes.ready && !this.#held()) {
+      const batch = this.#lanes.takeBatch()
+      if (this.#lanes.records === 0) this.#lingerDone = false
       if (batch.length === 0) break
       void this.#request(batch)
     }
@@ -163,38 +131,13 @@ export class Outbox {
       })
       return true
     }
-    const full = this.#pendingRecords >= settings.maxBatchRecords || this.#pendingBytes >= settings.maxBatchBytes
+    const full = this.#lanes.records >= settings.maxBatchRecords || this.#lanes.bytes >= settings.maxBatchBytes
     if (settings.lingerMs === 0 || this.#lingerDone || full) return false
     this.#linger ??= clock.after(settings.lingerMs, () => {
       this.#linger = undefined
       this.hurry()
     })
     return true
-  }
-
-  #takeBatch(): Entry[] {
-    const { settings } = this.#deps
-    const batch: Entry[] = []
-    let bytes = 0
-    for (let lane = this.#ready.shift(); lane !== undefined; lane = this.#ready.shift()) {
-      lane.ready = false
-      const takeOne = lane.ordered && this.#deps.requestOrder === 'none'
-      let entry = lane.pending.peek()
-      while (entry !== undefined && batch.length < settings.maxBatchRecords && (batch.length === 0 || bytes + entry.bytes <= settings.maxBatchBytes)) {
-        lane.pending.shift()
-        this.#countPending(entry, -1)
-        entry.inFlight = true
-        lane.inFlight++
-        bytes += entry.bytes
-        batch.push(entry)
-        entry = takeOne ? undefined : lane.pending.peek()
-      }
-      const full = batch.length >= settings.maxBatchRecords || (entry !== undefined && !takeOne)
-      if (lane.sendable) this.#makeReady(lane)
-      if (full) break
-    }
-    if (this.#pendingRecords === 0) this.#lingerDone = false
-    return batch
   }
 
   async #request(batch: readonly Entry[]): Promise<void> {
@@ -204,20 +147,33 @@ export class Outbox {
     this.requests++
     const timedOut = Promise.withResolvers<never>()
     const timer = clock.after(settings.requestTimeoutMs, () => {
-      const error = new StreamError('timeout', `no answer to a send of ${batch.length} records to topic "${topic}" within ${settings.requestTimeoutMs} ms`)
+      const error = new StreamError(
+        'timeout',
+        `no answer to a send of ${batch.length} records to topic "${topic}" within ${settings.requestTimeoutMs} ms`,
+      )
       controller.abort(error)
       timedOut.reject(error)
     })
     let outcomes: readonly SendOutcome[]
     let whole: StreamError | undefined
     try {
-      const answer = driver.sendBatch(batch.map((entry) => entry.record), controller.signal)
+      const answer = driver.sendBatch(
+        batch.map((entry) => entry.record),
+        controller.signal,
+      )
       outcomes = await Promise.race([answer, timedOut.promise])
       if (outcomes.length !== batch.length) {
-        throw new StreamError('internal', `the driver answered ${outcomes.length} outcomes for ${batch.length} records`, { ambiguous: true })
+        throw new StreamError(
+          'internal',
+          `the driver answered ${outcomes.length} outcomes for ${batch.length} records`,
+          { ambiguous: true },
+        )
       }
     } catch (error) {
-      whole = StreamError.from(controller.signal.aborted ? controller.signal.reason : error, `sending to topic "${topic}" failed`)
+      whole = StreamError.from(
+        controller.signal.aborted ? controller.signal.reason : error,
+        `sending to topic "${topic}" failed`,
+      )
       const failed: SendOutcome = { ok: false, error: whole }
       outcomes = batch.map(() => failed)
     }
@@ -233,7 +189,7 @@ export class Outbox {
     for (let index = 0; index < batch.length; index++) {
       const entry = batch[index] as Entry
       const outcome = outcomes[index] as SendOutcome
-      const lane = entry.lane ?? this.#unordered
+      const lane = entry.lane ?? this.#lanes.unordered
       if (--lane.inFlight === 0 || !outcome.ok) touched.add(lane)
       entry.inFlight = false
       entry.attempts++
@@ -253,7 +209,7 @@ export class Outbox {
     }
     for (const lane of touched) {
       this.#makeReady(lane)
-      this.#forgetIfIdle(lane)
+      this.#lanes.forgetIfIdle(lane)
     }
   }
 
@@ -275,7 +231,12 @@ export class Outbox {
     return true
   }
 
-  #settleOrdered(lane: Lane, failures: readonly { readonly entry: Entry; readonly error: StreamError }[], paused: boolean, whole: boolean): void {
+  #settleOrdered(
+    lane: Lane,
+    failures: readonly { readonly entry: Entry; readonly error: StreamError }[],
+    paused: boolean,
+    whole: boolean,
+  ): void {
     const again: Entry[] = []
     let waitMs = 0
     for (const [index, { entry, error }] of failures.entries()) {
@@ -284,7 +245,7 @@ export class Outbox {
       if (entry.abandoned) {
         this.#deps.onGone(entry)
       } else if (lane.fence !== undefined) {
-        this.#finish(entry, this.#fenced(lane))
+        this.#finish(entry, this.#lanes.fenced(lane))
       } else {
         const delayMs = behind ? 0 : this.#retryDelay(entry, error)
         if (delayMs === undefined) {
@@ -297,18 +258,14 @@ export class Outbox {
       }
     }
     if (lane.fence !== undefined) {
-      for (const entry of lane.pending.drain()) {
-        this.#countPending(entry, -1)
-        this.#finish(entry, this.#fenced(lane))
-      }
+      for (const entry of this.#lanes.drain(lane)) this.#finish(entry, this.#lanes.fenced(lane))
     }
     if (again.length > 0) this.#sendAgain(lane, again, paused ? 0 : waitMs)
   }
 
   #sendAgain(lane: Lane, entries: readonly Entry[], waitMs: number): void {
     this.retries += entries.length
-    lane.pending.unshift(entries)
-    for (const entry of entries) this.#countPending(entry, 1)
+    this.#lanes.putBack(lane, entries)
     if (waitMs === 0) return
     lane.waiting = this.#deps.clock.after(waitMs, () => {
       lane.waiting = undefined
@@ -323,9 +280,8 @@ export class Outbox {
     this.retries++
     const again = (): void => {
       this.#delayed.delete(entry)
-      this.#unordered.pending.push(entry)
-      this.#countPending(entry, 1)
-      this.#makeReady(this.#unordered)
+      this.#lanes.push(this.#lanes.unordered, entry)
+      this.#makeReady(this.#lanes.unordered)
     }
     if (paused) again()
     else this.#delayed.set(entry, this.#deps.clock.after(delayMs, again))
@@ -352,14 +308,6 @@ export class Outbox {
   #finish(entry: Entry, error: StreamError): void {
     if (!entry.abandoned) entry.fail(error)
     this.#deps.onGone(entry)
-  }
-
-  #fenced(lane: Lane): StreamError {
-    return new StreamError(
-      'fenced',
-      `an earlier send of key ${JSON.stringify(lane.key)} to topic "${this.#deps.topic}" failed for good; later ones wait for producer.resume(key), or set onOrderedFailure: 'continue'`,
-      { cause: lane.fence, details: { topic: this.#deps.topic, key: lane.key } },
-    )
   }
 }
 

@@ -21,11 +21,17 @@ export interface PrepareContext<T> {
 }
 
 /** Checks and encodes a message; its size is `sizeOf`'s to check. Throws, or rejects, with `invalid-argument`, `unsupported` or `too-large`; does no I/O. */
-export function prepare<T>(message: OutgoingMessage<T>, context: PrepareContext<T>): OutgoingRecord | Promise<OutgoingRecord> {
+export function prepare<T>(
+  message: OutgoingMessage<T>,
+  context: PrepareContext<T>,
+): OutgoingRecord | Promise<OutgoingRecord> {
   checkKey(message.key, context)
   const headers = buildHeaders(message.headers, context)
   if (message.partition !== undefined && !context.capabilities.explicitPartition) {
-    throw new StreamError('unsupported', `this backend chooses partitions itself; leave "partition" out (topic "${context.topic.name}")`)
+    throw new StreamError(
+      'unsupported',
+      `this backend chooses partitions itself; leave "partition" out (topic "${context.topic.name}")`,
+    )
   }
   const id = checkId(message.id) ?? context.newId()
   const body = context.format.encode(message.value, `the value for topic "${context.topic.name}"`)
@@ -33,7 +39,13 @@ export function prepare<T>(message: OutgoingMessage<T>, context: PrepareContext<
   return assemble(message, id, headers, body, context)
 }
 
-function assemble<T>(message: OutgoingMessage<T>, id: string, headers: Headers, body: Uint8Array, context: PrepareContext<T>): OutgoingRecord {
+function assemble<T>(
+  message: OutgoingMessage<T>,
+  id: string,
+  headers: Headers,
+  body: Uint8Array,
+  context: PrepareContext<T>,
+): OutgoingRecord {
   return {
     id,
     key: message.key,
@@ -58,7 +70,10 @@ export function sizeOf(record: OutgoingRecord, topic: DriverTopic): number {
   return size
 }
 
-function checkKey(key: string | undefined, context: { readonly topic: DriverTopic; readonly capabilities: Capabilities }): void {
+function checkKey(
+  key: string | undefined,
+  context: { readonly topic: DriverTopic; readonly capabilities: Capabilities },
+): void {
   if (key === undefined) return
   if (typeof key !== 'string') throw new StreamError('invalid-argument', `a key is a string, not ${typeof key}`)
   if (key === '' && !context.capabilities.emptyKey) {
@@ -66,9 +81,13 @@ function checkKey(key: string | undefined, context: { readonly topic: DriverTopi
   }
   const { maxKeyBytes } = context.topic.limits
   if (key.length * 3 > maxKeyBytes && Buffer.byteLength(key) > maxKeyBytes) {
-    throw new StreamError('too-large', `a key of ${Buffer.byteLength(key)} bytes is over the ${maxKeyBytes} that topic "${context.topic.name}" takes`)
+    throw new StreamError(
+      'too-large',
+      `a key of ${Buffer.byteLength(key)} bytes is over the ${maxKeyBytes} that topic "${context.topic.name}" takes`,
+    )
   }
-  if (!key.isWellFormed()) throw new StreamError('invalid-argument', 'a key must be well-formed Unicode; it holds a lone surrogate')
+  if (!key.isWellFormed())
+    throw new StreamError('invalid-argument', 'a key must be well-formed Unicode; it holds a lone surrogate')
 }
 
 function checkId(id: string | undefined): string | undefined {
@@ -93,7 +112,10 @@ function copyChecked<T>(given: Headers, into: Record<string, string>, context: P
     throw new StreamError('unsupported', `this backend carries no headers (topic "${topic}")`)
   }
   if (entries.length > limits.maxHeaders) {
-    throw new StreamError('too-large', `${entries.length} headers are over the ${limits.maxHeaders} that topic "${topic}" takes`)
+    throw new StreamError(
+      'too-large',
+      `${entries.length} headers are over the ${limits.maxHeaders} that topic "${topic}" takes`,
+    )
   }
   for (const [name, value] of entries) {
     checkHeader(name, value, limits.maxHeaderValueBytes)
@@ -103,15 +125,27 @@ function copyChecked<T>(given: Headers, into: Record<string, string>, context: P
 
 function checkHeader(name: string, value: unknown, maxValueBytes: number): void {
   if (!headerName.test(name)) {
-    throw new StreamError('invalid-argument', `"${name}" is no header name; use a-z, 0-9, dot, dash and underscore, at most 127 characters`)
+    throw new StreamError(
+      'invalid-argument',
+      `"${name}" is no header name; use a-z, 0-9, dot, dash and underscore, at most 127 characters`,
+    )
   }
   if (reserved.test(name)) {
-    throw new StreamError('invalid-argument', `header "${name}" is reserved (dlq-, goog, nats-, x-opt- and sluice- are); choose another name`)
+    throw new StreamError(
+      'invalid-argument',
+      `header "${name}" is reserved (dlq-, goog, nats-, x-opt- and sluice- are); choose another name`,
+    )
   }
   if (typeof value !== 'string' || badHeaderValue.test(value) || !value.isWellFormed()) {
-    throw new StreamError('invalid-argument', `header "${name}" must be a well-formed string without line breaks or outer spaces`)
+    throw new StreamError(
+      'invalid-argument',
+      `header "${name}" must be a well-formed string without line breaks or outer spaces`,
+    )
   }
   if (value.length * 3 > maxValueBytes && Buffer.byteLength(value) > maxValueBytes) {
-    throw new StreamError('too-large', `header "${name}" has ${Buffer.byteLength(value)} bytes, over the limit of ${maxValueBytes}`)
+    throw new StreamError(
+      'too-large',
+      `header "${name}" has ${Buffer.byteLength(value)} bytes, over the limit of ${maxValueBytes}`,
+    )
   }
 }

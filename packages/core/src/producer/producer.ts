@@ -1,20 +1,28 @@
 import { StreamError } from '@sluice/driver'
 import type { Capabilities, Clock, DriverTopic, Headers, OutgoingRecord, Random } from '@sluice/driver'
-import type { CloseOptions, OutgoingMessage, Producer, ProducerOptions, ProducerStats, Receipt, SendOptions, SendResult } from '../api.ts'
+import type {
+  CloseOptions,
+  OutgoingMessage,
+  Producer,
+  ProducerOptions,
+  ProducerStats,
+  Receipt,
+  SendOptions,
+  SendResult,
+} from '../api.ts'
 import type { IdGenerator } from '../ids.ts'
 import type { RateLimiter } from '../rate-limiter.ts'
 import type { Telemetry } from '../telemetry.ts'
 import type { ValueFormat } from '../values.ts'
-import { Admission } from './admission.ts'
 import type { Applicant } from './admission.ts'
 import { FlushGroups } from './flush-groups.ts'
 import type { FlushGroup } from './flush-groups.ts'
-import { Outbox } from './outbox.ts'
+import { openProducer } from './opened.ts'
+import type { Opened } from './opened.ts'
 import { prepare, sizeOf } from './prepare.ts'
 import { Send } from './send.ts'
 import type { Caller } from './send.ts'
 import { producerSettings } from './settings.ts'
-import type { ProducerSettings } from './settings.ts'
 
 /** What a producer works with. */
 export interface ProducerDeps<T> {
@@ -29,14 +37,6 @@ export interface ProducerDeps<T> {
   readonly random: Random
   readonly telemetry: Telemetry | undefined
   readonly onClosed: () => void
-}
-
-interface Opened {
-  readonly topic: DriverTopic
-  readonly settings: ProducerSettings
-  readonly outbox: Outbox
-  readonly admission: Admission
-  readonly closeDriver: () => Promise<void>
 }
 
 /** A send without an outcome yet, wherever it is. */
@@ -64,7 +64,14 @@ export class TopicProducer<T> implements Producer<T> {
 
   constructor(deps: ProducerDeps<T>) {
     this.#deps = deps
-    producerSettings(deps.options, { maxBatchRecords: 1, maxBatchBytes: 1, maxRecordBytes: 1, maxKeyBytes: 1, maxHeaders: 1, maxHeaderValueBytes: 1 })
+    producerSettings(deps.options, {
+      maxBatchRecords: 1,
+      maxBatchBytes: 1,
+      maxRecordBytes: 1,
+      maxKeyBytes: 1,
+      maxHeaders: 1,
+      maxHeaderValueBytes: 1,
+    })
   }
 
   send(message: OutgoingMessage<T>, options: SendOptions = {}): Promise<Receipt> {
@@ -130,7 +137,12 @@ export class TopicProducer<T> implements Producer<T> {
     }
   }
 
-  #afterOpening(message: OutgoingMessage<T>, signal: AbortSignal | undefined, resolve: (receipt: Receipt) => void, reject: (error: unknown) => void): void {
+  #afterOpening(
+    message: OutgoingMessage<T>,
+    signal: AbortSignal | undefined,
+    resolve: (receipt: Receipt) => void,
+    reject: (error: unknown) => void,
+  ): void {
     const waiting: Waiting = {
       begin: (opened) => {
         signal?.removeEventListener('abort', onAbort)
@@ -153,26 +165,10 @@ export class TopicProducer<T> implements Producer<T> {
 
   async #open(rethrow = false): Promise<void> {
     try {
-      const topic = await this.#deps.openTopic()
-      const settings = producerSettings(this.#deps.options, topic.limits)
-      const driver = await topic.producer(AbortSignal.timeout(settings.requestTimeoutMs))
-      const admission = new Admission(settings.maxBufferedRecords, settings.maxBufferedBytes, this.#deps.rate)
-      const { clock, random, capabilities } = this.#deps
-      const outbox = new Outbox({
-        topic: topic.name,
-        driver,
-        requestOrder: capabilities.requestOrder,
-        ordered: topic.order === 'key',
-        settings,
-        clock,
-        random,
-        onGone: (entry) => {
-          this.#outstanding.delete(entry as Send)
-          this.#groups.leave(entry.group)
-          admission.release(entry.bytes)
-        },
+      const opened = await openProducer(this.#deps, (entry) => {
+        this.#outstanding.delete(entry as Send)
+        this.#groups.leave(entry.group)
       })
-      const opened: Opened = { topic, settings, outbox, admission, closeDriver: () => driver.close() }
       this.#opened = opened
       for (const waiting of this.#beforeOpen.splice(0)) waiting.begin(opened)
     } catch (cause) {
@@ -184,7 +180,13 @@ export class TopicProducer<T> implements Producer<T> {
     }
   }
 
-  #begin(opened: Opened, message: OutgoingMessage<T>, signal: AbortSignal | undefined, resolve: (receipt: Receipt) => void, reject: (error: unknown) => void): void {
+  #begin(
+    opened: Opened,
+    message: OutgoingMessage<T>,
+    signal: AbortSignal | undefined,
+    resolve: (receipt: Receipt) => void,
+    reject: (error: unknown) => void,
+  ): void {
     const fence = opened.outbox.fenceOf(message.key)
     const span = this.#deps.telemetry?.startSend(this.#deps.topicName, message)
     const caller: Caller = { startedMs: this.#deps.clock.monotonic(), signal, span, resolve, reject }
@@ -213,7 +215,11 @@ export class TopicProducer<T> implements Producer<T> {
     return StreamError.from(error, `a message for topic "${this.#deps.topicName}" could not be prepared`)
   }
 
-  #prepare(opened: Opened, message: OutgoingMessage<T>, ownHeaders: Headers | undefined): OutgoingRecord | Promise<OutgoingRecord> {
+  #prepare(
+    opened: Opened,
+    message: OutgoingMessage<T>,
+    ownHeaders: Headers | undefined,
+  ): OutgoingRecord | Promise<OutgoingRecord> {
     return prepare(message, {
       topic: opened.topic,
       capabilities: this.#deps.capabilities,
@@ -254,13 +260,13 @@ export class TopicProducer<T> implements Producer<T> {
     this.#outstanding.add(outstanding)
     opened.admission.join(applicant)
     if (!(record instanceof Promise)) return
-    record.then(
-      (ready) => {
+    record
+      .then((ready) => {
         applicant.bytes = sizeOf(ready, opened.topic)
         applicant.record = ready
         opened.admission.serve()
-      },
-    ).catch((error: unknown) => giveUp(this.#notPrepared(error)))
+      })
+      .catch((error: unknown) => giveUp(this.#notPrepared(error)))
   }
 
   #enter(opened: Opened, record: OutgoingRecord, bytes: number, caller: Caller, group: FlushGroup): void {

@@ -32,7 +32,14 @@ export class Send implements Entry {
   abandoned = false
   inFlight = false
 
-  constructor(record: OutgoingRecord, bytes: number, caller: Caller, group: FlushGroup, outbox: Outbox, onOutcome: (ok: boolean) => void) {
+  constructor(
+    record: OutgoingRecord,
+    bytes: number,
+    caller: Caller,
+    group: FlushGroup,
+    outbox: Outbox,
+    onOutcome: (ok: boolean) => void,
+  ) {
     this.record = record
     this.bytes = bytes
     this.startedMs = caller.startedMs

@@ -1,0 +1,47 @@
+import type { Capabilities, Clock, DriverTopic, Random } from '@sluice/driver'
+import type { ProducerOptions } from '../api.ts'
+import type { RateLimiter } from '../rate-limiter.ts'
+import { Admission } from './admission.ts'
+import type { Entry } from './lane.ts'
+import { Outbox } from './outbox.ts'
+import { producerSettings } from './settings.ts'
+
+/** A producer whose topic is open: the door, and the lanes behind it. */
+export interface Opened {
+  readonly topic: DriverTopic
+  readonly outbox: Outbox
+  readonly admission: Admission
+  readonly closeDriver: () => Promise<void>
+}
+
+/** What opening takes. */
+export interface OpenDeps {
+  readonly openTopic: () => Promise<DriverTopic>
+  readonly capabilities: Capabilities
+  readonly options: ProducerOptions
+  readonly rate: RateLimiter | undefined
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** Opens the topic and puts the parts together. `onGone` is called once for each entry that leaves. */
+export async function openProducer(deps: OpenDeps, onGone: (entry: Entry) => void): Promise<Opened> {
+  const topic = await deps.openTopic()
+  const settings = producerSettings(deps.options, topic.limits)
+  const driver = await topic.producer(AbortSignal.timeout(settings.requestTimeoutMs))
+  const admission = new Admission(settings.maxBufferedRecords, settings.maxBufferedBytes, deps.rate)
+  const outbox = new Outbox({
+    topic: topic.name,
+    driver,
+    requestOrder: deps.capabilities.requestOrder,
+    ordered: topic.order === 'key',
+    settings,
+    clock: deps.clock,
+    random: deps.random,
+    onGone: (entry) => {
+      onGone(entry)
+      admission.release(entry.bytes)
+    },
+  })
+  return { topic, outbox, admission, closeDriver: () => driver.close() }
+}
