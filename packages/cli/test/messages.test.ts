@@ -1,0 +1,109 @@
+import { expect, it } from 'vitest'
+import { Workplace } from './sluice.ts'
+
+/** What each line of `--json` output holds. */
+function lines(text: string): Record<string, unknown>[] {
+  return text
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+}
+
+it('sends a value with key and headers, and shows it again', async () => {
+  using here = new Workplace()
+  const sent = await here.sluice(['send', 'orders', '{"cents":1200}', '-k', 'c7', '-H', 'a=1', '-H', 'b=x=y', '--json'])
+  expect(sent).toMatchObject({ code: 0, stderr: '' })
+  const tail = await here.sluice(['tail', 'orders', '--json'])
+  expect(lines(tail.stdout)).toMatchObject([{ key: 'c7', headers: { a: '1', b: 'x=y' }, value: { cents: 1200 } }])
+  expect(lines(tail.stdout)[0]).toMatchObject({ id: lines(sent.stdout)[0]?.['id'] })
+})
+
+it('sends what does not parse as JSON as text, and everything with --text', async () => {
+  using here = new Workplace()
+  await here.sluice(['send', 'words', 'hello there', '-k', 'k'])
+  await here.sluice(['send', 'words', '42', '-k', 'k'])
+  await here.sluice(['send', 'words', '42', '-k', 'k', '--text'])
+  const { stdout } = await here.sluice(['tail', 'words', '--json'])
+  expect(lines(stdout).map(({ value }) => value)).toEqual(['hello there', 42, '42'])
+})
+
+it('sends each line of stdin and of a file, taking keys from a field', async () => {
+  using here = new Workplace({ 'orders.ndjson': '{"id":1}\n\n{"id":"two"}\n' })
+  const piped = await here.sluice(['send', 'orders', '--stdin', '--key-from', 'id'], { input: '{"id":3}\n' })
+  const filed = await here.sluice(['send', 'orders', '--file', 'orders.ndjson', '--key-from', 'id'])
+  expect([piped.stdout, filed.stdout]).toEqual(['sent 1 messages to orders\n', 'sent 2 messages to orders\n'])
+  const { stdout } = await here.sluice(['tail', 'orders', '--json'])
+  expect(new Set(lines(stdout).map(({ key }) => key))).toEqual(new Set(['1', 'two', '3']))
+})
+
+it('names the line whose value has no key, and sends those before it', async () => {
+  using here = new Workplace()
+  const { code, stderr } = await here.sluice(['send', 'o', '--stdin', '--key-from', 'id'], {
+    input: '{"id":3}\n{"x":1}\n',
+  })
+  expect(code).toBe(2)
+  expect(stderr).toMatch(/the value of line 2 has no text or number "id"/)
+  expect(lines((await here.sluice(['tail', 'o', '--json'])).stdout)).toHaveLength(1)
+})
+
+it('starts at a position of a partition, at a time, and ends after the limit', async () => {
+  using here = new Workplace()
+  await here.sluice(['topics', 'create', 'n', '--partitions', '1'])
+  await here.sluice(['send', 'n', '--stdin'], { input: '0\n1\n2\n3\n' })
+  const tail = async (...args: string[]): Promise<unknown[]> =>
+    lines((await here.sluice(['tail', 'n', '--json', ...args])).stdout).map(({ value }) => value)
+  expect(await tail('--from', '0:2')).toEqual([2, 3])
+  expect(await tail('--from', '2020-01-01')).toEqual([0, 1, 2, 3])
+  expect(await tail('--from', 'latest')).toEqual([])
+  expect(await tail('-n', '2')).toEqual([0, 1])
+})
+
+it('follows until Ctrl-C, which ends it with 130', async () => {
+  using here = new Workplace()
+  await here.sluice(['topics', 'create', 'n'])
+  const following = here.start(['tail', 'n', '-f', '--from', 'earliest'])
+  await here.sluice(['send', 'n', '"first"'])
+  await following.printed('"first"')
+  await here.sluice(['send', 'n', '"second"'])
+  await following.printed('"second"')
+  following.interrupt()
+  expect(await following.ended).toMatchObject({ code: 130, stderr: '' })
+})
+
+it('ends quietly when nobody reads its output any more', async () => {
+  using here = new Workplace()
+  const input = Array.from({ length: 5_000 }, (_, n) => `{"n":${n},"padding":"${'x'.repeat(100)}"}`).join('\n')
+  await here.sluice(['send', 'n', '--stdin'], { input })
+  const tail = here.start(['tail', 'n'])
+  tail.child.stdout.once('data', () => tail.child.stdout.destroy())
+  expect(await tail.ended).toMatchObject({ code: 0, stderr: '' })
+})
+
+it('looks after topics', async () => {
+  using here = new Workplace()
+  const topics = (...args: string[]): ReturnType<Workplace['sluice']> => here.sluice(['topics', ...args])
+  const spec = ['--partitions', '2', '--retention', '7d', '--retention-bytes', '1GiB']
+  expect((await topics('create', 'orders', ...spec)).stdout).toBe('orders: created\n')
+  expect((await topics('create', 'orders')).stdout).toBe('orders: exists\n')
+  expect((await topics('list')).stdout).toBe('orders\n')
+  const [described] = lines((await topics('describe', 'orders', '--json')).stdout)
+  expect(described).toMatchObject({ retentionMs: 604_800_000, retentionBytes: 1_073_741_824, partitions: [{}, {}] })
+  expect((await topics('grow', 'orders', '3')).stdout).toBe('orders: 3 partitions\n')
+  expect((await topics('describe', 'orders')).stdout).toMatch(/PARTITION +STATE/)
+  expect((await topics('delete', 'orders', '--yes')).stdout).toBe('orders: deleted\n')
+  expect((await topics('list')).stdout).toBe('')
+})
+
+it('takes the backend from the flag, the environment or the pipeline of the folder, in this order', async () => {
+  using here = new Workplace({ 'sluice.yaml': 'backend: local:./of-file' })
+  const listWith = async (env: Record<string, string>, ...args: string[]): Promise<string> =>
+    (await here.sluice(['topics', 'list', ...args], { env })).stdout
+  for (const name of ['file', 'environment', 'flag']) {
+    await here.sluice(['topics', 'create', `on-${name}`, '-b', `local:./of-${name}`])
+  }
+  const env = { SLUICE_BACKEND: 'local:./of-environment' }
+  expect(await listWith({})).toBe('on-file\n')
+  expect(await listWith(env)).toBe('on-environment\n')
+  expect(await listWith(env, '-b', 'local:./of-flag')).toBe('on-flag\n')
+})

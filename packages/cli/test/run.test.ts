@@ -1,0 +1,172 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { Workplace } from './sluice.ts'
+
+const numbers = `
+backend: local:./log
+topics: { in: { partitions: 2 }, out: {} }
+sources: { count: { to: in, use: ./code.ts } }
+functions: { double: { from: in, to: out, use: ./code.ts, retry: { maxAttempts: 2, base: 1ms, max: 2ms } } }
+clients: { print: { from: out, use: ./code.ts } }
+`
+
+/** Numbers 0 to 9, doubled; 7 cannot be. */
+const code = `
+export function* count() {
+  for (let n = 0; n < 10; n++) yield { id: 'n' + n, key: 'k' + (n % 3), value: n }
+}
+export const double = {
+  name: 'double',
+  handle(message: { value: number; key: string; headers: Record<string, string> }) {
+    if (message.value === 7 && process.env['SEVEN'] !== 'fine') throw new Error('seven is not for doubling')
+    return { key: message.key, value: message.value * 2 }
+  },
+}
+export function print(message: { value: number }) {
+  console.log('doubled ' + message.value)
+}
+`
+
+const endless = `
+topics: { in: {} }
+sources: { count: { to: in, use: ./code.ts } }
+sinks: { hold: { from: in, use: ./code.ts } }
+`
+
+describe('sluice run', () => {
+  it('runs a pipeline until it is idle, and says what came of it', async () => {
+    using here = new Workplace({ 'sluice.yaml': numbers, 'code.ts': code })
+    const { code: exit, stdout, stderr } = await here.sluice(['run', '--until-idle'])
+    const doubled = stdout.trim().split('\n').toSorted()
+    expect(doubled).toEqual([0, 2, 4, 6, 8, 10, 12, 16, 18].map((n) => `doubled ${n}`).toSorted())
+    expect(stderr).toMatch(/source count: 10 out/)
+    expect(stderr).toMatch(/function double: 9 in, 9 out, 1 retried, 1 dead letters|function double: .*1 dead letters/)
+    expect(exit).toBe(0)
+  })
+
+  it('drains and ends with 0 on Ctrl-C', async () => {
+    const source = `
+      export async function* count({ signal }) { for (let n = 0; !signal.aborted; n++) { yield { value: n }; await new Promise((resolve) => setTimeout(resolve, 5)) } }
+      export function hold(message) { console.log('got ' + message.value) }
+    `
+    using here = new Workplace({
+      'sluice.yaml': endless,
+      'code.ts': source.replaceAll(/\((\{ signal \}|message)\)/g, '($1: any)'),
+    })
+    const running = here.start(['run'])
+    await running.printed('got 3')
+    running.interrupt()
+    const { code: exit, stderr } = await running.ended
+    expect(stderr).toMatch(/draining/)
+    expect(stderr).toMatch(/sink hold: \d+ in/)
+    expect(exit).toBe(0)
+  })
+
+  it('ends at once with 130 on a second Ctrl-C', async () => {
+    const stuck = `
+      export function* count() { yield { value: 1 } }
+      export function hold() { console.log('stuck'); return new Promise(() => setInterval(() => undefined, 1_000)) }
+    `
+    using here = new Workplace({ 'sluice.yaml': endless, 'code.ts': stuck })
+    const running = here.start(['run'])
+    await running.printed('stuck')
+    running.interrupt()
+    await running.printed('draining')
+    running.interrupt()
+    expect(await running.ended).toMatchObject({ code: 130 })
+  })
+
+  it('ends with 1 and names the part when one fails for good', async () => {
+    using here = new Workplace({
+      'sluice.yaml': endless,
+      'code.ts': `
+        export async function* count() { yield { value: 1 }; throw new Error('the feed is gone') }
+        export function hold() {}
+      `,
+    })
+    const { code: exit, stderr } = await here.sluice(['run'])
+    expect(stderr).toMatch(/source "count": the feed is gone/)
+    expect(exit).toBe(1)
+  })
+
+  it('names the place of what is wrong in the file', async () => {
+    using here = new Workplace({ 'sluice.yaml': 'topics: { a: {} }\nfunctoins: {}' })
+    const { code: exit, stderr } = await here.sluice(['run'])
+    expect(stderr).toMatch(/sluice\.yaml:2:1: unknown key "functoins" in the pipeline\n {2}help: {2}did you mean "functions"/)
+    expect(exit).toBe(1)
+  })
+})
+
+describe('groups and dead letters of a pipeline that ran', () => {
+  it('shows lag, and replays a group from the start', async () => {
+    using here = new Workplace({ 'sluice.yaml': numbers, 'code.ts': code })
+    await here.sluice(['run', '--until-idle'])
+    expect((await here.sluice(['groups', 'list', 'in'])).stdout).toBe('double\n')
+    const lag = async (): Promise<number> => {
+      const { stdout } = await here.sluice(['groups', 'lag', 'in', 'double', '--json'])
+      const rows = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { messages: number })
+      return rows.reduce((sum, { messages }) => sum + messages, 0)
+    }
+    expect(await lag()).toBe(0)
+    expect((await here.sluice(['groups', 'replay', 'in', 'double'])).stdout).toBe('double on in starts from earliest\n')
+    expect(await lag()).toBe(10)
+    await here.sluice(['groups', 'seek', 'in', 'double', 'latest'])
+    expect(await lag()).toBe(0)
+  })
+
+  it('lists, shows and sends back what could not be handled', async () => {
+    using here = new Workplace({ 'sluice.yaml': numbers, 'code.ts': code })
+    await here.sluice(['run', '--until-idle'])
+    const list = await here.sluice(['dead-letters', 'list', 'in', '--json'])
+    const letter = JSON.parse(list.stdout) as { id: string }
+    expect(letter).toMatchObject({ id: 'n7', group: 'double', attempts: 2, reason: /seven is not for doubling/ })
+    const shown = await here.sluice(['dead-letters', 'show', 'in', letter.id])
+    expect(shown.stdout).toMatch(/reason|error .*seven is not for doubling/)
+    expect(shown.stdout).toMatch(/body\n {2}7\n$/)
+    const gone = await here.sluice(['dead-letters', 'show', 'in', 'nobody'])
+    expect(gone).toMatchObject({ code: 1, stdout: '' })
+    expect((await here.sluice(['dead-letters', 'send-back', 'in', letter.id])).stdout).toMatch(/^sent back 1 /)
+    const again = await here.sluice(['run', '--until-idle'], { env: { SEVEN: 'fine' } })
+    expect(again.stdout).toBe('doubled 14\n')
+    expect((await here.sluice(['dead-letters', 'list', 'in', '--json'])).stdout).toBe('')
+  })
+})
+
+describe('sluice init', () => {
+  it('writes a pipeline that runs as it is', async () => {
+    using here = new Workplace()
+    const written = await here.sluice(['init', 'starter', '--quiet'])
+    expect(written).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(readFileSync(join(here.path, 'starter/package.json'), 'utf8'))).toMatchObject({ name: 'starter' })
+    const { code: exit, stdout } = await here.sluice(['run', 'starter', '--until-idle'])
+    expect(stdout.trim().split('\n')).toHaveLength(6)
+    expect(stdout).toMatch(/^room-\d is at 2\d °C$/m)
+    expect(exit).toBe(0)
+  })
+
+  it('overwrites nothing', async () => {
+    using here = new Workplace({ 'sluice.yaml': '# mine' })
+    const { code: exit, stderr } = await here.sluice(['init'])
+    expect(stderr).toMatch(/error: already-exists\n {2}what: {2}sluice\.yaml is in/)
+    expect(readFileSync(join(here.path, 'sluice.yaml'), 'utf8')).toBe('# mine')
+    expect(exit).toBe(1)
+  })
+})
+
+it('runs the conformance suite and writes its report', async () => {
+  using here = new Workplace()
+  const args = ['conformance', 'local:./log', '--filter', 'roundtrip/', '--report', 'report', '--json']
+  const { code: exit, stdout } = await here.sluice(args)
+  const results = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { name: string; status: string })
+  expect(results.length).toBeGreaterThan(3)
+  expect(results.filter(({ status }) => status === 'failed')).toEqual([])
+  expect(readFileSync(join(here.path, 'report/conformance.md'), 'utf8')).toMatch(/roundtrip/)
+  expect(exit).toBe(0)
+})
