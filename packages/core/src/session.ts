@@ -160,8 +160,9 @@ export class Session {
     return this.inside.getStore() === true ? Promise.resolve() : this.#closing
   }
 
-  /** Ends whatever waits on the session as such. */
+  /** Ends whatever waits on the session as such. Throws `closed` once the session is. */
   get signal(): AbortSignal {
+    this.#checkOpen()
     return this.#stop.signal
   }
 

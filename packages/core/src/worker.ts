@@ -32,6 +32,7 @@ export class FunctionWorker<I, O> implements Worker {
   #producer: TopicProducer<O> | undefined
   #transactional: boolean
   #produced = 0
+  #closed = false
 
   constructor(definition: SluiceFunction<I, O>, options: WorkerOptions, session: Session) {
     this.name = definition.name
@@ -51,7 +52,10 @@ export class FunctionWorker<I, O> implements Worker {
   }
 
   async run(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#closed) throw new StreamError('closed', `the worker of function "${this.name}" is closed`)
     await this.#settleDelivery()
+    // Closed meanwhile: there is nothing to drain yet.
+    if (this.#closed) return
     const { from, to, concurrency = 16, group = this.name, delivery: _delivery, ...rest } = this.#options
     const spec: TopicOptions<I> = {}
     const consumerOptions: ConsumerOptions<I> = { ...(rest as Omit<ConsumerOptions<I>, 'group'>), group }
@@ -65,6 +69,7 @@ export class FunctionWorker<I, O> implements Worker {
   }
 
   async close(options?: CloseOptions): Promise<void> {
+    this.#closed = true
     await this.#consumer?.close(options)
   }
 
