@@ -1,11 +1,12 @@
 import { connect } from '@sluice/core'
-import type { Cloud, ConnectOptions } from '@sluice/core'
+import type { CloseOptions, Cloud, ConnectOptions } from '@sluice/core'
 import type { Driver, Random, TopicSpec } from '@sluice/driver'
 import { eventually } from '@sluice/driver/testing'
 import type { World } from './harness.ts'
 import { Unmet } from './expect.ts'
 import { addressOf, openHarness } from './open.ts'
 import type { OpenDriverOptions } from './open.ts'
+import { override } from './override.ts'
 import { seededRandom, seedOf } from './random.ts'
 import { RequestShim } from './shim/shim.ts'
 
@@ -60,7 +61,14 @@ export class CaseContext {
       ...options,
       driver,
     })
-    const cloud = harness.mutateCloud === undefined ? connected : harness.mutateCloud(connected)
+    const mutated = harness.mutateCloud === undefined ? connected : harness.mutateCloud(connected)
+    // What a close said was told to the case that called it; asking again in the cleanup would tell it twice.
+    let closed = false
+    const close = (closeOptions?: CloseOptions): Promise<void> => {
+      closed = true
+      return mutated.close(closeOptions)
+    }
+    const cloud = override(mutated, { close })
     this.defer(async () => {
       if (crashed) {
         shim.bury()
@@ -68,7 +76,8 @@ export class CaseContext {
         return real.close()
       }
       shim.clear()
-      await connected.close({ timeoutMs: 2_000 })
+      const closing = mutated.close({ timeoutMs: 2_000 })
+      await (closed ? closing.catch(() => undefined) : closing)
     })
     const crash = async (): Promise<void> => {
       crashed = true

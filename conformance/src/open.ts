@@ -45,12 +45,7 @@ async function findAdapter(harness: Harness, scheme: string): Promise<Adapter> {
 
 async function loadAdapter(scheme: string): Promise<ContainerModule> {
   const name = `@sluice/${scheme === 'memory' ? 'local' : scheme}`
-  const loaded = (await import(name)) as Record<string, unknown>
-  const found = Object.values(loaded).find(isModule)
-  if (found !== undefined) return found
-  throw new StreamError('invalid-argument', `${name} exports no ContainerModule; give the harness its \`adapters\``)
-}
-
-function isModule(value: unknown): value is ContainerModule {
-  return typeof value === 'object' && value !== null && 'load' in value && 'id' in value
+  const { adapter } = (await import(name)) as { readonly adapter?: ContainerModule }
+  if (adapter !== undefined) return adapter
+  throw new StreamError('invalid-argument', `${name} has no export named "adapter"; give the harness its \`adapters\``)
 }

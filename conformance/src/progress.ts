@@ -40,3 +40,40 @@ export function commitsAfterLoss(shim: RequestShim): readonly string[] {
     }),
   )
 }
+
+type Compare = (a: Position, b: Position) => number
+
+/**
+ * Repeats that nothing excuses, over members that all ended in good order. A record may come twice only when its
+ * first handler had not finished, or when an earlier record of its partition was not done by that member: then progress
+ * could not be committed past it. Queues have no such excuse.
+ */
+export function unexcusedRepeats(deliveries: readonly Delivery<unknown>[], compare: Compare | undefined): readonly string[] {
+  const byId = new Map<string, Delivery<unknown>[]>()
+  for (const delivery of deliveries) byId.set(delivery.id, [...(byId.get(delivery.id) ?? []), delivery])
+  return [...byId].flatMap(([, copies]) =>
+    copies.slice(1).flatMap((again, index) => {
+      const first = copies[index]
+      if (first === undefined || first.attempt !== again.attempt || finishedBefore(first, again) === false) return []
+      return compare !== undefined && hasGapBelow(first, again, deliveries, compare) ? [] : [`${String(again.value)} by ${first.member}, then ${again.member}`]
+    }),
+  )
+}
+
+function finishedBefore(first: Delivery<unknown>, again: Delivery<unknown>): boolean {
+  return first.endedAtMs !== undefined && first.endedAtMs <= again.startedAtMs
+}
+
+/** Whether a record below this one, in its partition, was not done by the member that was done with this one. */
+function hasGapBelow(first: Delivery<unknown>, again: Delivery<unknown>, deliveries: readonly Delivery<unknown>[], compare: Compare): boolean {
+  const below = deliveries.filter(
+    (one) =>
+      one.partition === first.partition && one.position !== undefined && first.position !== undefined && compare(one.position as Position, first.position as Position) < 0,
+  )
+  const done = (one: Delivery<unknown>): boolean => {
+    const ends = deliveries.filter((other) => other.id === one.id && other.endedAtMs !== undefined)
+    if (first.member !== again.member) return ends.some((other) => other.member === first.member && finishedBefore(other, again))
+    return ends.some((other) => (other.endedAtMs ?? Infinity) <= (first.endedAtMs ?? 0))
+  }
+  return below.some((one) => !done(one))
+}

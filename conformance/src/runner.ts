@@ -61,7 +61,7 @@ async function attempt(
   const signal = options.signal === undefined ? controller.signal : AbortSignal.any([controller.signal, options.signal])
   const context = new CaseContext(world, one.name, signal)
   const stray = watchStrays()
-  const verdict = await race(run(context), deadlineMs, one.name)
+  const verdict = await race(() => run(context), deadlineMs, one.name)
   controller.abort(new Error(`${one.name} has ended`))
   const troubles = await context.dispose()
   const strays = stray.stop()
@@ -72,13 +72,13 @@ async function attempt(
   return leaked.length === 0 ? undefined : { failure: 'leak', message: `left open: ${leaked.join(', ')}` }
 }
 
-async function race(running: Promise<void>, deadlineMs: number, name: string): Promise<Verdict | undefined> {
+async function race(run: () => Promise<void>, deadlineMs: number, name: string): Promise<Verdict | undefined> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<Verdict>((resolve) => {
     const message = `${name} hangs: not done within its deadline of ${deadlineMs} ms`
     timer = setTimeout(() => resolve({ failure: 'hang', message }), deadlineMs)
   })
-  const done = running.then(() => undefined, toVerdict)
+  const done = run().then(() => undefined, toVerdict)
   try {
     return await Promise.race([done, late])
   } finally {

@@ -2,9 +2,10 @@ import type { Cloud, ConnectOptions, Consumer, ConsumerOptions, OutgoingMessage,
 import type { TopicSpec } from '@sluice/driver'
 import { json } from './codecs.ts'
 import type { CaseContext, Shimmed } from './context.ts'
-import { equal } from './expect.ts'
+import { each, equal } from './expect.ts'
+import { unexcusedRepeats } from './progress.ts'
 import { read } from './reading.ts'
-import type { Reading, ReadingOptions } from './reading.ts'
+import type { Delivery, Reading, ReadingOptions } from './reading.ts'
 
 /** A connection, and a fresh topic of numbers on it. */
 export interface Bench extends Shimmed {
@@ -75,4 +76,22 @@ export function texts(values: readonly unknown[]): readonly string[] {
 /** Whole numbers from 0. */
 export function range(count: number, first = 0): readonly number[] {
   return Array.from({ length: count }, (_, index) => first + index)
+}
+
+/** Sends one after the other, so that the log holds them in this order whatever their keys. */
+export async function sendInTurn<T>(topic: Topic<T>, all: readonly OutgoingMessage<T>[]): Promise<void> {
+  for (const message of all) await topic.send(message)
+}
+
+/**
+ * Every value came, and none was repeated without need, over members that ended in good order: see
+ * {@link unexcusedRepeats}. Sends that left two copies excuse themselves by `harness.copies`.
+ */
+export async function allOnce(context: CaseContext, topicName: string, deliveries: readonly Delivery<number>[], expected: readonly number[], what: string): Promise<void> {
+  each(texts(deliveries.map((one) => one.value)), texts(expected), Infinity, what)
+  if ((context.world.harness.copies ?? 1) > 1) return
+  const driver = await context.openDriver()
+  const topic = await driver.openTopic(topicName, context.signal)
+  const compare = context.world.shape === 'log' ? topic.comparePositions.bind(topic) : undefined
+  equal(unexcusedRepeats(deliveries, compare).slice(0, 5), [], `${what}: repeats although nothing before them was undone`)
 }

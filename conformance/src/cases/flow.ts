@@ -2,7 +2,7 @@ import type { Case } from '../case.ts'
 import type { CaseContext } from '../context.ts'
 import { between, each, equal, that } from '../expect.ts'
 import { read } from '../reading.ts'
-import { bench, member, messages, numbers, range, sendAll, texts } from '../setup.ts'
+import { bench, member, messages, numbers, range, sendAll, sendInTurn, texts } from '../setup.ts'
 
 /** What is read ahead, for how long it is ours, and how reading is held up. */
 export const flowCases: readonly Case[] = [
@@ -71,17 +71,27 @@ function leaseMs(context: CaseContext): number {
 async function deadlineStartsAtHandler(context: CaseContext): Promise<void> {
   const { topic, name } = await bench(context)
   const group = context.name('g')
-  await sendAll(topic, messages(12, 2))
   const handlerMs = Math.round(leaseMs(context) * 0.9)
   const other = await context.connect()
   const into: never[] = []
   const options = { concurrency: 2, handle: () => context.pause(handlerMs) }
   const first = read(context, member(topic, group, { maxBufferedRecords: 10 }), { ...options, member: 'a', into })
   const second = read(context, member(numbers(other, name), group, { maxBufferedRecords: 10 }), { ...options, member: 'b', into })
+  await bothRead(context, first.consumer, second.consumer)
+  await sendInTurn(topic, messages(12, 4))
   await context.eventually(() => that(first.deliveries.length >= 12, `${first.deliveries.length} of 12 deliveries came`), 30_000)
   await context.pause(leaseMs(context))
   await Promise.all([first.stop(), second.stop()])
   each(texts(first.values()), texts(range(12)), context.world.harness.copies ?? 1, 'records that waited behind slow handlers')
+}
+
+/** Waits until both members are there, so that no hand-over falls into what follows. */
+async function bothRead(context: CaseContext, ...members: readonly { stats(): { readonly partitions: readonly string[] } }[]): Promise<void> {
+  if (context.world.shape === 'queue') return context.settleWindow()
+  await context.eventually(() => {
+    const held = members.map((one) => one.stats().partitions.length)
+    that(held.every((count) => count > 0), `every member holds a partition: ${held.join(', ')}`)
+  })
 }
 
 async function longHandler(context: CaseContext): Promise<void> {

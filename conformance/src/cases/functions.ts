@@ -247,10 +247,11 @@ async function outputAndOffset(context: CaseContext): Promise<void> {
     const made: Shimmed = await context.shimmed()
     if (round % 3 === 1) made.shim.fail('transact', 'unavailable', { times: 1 })
     if (round % 3 === 2) made.shim.loseAnswer('transact', { times: 1 })
-    const { worker } = start(context, made.cloud, handle, { from: name, to, group, delivery: 'exactly-once' })
+    const { worker } = start(context, made.cloud, handle, { from: name, to, group, delivery: 'exactly-once', maxBufferedRecords: 20 })
     equal(worker.delivery, 'exactly-once', 'what the worker says it delivers')
     const after = Math.ceil(context.random() * 30)
-    await context.eventually(() => that(worker.stats().received >= after || round > 4, 'the worker is at work'))
+    const until = performance.now() + 400
+    await context.eventually(() => that(worker.stats().received >= after || performance.now() > until, 'the worker is at work, or all is done'))
     await context.pause(Math.floor(context.random() * 25))
     await made.crash()
   }

@@ -7,7 +7,7 @@ import type { CaseContext } from '../context.ts'
 import { between, each, equal, firsts, isError, rejects, repeatsAtMost, sameOrder, that } from '../expect.ts'
 import { ofKey, read } from '../reading.ts'
 import type { Reading } from '../reading.ts'
-import { bench, member, messages, numbers, range, sendAll, texts } from '../setup.ts'
+import { allOnce, bench, member, messages, numbers, range, sendAll, texts } from '../setup.ts'
 import type { Bench } from '../setup.ts'
 
 /** Partitions that change hands, number or shape; and members that die. */
@@ -218,8 +218,8 @@ async function reshape(context: CaseContext, plan: { readonly from: number; read
   }
 }
 
-function startReading(context: CaseContext, topic: Bench['topic'], group: string): Reading<number> {
-  return read(context, member(topic, group), { handle: () => context.pause(1) })
+function startReading(context: CaseContext, topic: Bench['topic'], group: string, name = 'only'): Reading<number> {
+  return read(context, member(topic, group), { member: name, handle: () => context.pause(1) })
 }
 
 async function split(context: CaseContext): Promise<void> {
@@ -239,12 +239,12 @@ async function halfway(context: CaseContext, from: number, to: number): Promise<
   const { topic, name, cloud } = await bench(context, { partitions: from })
   const group = context.name('g')
   await sendAll(topic, messages(100, 10))
-  const before = startReading(context, topic, group)
+  const before = startReading(context, topic, group, 'before')
   await context.eventually(() => that(before.deliveries.length >= 30, 'some records were handled'))
   await before.stop()
   await cloud.admin.setPartitions(name, to)
   await sendAll(topic, messages(100, 10, 100))
-  const after = startReading(context, topic, group)
+  const after = startReading(context, topic, group, 'after')
   await context.eventually(() => {
     const seen = new Set([...before.values(), ...after.values()])
     equal(range(200).filter((value) => !seen.has(value)), [], 'records that are missing so far')
@@ -252,7 +252,7 @@ async function halfway(context: CaseContext, from: number, to: number): Promise<
   await context.settleWindow()
   await after.stop()
   const deliveries = [...before.deliveries, ...after.deliveries]
-  each(texts(deliveries.map((one) => one.value)), texts(range(200)), copies(context), 'records over a change between two members')
+  await allOnce(context, name, deliveries, range(200), 'records over a change between two members')
   for (const key of range(10)) {
     const seen = firsts(ofKey(deliveries, `k${key}`), (one) => one.id).map((one) => one.value)
     sameOrder(seen, range(200).filter((value) => value % 10 === key), `key k${key} over a change between two members`)

@@ -3,7 +3,7 @@ import type { CaseContext } from '../context.ts'
 import { between, each, equal, rejects, that } from '../expect.ts'
 import { leakedSince, openHandles } from '../leaks.ts'
 import { read } from '../reading.ts'
-import { bench, member, messages, numbers, range, sendAll, texts } from '../setup.ts'
+import { bench, member, messages, numbers, range, sendAll, sendInTurn, texts } from '../setup.ts'
 
 /** Opening and closing, in every situation. */
 export const lifeCases: readonly Case[] = [
@@ -23,7 +23,7 @@ export const lifeCases: readonly Case[] = [
 async function drains(context: CaseContext): Promise<void> {
   const { topic, name } = await bench(context)
   const group = context.name('g')
-  await sendAll(topic, messages(100, 20))
+  await sendInTurn(topic, messages(100, 20))
   const finished: number[] = []
   const consumer = member(topic, group)
   const reading = read(context, consumer, {
@@ -89,7 +89,7 @@ async function closeWhileBlocked(context: CaseContext): Promise<void> {
   const before = performance.now()
   await waiting.close()
   between(performance.now() - before, 0, 1_500, 'milliseconds for closing a consumer that waits for records')
-  that(blocked.ended(), 'run has ended')
+  await context.eventually(() => that(blocked.ended(), 'run has ended'), 500)
   shim.hang('sendBatch')
   const stuck = topic.send({ value: 9 })
   void stuck.catch(() => undefined)

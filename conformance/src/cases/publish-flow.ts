@@ -163,7 +163,7 @@ async function closeWithDeadBroker(context: CaseContext): Promise<void> {
     that(outcome.status === 'rejected', 'a send that was given up is rejected')
     isError(outcome.reason, 'timeout', 'a send that was given up')
   }
-  await producer.close()
+  await rejects(producer.close(), 'timeout', 'a second close, which tells the same')
 }
 
 async function cancel(context: CaseContext): Promise<void> {

@@ -177,14 +177,14 @@ async function expired(context: CaseContext): Promise<void> {
   const { topic } = await bench(context)
   const now = Date.now()
   await sendAll(topic, [
-    { value: 1, key: 'a', expiresAt: new Date(now - 1_000) },
+    { value: 1, key: 'a', id: 'too-late', expiresAt: new Date(now - 1_000) },
     { value: 2, key: 'a', expiresAt: new Date(now + 60_000) },
     { value: 3, key: 'b' },
   ])
   const outcomes: string[] = []
   const reading = read(
     context,
-    member(topic, context.name('g'), { onSettled: (message, outcome) => void outcomes.push(`${message.value} ${outcome}`) }),
+    member(topic, context.name('g'), { onSettled: (message, outcome) => void outcomes.push(`${message.id} ${outcome}`) }),
   )
   await reading.count(2)
   await context.eventually(() => that(reading.consumer.stats().expired >= 1, 'the expired record was counted'))
@@ -192,6 +192,7 @@ async function expired(context: CaseContext): Promise<void> {
   await reading.stop()
   each(texts(reading.values()), ['2', '3'], copies(context), 'records handled')
   between(count, 1, copies(context), 'records counted as expired')
+  that(outcomes.includes('too-late expired'), `onSettled was told of the expiry: ${outcomes.join(', ')}`)
 }
 
 async function doubleAck(context: CaseContext): Promise<void> {
