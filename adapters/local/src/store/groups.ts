@@ -2,6 +2,7 @@ import { StreamError } from '@sluice/driver'
 import type { Lease, PartitionLag, StartFrom } from '@sluice/driver'
 import type { SqliteLeaseTable } from '@sluice/lease'
 import { toOffset, toPosition } from '../codec.ts'
+import type { StoreClock } from './clock.ts'
 import type { Database } from './database.ts'
 import type { Log } from './log.ts'
 import { isDeadOwner, memberOf } from './owners.ts'
@@ -15,20 +16,33 @@ export function scopeOf(topicId: number, group: string): string {
   return `${topicId}/${group}`
 }
 
+/** What {@link Groups} works with. */
+export interface GroupParts {
+  readonly database: Database
+  readonly leases: SqliteLeaseTable
+  readonly topics: Topics
+  readonly log: Log
+  readonly clock: StoreClock
+  /** This machine, as owners' names show it. */
+  readonly host: string
+}
+
 /** The progress of groups: leases on log topics, cursors on queue topics. */
 export class Groups {
   readonly #database: Database
   readonly #leases: SqliteLeaseTable
   readonly #topics: Topics
   readonly #log: Log
+  readonly #clock: StoreClock
   readonly #host: string
 
-  constructor(database: Database, leases: SqliteLeaseTable, topics: Topics, log: Log, host: string) {
-    this.#database = database
-    this.#leases = leases
-    this.#topics = topics
-    this.#log = log
-    this.#host = host
+  constructor(parts: GroupParts) {
+    this.#database = parts.database
+    this.#leases = parts.leases
+    this.#topics = parts.topics
+    this.#log = parts.log
+    this.#clock = parts.clock
+    this.#host = parts.host
   }
 
   /** Registers the member and fixes where partitions without progress begin. */
@@ -215,11 +229,13 @@ export class Groups {
 
   #setCursor(topicId: number, group: string, row: PartitionRow, offset: number): void {
     this.#database.run(
-      'INSERT OR REPLACE INTO queue_cursors (topic_id, name, partition, next_offset) VALUES (?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO queue_cursors VALUES (?, ?, ?, ?, ?)',
       topicId,
       group,
       row.id,
       offset,
+      // Deliveries are numbered from here on, so that none from before the move is taken for one after it.
+      this.#clock.advance() * 1024,
     )
   }
 

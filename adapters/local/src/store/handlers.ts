@@ -24,7 +24,7 @@ export class Parts {
     const leases = SqliteLeaseTable.open(database.raw)
     const topics = new Topics(database)
     const log = new Log(database, leases)
-    const groups = new Groups(database, leases, topics, log, host)
+    const groups = new Groups({ database, leases, topics, log, clock, host })
     const queue = new Queue(database, clock)
     const retention = new Retention(database, topics)
     this.log = log

@@ -22,6 +22,13 @@ interface Due {
   readonly leased: number
 }
 
+/** A partition that holds records the group has not seen. */
+interface Ahead {
+  readonly id: number
+  readonly next: number
+  readonly firstDelivery: number
+}
+
 interface Taken {
   readonly offset: number
   readonly delivery: number
@@ -120,7 +127,7 @@ export class Queue {
     return runs
   }
 
-  #pullNew(request: PullRequest, cursor: { id: number; next: number }, now: number, wanted: Wanted): PulledRun[] {
+  #pullNew(request: PullRequest, cursor: Ahead, now: number, wanted: Wanted): PulledRun[] {
     const runs: PulledRun[] = []
     let at = cursor.next
     while (isWanted(wanted)) {
@@ -132,19 +139,21 @@ export class Queue {
       while (at < batch.base + batch.count && taken.length < wanted.records && bytes > 0) {
         bytes -= sizeOf(batch, at)
         this.#database.run(
-          'INSERT OR REPLACE INTO queue_items VALUES (?, ?, ?, ?, 1, 1, 1, ?)',
+          'INSERT OR REPLACE INTO queue_items VALUES (?, ?, ?, ?, ?, 1, 1, ?)',
           request.topicId,
           request.group,
           cursor.id,
           at,
+          cursor.firstDelivery,
           now + request.leaseMs,
         )
-        taken.push({ offset: at++, delivery: 1, attempt: 1 })
+        taken.push({ offset: at++, delivery: cursor.firstDelivery, attempt: 1 })
       }
       runs.push(this.#run(batch, taken, wanted))
     }
     this.#database.run(
-      'INSERT OR REPLACE INTO queue_cursors (topic_id, name, partition, next_offset) VALUES (?, ?, ?, ?)',
+      `INSERT INTO queue_cursors (topic_id, name, partition, next_offset) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset`,
       request.topicId,
       request.group,
       cursor.id,
@@ -226,9 +235,10 @@ export class Queue {
   }
 
   /** Partitions that hold records the group has not seen. */
-  #ahead(group: QueueGroup): readonly { readonly id: number; readonly next: number }[] {
+  #ahead(group: QueueGroup): readonly Ahead[] {
     return this.#database.all(
-      `SELECT partitions.id AS id, max(coalesce(queue_cursors.next_offset, 0), first_offset) AS next
+      `SELECT partitions.id AS id, max(coalesce(queue_cursors.next_offset, 0), first_offset) AS next,
+         coalesce(first_delivery, 1) AS firstDelivery
        FROM partitions LEFT JOIN queue_cursors
          ON queue_cursors.topic_id = partitions.topic_id AND queue_cursors.name = ? AND partition = partitions.id
        WHERE partitions.topic_id = ?

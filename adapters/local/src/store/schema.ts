@@ -69,6 +69,7 @@ const tables = `
     name TEXT NOT NULL,
     partition INTEGER NOT NULL,
     next_offset INTEGER NOT NULL,
+    first_delivery INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (topic_id, name, partition)
   ) WITHOUT ROWID;
   CREATE TABLE queue_items (
