@@ -99,8 +99,8 @@ describe('parking', () => {
   it('hands out every record once, in the order of its key, and never lets the watermark pass one', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 60 }),
-        fc.array(step, { maxLength: 200 }),
+        fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 60, size: 'max' }),
+        fc.array(step, { maxLength: 200, size: 'max' }),
         (keys, steps) => {
           const world = new World(keys)
           for (const one of steps) {
@@ -123,7 +123,7 @@ describe('parking', () => {
           expect(world.partition.watermark.size).toBe(0)
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: Number(process.env['SLUICE_MODEL_RUNS'] ?? 1000) },
     )
   })
 })

@@ -60,10 +60,13 @@ describe('lanes', () => {
   it.each(['kept', 'none'] as const)(
     'keep each key in order through partial failures, retries and lost answers (request order %s)',
     async (requestOrder) => {
-      const faults = fc.array(fc.constantFrom<Fault>('ok', 'ok', 'record', 'whole', 'lost'), { maxLength: 40 })
+      const faults = fc.array(fc.constantFrom<Fault>('ok', 'ok', 'record', 'whole', 'lost'), {
+        maxLength: 40,
+        size: 'max',
+      })
       await fc.assert(
         fc.asyncProperty(
-          fc.array(fc.constantFrom('a', 'b', 'c', undefined), { maxLength: 60 }),
+          fc.array(fc.constantFrom('a', 'b', 'c', undefined), { maxLength: 60, size: 'max' }),
           faults,
           fc.integer({ min: 1, max: 4 }),
           async (keys, plan, maxInFlight) => {

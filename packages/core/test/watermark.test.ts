@@ -9,26 +9,29 @@ const position = (n: number): Position => String(n) as Position
 describe('Watermark', () => {
   it('stands at the last settled record before the first unsettled one, whatever the order of settling', () => {
     fc.assert(
-      fc.property(fc.array(fc.record({ add: fc.boolean(), pick: fc.nat() }), { maxLength: 300 }), (steps) => {
-        const watermark = new Watermark()
-        const settled: boolean[] = []
-        const open = new Map<number, WatermarkNode>()
-        for (const step of steps) {
-          if (step.add || open.size === 0) {
-            open.set(settled.length, watermark.add(position(settled.length)))
-            settled.push(false)
-          } else {
-            const index = [...open.keys()][step.pick % open.size] as number
-            watermark.settle(open.get(index) as WatermarkNode)
-            open.delete(index)
-            settled[index] = true
+      fc.property(
+        fc.array(fc.record({ add: fc.boolean(), pick: fc.nat() }), { maxLength: 300, size: 'max' }),
+        (steps) => {
+          const watermark = new Watermark()
+          const settled: boolean[] = []
+          const open = new Map<number, WatermarkNode>()
+          for (const step of steps) {
+            if (step.add || open.size === 0) {
+              open.set(settled.length, watermark.add(position(settled.length)))
+              settled.push(false)
+            } else {
+              const index = [...open.keys()][step.pick % open.size] as number
+              watermark.settle(open.get(index) as WatermarkNode)
+              open.delete(index)
+              settled[index] = true
+            }
+            const first = settled.indexOf(false)
+            const expected = first < 0 ? settled.length - 1 : first - 1
+            expect(watermark.value).toBe(expected < 0 ? undefined : position(expected))
+            expect(watermark.size).toBe(open.size)
           }
-          const first = settled.indexOf(false)
-          const expected = first < 0 ? settled.length - 1 : first - 1
-          expect(watermark.value).toBe(expected < 0 ? undefined : position(expected))
-          expect(watermark.size).toBe(open.size)
-        }
-      }),
+        },
+      ),
     )
   })
 

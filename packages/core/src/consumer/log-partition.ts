@@ -42,6 +42,8 @@ export class LogPartition implements DeliveryOrigin {
   #highest: Position | undefined
   #replayFrom: Position | undefined
   #replaying = false
+  /** Where a replay is: the record at this position was read already, or is the next. */
+  #cursor: { readonly at: Position; readonly read: boolean } | undefined
   owned = true
   revoking = false
   ended = false
@@ -63,7 +65,9 @@ export class LogPartition implements DeliveryOrigin {
   /** Where reading must go back to before it goes on; asking takes the request. */
   takeRewind(): Position | undefined {
     const from = this.#replayFrom
+    if (from === undefined) return undefined
     this.#replayFrom = undefined
+    this.#cursor = { at: from, read: false }
     return from
   }
 
@@ -72,6 +76,7 @@ export class LogPartition implements DeliveryOrigin {
     const position = record.position as Position
     if (this.#replaying && this.#highest !== undefined) {
       const order = this.#compare(position, this.#highest)
+      this.#cursor = { at: position, read: true }
       const again = order <= 0 ? this.#admitAgain(record, position) : leave
       if (order >= 0) this.#endReplay()
       if (order <= 0) return again
@@ -106,6 +111,7 @@ export class LogPartition implements DeliveryOrigin {
     const parked = this.#parked.get(key)
     if (parked === undefined) return
     parked.replaying = true
+    if (this.#replaying && this.#replayFrom === undefined && this.#isAhead(parked.resumeAt)) return
     this.#replaying = true
     if (this.#replayFrom === undefined || this.#compare(parked.resumeAt, this.#replayFrom) < 0) {
       this.#replayFrom = parked.resumeAt
@@ -144,6 +150,13 @@ export class LogPartition implements DeliveryOrigin {
   /** The run was stored. */
   dropSettledRun(run: SettledRun): void {
     this.#inOrder.splice(0, run.deliveries.length)
+  }
+
+  /** Whether the replay that runs has still to come by that position. */
+  #isAhead(position: Position): boolean {
+    if (this.#cursor === undefined) return false
+    const order = this.#compare(position, this.#cursor.at)
+    return this.#cursor.read ? order > 0 : order >= 0
   }
 
   #admitAgain(record: IncomingRecord, position: Position): Admission {
