@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { basename, join, relative, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { StreamError } from '@sluice/driver'
 import { parsePipeline } from './parse-pipeline.ts'
 import type { ModuleReference, Pipeline } from './pipeline.ts'
@@ -66,7 +66,7 @@ function references(pipeline: Pipeline): readonly ModuleReference[] {
 function explainMissing(pipeline: Pipeline, reference: ModuleReference): string {
   if (!isPath(reference.use))
     return `package "${reference.use}" is not installed; npm install ${packageName(reference.use)}`
-  return `there is no file ${basename(reference.use)} at ${resolve(pipeline.folder, reference.use)}`
+  return `there is no file ${resolve(pipeline.folder, reference.use)}`
 }
 
 function packageName(use: string): string {
