@@ -116,6 +116,15 @@ export class Recorder implements PartitionEvents {
   }
 }
 
+/** Listens to nothing. */
+export const noEvents: PartitionEvents = {
+  assigned: () => undefined,
+  revoking: () => Promise.resolve(),
+  lost: () => undefined,
+  ended: () => undefined,
+  failed: () => undefined,
+}
+
 export interface Reader {
   readonly source: LogSource
   readonly events: Recorder
