@@ -21,7 +21,7 @@ export function parsePipeline(text: string, file: string): Pipeline {
 }
 
 /** `local:./data` in a file means a folder beside the file, wherever the command is started. */
-export function resolveBackendFolder(backend: string, folder: string): string {
+function resolveBackendFolder(backend: string, folder: string): string {
   const match = /^([a-z][a-z0-9+.-]*:)(\.{1,2}(?:\/[^?]*)?)(\?.*)?$/i.exec(backend)
   if (match === null) return backend
   const [, scheme = '', path = '', query = ''] = match
