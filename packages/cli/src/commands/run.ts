@@ -43,6 +43,7 @@ async function run(
       })
       line.stop()
       for (const summary of status.summaries(last)) output.note(summary)
+      if (output.json) for (const part of last) output.result(part, '')
     })
   } finally {
     line.stop()
