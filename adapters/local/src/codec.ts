@@ -261,7 +261,8 @@ export class RecordReader {
     const start = this.#at
     const keyBytes = this.#bytes.readUInt16LE(start + 6)
     if (keyBytes === noKey) return undefined
-    const at = start + recordHeaderBytes + ((this.#flags() & expires) === 0 ? 0 : 8) + this.#bytes.readUInt16LE(start + 4)
+    const at =
+      start + recordHeaderBytes + ((this.#flags() & expires) === 0 ? 0 : 8) + this.#bytes.readUInt16LE(start + 4)
     return this.#bytes.toString('utf8', at, at + keyBytes)
   }
 
@@ -310,7 +311,7 @@ export class RecordReader {
       return this.#lastHeaders
     }
     const headers: Record<string, string> = {}
-    for (let at = start; at < start + length; ) {
+    for (let at = start; at < start + length;) {
       const valueAt = at + 6 + bytes.readUInt16LE(at)
       const next = valueAt + bytes.readUInt32LE(at + 2)
       if (next > start + length) throw this.#corrupt()

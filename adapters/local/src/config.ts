@@ -29,13 +29,25 @@ export const optionDescriptions: readonly OptionDescription[] = [
     meaning:
       '`full`: a receipt means the record survives a power cut. `normal`: a power cut may lose the last moments, a crash of the process loses nothing',
   },
-  { name: 'partitions', default: '4', meaning: 'Partitions of a topic that is made without saying how many (1 with `order: none`)' },
-  { name: 'failoverMs', default: '3000', meaning: 'A silent member of another host loses its partitions after this time' },
+  {
+    name: 'partitions',
+    default: '4',
+    meaning: 'Partitions of a topic that is made without saying how many (1 with `order: none`)',
+  },
+  {
+    name: 'failoverMs',
+    default: '3000',
+    meaning: 'A silent member of another host loses its partitions after this time',
+  },
   { name: 'leaseMs', default: '30000', meaning: 'How long a record of an `order: none` topic stays with one consumer' },
   { name: 'sweepMs', default: '5000', meaning: 'How often retention is applied' },
   { name: 'busyMs', default: '5000', meaning: 'How long a write waits for another process that is writing' },
   { name: 'maxRecordBytes', default: '16777216', meaning: 'The largest record' },
-  { name: 'profile', default: 'none', meaning: `Capabilities to take away, for tests: ${profileNames.join(', ')}; several with commas` },
+  {
+    name: 'profile',
+    default: 'none',
+    meaning: `Capabilities to take away, for tests: ${profileNames.join(', ')}; several with commas`,
+  },
 ]
 
 const hiddenOptions = ['maxPages']

@@ -33,7 +33,11 @@ export interface LogSourceContext {
 /** What of a group a source needs: how its commits are stored, and what goes into one transaction with them. */
 export interface Committer {
   commit(commits: readonly Commit[]): Promise<readonly boolean[]>
-  transact(records: readonly TransactionRecord[], commits: readonly Commit[], signal: AbortSignal): Promise<readonly SendOutcome[]>
+  transact(
+    records: readonly TransactionRecord[],
+    commits: readonly Commit[],
+    signal: AbortSignal,
+  ): Promise<readonly SendOutcome[]>
 }
 
 /** Reads a topic's partitions, those the membership gives it. */

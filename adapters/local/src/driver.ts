@@ -158,7 +158,13 @@ export class LocalDriver implements Driver {
 
   #append(operation: string): AppendOptions {
     const { clock } = this.#context
-    return { client: this.#client, nowMs: () => clock.now(), dedup: !this.#config.profiles.includes('ambiguous'), commits: [], operation }
+    return {
+      client: this.#client,
+      nowMs: () => clock.now(),
+      dedup: !this.#config.profiles.includes('ambiguous'),
+      commits: [],
+      operation,
+    }
   }
 
   async #producer(view: TopicView, limits: Limits): Promise<DriverProducer> {
@@ -170,8 +176,14 @@ export class LocalDriver implements Driver {
   async #subscribe(view: TopicView, options: SubscribeOptions): Promise<Source> {
     this.#refuseClosed('subscribe')
     await view.refresh()
-    if (view.info.order === 'none' && options.group !== undefined) return this.#queueSource(view, options.group, options)
-    const source = new LocalLogSource({ client: this.#client, topic: view, group: options.group, events: options.events })
+    if (view.info.order === 'none' && options.group !== undefined)
+      return this.#queueSource(view, options.group, options)
+    const source = new LocalLogSource({
+      client: this.#client,
+      topic: view,
+      group: options.group,
+      events: options.events,
+    })
     this.#closeWithUs(source)
     try {
       await source.start(
@@ -260,7 +272,8 @@ export class LocalDriver implements Driver {
   }
 
   #refuseClosed(what: string): void {
-    if (this.#closing !== undefined) throw new StreamError('closed', `cannot ${what}: the connection to ${this.#config.safe} is closed`)
+    if (this.#closing !== undefined)
+      throw new StreamError('closed', `cannot ${what}: the connection to ${this.#config.safe} is closed`)
   }
 }
 

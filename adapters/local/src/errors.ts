@@ -49,7 +49,7 @@ const bySqlite: Readonly<Record<number, Meaning>> = {
   11: { code: 'corrupt', text: 'the file is damaged; restore the folder from a copy' },
   13: full,
   14: { code: 'unavailable', text: 'the file cannot be opened; check that the folder exists and may be written' },
-  15: { code: 'unavailable', text: 'the locks of several processes got in each other\'s way; try again' },
+  15: { code: 'unavailable', text: "the locks of several processes got in each other's way; try again" },
   18: { code: 'too-large', text: 'the batch is larger than SQLite stores in one row' },
   22: { code: 'unsupported', text: 'the file system lacks what SQLite needs; use a local disk' },
   23: { code: 'permission-denied', text: 'SQLite refused the statement' },
@@ -65,13 +65,17 @@ const byFileSystem: Readonly<Record<string, Meaning>> = {
   EDQUOT: full,
   ENOTDIR: { code: 'invalid-argument', text: 'a part of the path is a file; name a folder' },
   EEXIST: { code: 'invalid-argument', text: 'the path is a file; name a folder' },
-  EISDIR: { code: 'invalid-argument', text: 'the log file\'s name is taken by a folder' },
+  EISDIR: { code: 'invalid-argument', text: "the log file's name is taken by a folder" },
   ENAMETOOLONG: { code: 'invalid-argument', text: 'the path is too long' },
   ELOOP: { code: 'invalid-argument', text: 'the path has a circle of links' },
   EMFILE: { code: 'unavailable', text: 'too many open files' },
   ENFILE: { code: 'unavailable', text: 'too many open files on this machine' },
   EIO: { code: 'unavailable', text: 'the disk did not read or write; check the device' },
-  ERR_WORKER_OUT_OF_MEMORY: { code: 'internal', text: 'the store ran out of memory; open the folder again', retryable: false },
+  ERR_WORKER_OUT_OF_MEMORY: {
+    code: 'internal',
+    text: 'the store ran out of memory; open the folder again',
+    retryable: false,
+  },
 }
 
 /** Maps an error of SQLite, the file system or the store's thread to the closed set. Pure. */

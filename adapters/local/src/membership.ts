@@ -117,7 +117,11 @@ export class GroupMembership implements Membership {
   async commit(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
     const { client, topic, group } = this.#context
     const context = { operation: 'commit', topic: topic.name, group }
-    const stored = await client.call('commit', commits.map((commit) => this.#toLeaseCommit(commit)), context)
+    const stored = await client.call(
+      'commit',
+      commits.map((commit) => this.#toLeaseCommit(commit)),
+      context,
+    )
     this.#afterCommit(commits, stored)
     return commits.map((commit, index): CommitOutcome =>
       stored[index] === true ? { ok: true } : { ok: false, error: fenced(commit.partition, commit.epoch) },
@@ -132,7 +136,10 @@ export class GroupMembership implements Membership {
     const leaseCommits = commits.map((commit) => this.#toLeaseCommit(commit))
     try {
       const outcomes = await this.#context.transact(records, leaseCommits, signal)
-      this.#afterCommit(commits, commits.map(() => true))
+      this.#afterCommit(
+        commits,
+        commits.map(() => true),
+      )
       return outcomes
     } catch (error) {
       if (StreamError.is(error, 'fenced')) this.refresh()
@@ -146,7 +153,9 @@ export class GroupMembership implements Membership {
     await this.#coordinator.close()
     await client
       .call('leave', { topicId: topic.info.id, group, owner }, { operation: 'leave', topic: topic.name, group })
-      .catch((error: unknown) => this.#context.logger.warn({ error }, 'could not leave the group; others wait for the failover'))
+      .catch((error: unknown) =>
+        this.#context.logger.warn({ error }, 'could not leave the group; others wait for the failover'),
+      )
   }
 
   /** An ended partition is done with, and its children may start; a refused commit means that somebody else has it. */
@@ -164,7 +173,9 @@ export class GroupMembership implements Membership {
   async #acquired(lease: Lease): Promise<void> {
     const { topic, reader } = this.#context
     const partition = topic.byName(lease.partition) ?? (await topic.partition(lease.partition))
-    const held = this.#coordinator.held().some((each) => each.partition === lease.partition && each.epoch === lease.epoch)
+    const held = this.#coordinator
+      .held()
+      .some((each) => each.partition === lease.partition && each.epoch === lease.epoch)
     if (!held) return
     const offset = lease.checkpoint === undefined ? 0 : toOffset(lease.checkpoint, lease.partition) + 1
     reader.assign(partition, lease.epoch, offset)
@@ -241,7 +252,10 @@ export class AloneMembership implements Membership {
 }
 
 function withoutGroup(): StreamError {
-  return new StreamError('invalid-argument', 'a reader without a group keeps no progress; subscribe with a group to commit')
+  return new StreamError(
+    'invalid-argument',
+    'a reader without a group keeps no progress; subscribe with a group to commit',
+  )
 }
 
 /** The lease table in the store's thread, as the coordinator wants it. */

@@ -57,7 +57,11 @@ const lost: SendOutcome = {
 }
 
 /** Core checks the limits before; this is the backend's own word. What follows a refused record of its key is refused too. */
-function refuseTooLarge(records: readonly OutgoingRecord[], limits: Limits, outcomes: (SendOutcome | undefined)[]): void {
+function refuseTooLarge(
+  records: readonly OutgoingRecord[],
+  limits: Limits,
+  outcomes: (SendOutcome | undefined)[],
+): void {
   let failed: Map<string, StreamError> | undefined
   for (const [index, record] of records.entries()) {
     const before = record.key === undefined ? undefined : failed?.get(record.key)
@@ -76,7 +80,11 @@ function refusal(record: OutgoingRecord, limits: Limits): StreamError | undefine
       `the record ${record.id} takes ${measureRecord(record)} bytes, ${limits.maxRecordBytes} are allowed; raise ?maxRecordBytes`,
     )
   }
-  if (record.key !== undefined && record.key.length > limits.maxKeyBytes / 4 && Buffer.byteLength(record.key) > limits.maxKeyBytes) {
+  if (
+    record.key !== undefined &&
+    record.key.length > limits.maxKeyBytes / 4 &&
+    Buffer.byteLength(record.key) > limits.maxKeyBytes
+  ) {
     return new StreamError('too-large', `the key of record ${record.id} is over ${limits.maxKeyBytes} bytes`)
   }
   return undefined

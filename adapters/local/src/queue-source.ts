@@ -71,7 +71,9 @@ export class LocalQueueSource implements QueueSource {
     const request = { topicId: topic.info.id, group, items: settlements }
     const settled = await client.call('settle', request, this.#describe('settle'))
     for (const item of items) this.#out.delete(item.token)
-    return items.map((item, index): SettleOutcome => (settled[index] === true ? { ok: true } : { ok: false, error: leaseOver(item) }))
+    return items.map((item, index): SettleOutcome =>
+      settled[index] === true ? { ok: true } : { ok: false, error: leaseOver(item) },
+    )
   }
 
   async extend(tokens: readonly string[], signal: AbortSignal): Promise<void> {
@@ -112,7 +114,8 @@ export class LocalQueueSource implements QueueSource {
   #decode(runs: readonly PulledRun[]): readonly QueuedRecord[] {
     const records: QueuedRecord[] = []
     for (const run of runs) {
-      const partition = this.#context.topic.info.partitions.find((each) => each.id === run.partition)?.name ?? String(run.partition)
+      const partition =
+        this.#context.topic.info.partitions.find((each) => each.id === run.partition)?.name ?? String(run.partition)
       const reader = new RecordReader(run.body, 0, `partition ${partition} of topic "${this.#context.topic.name}"`)
       for (const [index, offset] of run.offsets.entries()) {
         const delivery = run.deliveries[index] ?? 0

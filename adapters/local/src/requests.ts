@@ -86,7 +86,15 @@ async function post(
     if (batch === undefined) throw new StreamError('internal', 'a batch was lost while it was encoded')
     const { id, generation } = group.topic.info
     const { offset, length, idsOffset, count } = batch
-    return { topicId: id, generation, partition: group.topic.open[group.place]?.id ?? -1, offset, length, idsOffset, count }
+    return {
+      topicId: id,
+      generation,
+      partition: group.topic.open[group.place]?.id ?? -1,
+      offset,
+      length,
+      idsOffset,
+      count,
+    }
   })
   return client.call('append', { buffer, parts, commits, nowMs: options.nowMs(), dedup }, { operation }, [buffer])
 }
@@ -138,7 +146,11 @@ function fillIn(group: Group, base: number, outcomes: (SendOutcome | undefined)[
   }
 }
 
-function markDuplicates(groups: readonly Group[], duplicates: readonly Duplicate[], outcomes: (SendOutcome | undefined)[]): void {
+function markDuplicates(
+  groups: readonly Group[],
+  duplicates: readonly Duplicate[],
+  outcomes: (SendOutcome | undefined)[],
+): void {
   for (const { part, index, partition, offset } of duplicates) {
     const group = groups[part]
     const at = group?.indexes[index]

@@ -10,7 +10,12 @@ describe('topics', () => {
     expect(await driver.admin.createTopic('t', spec, live)).toBe('created')
     expect(await driver.admin.createTopic('t', spec, live)).toBe('exists')
     expect(await driver.admin.createTopic('t', {}, live)).toBe('exists')
-    expect(await driver.admin.describeTopic('t', live)).toMatchObject({ name: 't', order: 'key', retentionMs: 1000, retentionBytes: 5000 })
+    expect(await driver.admin.describeTopic('t', live)).toMatchObject({
+      name: 't',
+      order: 'key',
+      retentionMs: 1000,
+      retentionBytes: 5000,
+    })
     await driver.admin.createTopic('defaults', {}, live)
     const { partitions, retentionMs } = await driver.admin.describeTopic('defaults', live)
     expect([partitions.length, retentionMs]).toEqual([3, undefined])
@@ -35,13 +40,16 @@ describe('topics', () => {
     expect((await rejection(driver.admin.createTopic(name, {}, live))).code).toBe('invalid-argument')
   })
 
-  it.each<TopicSpec>([{ partitions: 0 }, { partitions: 1.5 }, { partitions: 5000 }, { retentionMs: 0 }, { retentionBytes: -1 }])(
-    'cannot have %j',
-    async (spec) => {
-      const driver = await open('memory:')
-      expect((await rejection(driver.admin.createTopic('t', spec, live))).code).toBe('invalid-argument')
-    },
-  )
+  it.each<TopicSpec>([
+    { partitions: 0 },
+    { partitions: 1.5 },
+    { partitions: 5000 },
+    { retentionMs: 0 },
+    { retentionBytes: -1 },
+  ])('cannot have %j', async (spec) => {
+    const driver = await open('memory:')
+    expect((await rejection(driver.admin.createTopic('t', spec, live))).code).toBe('invalid-argument')
+  })
 
   it('that are deleted take their records and groups along', async () => {
     const driver = await open('memory:?sweepMs=20')
@@ -58,10 +66,13 @@ describe('topics', () => {
     expect(texts(await take((await subscribe(driver, 't', { group: 'g' })).source, 1))).toEqual(['new'])
   })
 
-  it.each(['describeTopic', 'deleteTopic', 'listGroups'] as const)('that are not there are not-found by %s', async (call) => {
-    const driver = await open('memory:')
-    expect((await rejection(driver.admin[call]('nope', live))).code).toBe('not-found')
-  })
+  it.each(['describeTopic', 'deleteTopic', 'listGroups'] as const)(
+    'that are not there are not-found by %s',
+    async (call) => {
+      const driver = await open('memory:')
+      expect((await rejection(driver.admin[call]('nope', live))).code).toBe('not-found')
+    },
+  )
 })
 
 describe('retention', () => {
@@ -122,7 +133,13 @@ describe('time', () => {
       await send(driver, 't', [record({ body: `${i}` }), record({ body: `${i}+` })])
       await clock.advance(10)
     }
-    for (const [timeMs, expected] of [[0, '0'], [1_000_000, '0'], [1_000_001, '1'], [1_000_250, '25'], [1_000_490, '49']] as const) {
+    for (const [timeMs, expected] of [
+      [0, '0'],
+      [1_000_000, '0'],
+      [1_000_001, '1'],
+      [1_000_250, '25'],
+      [1_000_490, '49'],
+    ] as const) {
       const { source } = await subscribe(driver, 't', { start: { kind: 'time', timeMs } })
       expect(texts(await source.poll({ records: 1, bytes: 1e6 }, live))).toEqual([expected])
     }
@@ -171,7 +188,8 @@ describe('groups', () => {
   it.each([['key'], ['none']] as const)('are listed, and deleted when no member runs (order %s)', async (order) => {
     const driver = await open('memory:')
     await driver.admin.createTopic('t', { order }, live)
-    const source = order === 'key' ? (await subscribe(driver, 't', { group: 'g' })).source : await subscribeQueue(driver, 't', 'g')
+    const source =
+      order === 'key' ? (await subscribe(driver, 't', { group: 'g' })).source : await subscribeQueue(driver, 't', 'g')
     expect(await driver.admin.listGroups('t', live)).toEqual(['g'])
     expect((await rejection(driver.admin.deleteGroup('t', 'g', live))).code).toBe('conflict')
     await source.close()

@@ -38,8 +38,8 @@ async function produce(): Promise<void> {
 }
 
 async function consume(): Promise<void> {
-  let stop = false
-  process.on('message', () => (stop = true))
+  const stop = new AbortController()
+  process.once('message', () => stop.abort())
   const source = await topic.subscribe(
     {
       group: 'g',
@@ -56,7 +56,7 @@ async function consume(): Promise<void> {
     live,
   )
   if (source.shape !== 'log') throw new Error('not a log')
-  while (!stop) {
+  while (!stop.signal.aborted) {
     const records = await source.poll({ records: 20, bytes: 1e6 }, live)
     if (records.length === 0) continue
     const last = new Map<string, { epoch: number; through: Position | undefined }>()

@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { StreamError } from '@sluice/driver'
 import type { OutgoingRecord, Position } from '@sluice/driver'
-import { comparePositions, encodeBatches, hashId, measureRecord, openBatch, toOffset, toPosition } from '../src/codec.ts'
+import {
+  comparePositions,
+  encodeBatches,
+  hashId,
+  measureRecord,
+  openBatch,
+  toOffset,
+  toPosition,
+} from '../src/codec.ts'
 import { record } from './fixtures.ts'
 
 const long = 'é'.repeat(5000)
@@ -32,7 +40,12 @@ describe('a batch', () => {
     for (let i = 0; i < 2; i++) {
       expect([reader.peekId(), reader.peekKey()]).toEqual([example.id, example.key])
       const { id, key, body, expiresAtMs } = reader.next()
-      expect({ id, key, body, expiresAtMs }).toEqual({ id: example.id, key: example.key, body: example.body, expiresAtMs: example.expiresAtMs })
+      expect({ id, key, body, expiresAtMs }).toEqual({
+        id: example.id,
+        key: example.key,
+        body: example.body,
+        expiresAtMs: example.expiresAtMs,
+      })
     }
     expect(reader.done).toBe(true)
   })
@@ -41,7 +54,9 @@ describe('a batch', () => {
     const all = examples.map(([, example]) => example)
     const reader = openBatch(encodeOne(all), all.length, 'here')
     for (const { headers } of all) {
-      const wellFormed = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.toWellFormed()]))
+      const wellFormed = Object.fromEntries(
+        Object.entries(headers).map(([name, value]) => [name, value.toWellFormed()]),
+      )
       expect({ ...reader.next().headers }).toEqual(wellFormed)
     }
   })
@@ -72,7 +87,9 @@ describe('a batch', () => {
     const [a, b] = [record({ id: 'same' }), record({ id: 'other' })]
     expect(encodeBatches([[a, b]]).mayRepeat).toBe(false)
     expect(encodeBatches([[a], [b, a]]).mayRepeat).toBe(true)
-    const many = Array.from({ length: 5000 }, (_, i) => record({ id: `0190a1b2-c3d4-7abc-8abc-${String(i).padStart(12, '0')}` }))
+    const many = Array.from({ length: 5000 }, (_, i) =>
+      record({ id: `0190a1b2-c3d4-7abc-8abc-${String(i).padStart(12, '0')}` }),
+    )
     expect(encodeBatches([many]).mayRepeat).toBe(false)
     expect(encodeBatches([[...many, many[77] ?? a]]).mayRepeat).toBe(true)
   })

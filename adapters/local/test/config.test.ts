@@ -17,18 +17,23 @@ const defaults = {
   maxPages: undefined,
 }
 
+const said: readonly (readonly [string, Partial<LocalConfig>])[] = [
+  ['local:./data', { scheme: 'local', path: './data', ...defaults }],
+  ['local://./data', { scheme: 'local', path: './data' }],
+  ['local:/abs/a%20b', { path: '/abs/a b' }],
+  ['memory:', { scheme: 'memory', path: '', ...defaults }],
+  ['memory:shared', { path: 'shared' }],
+  ['local:d?durability=normal&partitions=1&failoverMs=100', { durability: 'normal', partitions: 1, failoverMs: 100 }],
+  [
+    'local:d?leaseMs=50&sweepMs=10&busyMs=0&maxRecordBytes=1024',
+    { leaseMs: 50, sweepMs: 10, busyMs: 0, maxRecordBytes: 1024 },
+  ],
+  ['memory:?profile=none', { profiles: [] }],
+  ['memory:?profile=partial,small,partial', { profiles: ['partial', 'small'] }],
+]
+
 describe('what an address says', () => {
-  it.each<[string, Partial<LocalConfig>]>([
-    ['local:./data', { scheme: 'local', path: './data', ...defaults }],
-    ['local://./data', { scheme: 'local', path: './data' }],
-    ['local:/abs/a%20b', { path: '/abs/a b' }],
-    ['memory:', { scheme: 'memory', path: '', ...defaults }],
-    ['memory:shared', { path: 'shared' }],
-    ['local:d?durability=normal&partitions=1&failoverMs=100', { durability: 'normal', partitions: 1, failoverMs: 100 }],
-    ['local:d?leaseMs=50&sweepMs=10&busyMs=0&maxRecordBytes=1024', { leaseMs: 50, sweepMs: 10, busyMs: 0, maxRecordBytes: 1024 }],
-    ['memory:?profile=none', { profiles: [] }],
-    ['memory:?profile=partial,small,partial', { profiles: ['partial', 'small'] }],
-  ])('%s', (address, expected) => {
+  it.each(said)('%s', (address, expected) => {
     expect(parse(address)).toMatchObject(expected)
   })
 

@@ -43,7 +43,11 @@ const table: readonly (readonly [string, Error, ErrorCode, boolean, boolean])[] 
 describe('native errors', () => {
   it.each(table)('%s', (_, native, code, retryable, ambiguous) => {
     const error = toStreamError(native, context)
-    expect({ code: error.code, retryable: error.retryable, ambiguous: error.ambiguous }).toEqual({ code, retryable, ambiguous })
+    expect({ code: error.code, retryable: error.retryable, ambiguous: error.ambiguous }).toEqual({
+      code,
+      retryable,
+      ambiguous,
+    })
     expect(error.cause).toBe(native)
     expect(error.message).toContain('send on topic "t" for group "g"')
     expect(error.message).toContain(native.message)
@@ -51,7 +55,11 @@ describe('native errors', () => {
 
   it.each(table)('%s comes over from the thread as it was', (_, native, code, retryable, ambiguous) => {
     const error = fromWire(structuredClone(toWire(native)), context)
-    expect({ code: error.code, retryable: error.retryable, ambiguous: error.ambiguous }).toEqual({ code, retryable, ambiguous })
+    expect({ code: error.code, retryable: error.retryable, ambiguous: error.ambiguous }).toEqual({
+      code,
+      retryable,
+      ambiguous,
+    })
     expect(error.cause).toBeInstanceOf(Error)
     expect(error.cause).toMatchObject({ message: native.message })
   })

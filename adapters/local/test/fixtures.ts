@@ -51,7 +51,9 @@ export async function open(
 let ids = 0
 
 /** A record with what matters to the test. */
-export function record(fields: Partial<Omit<OutgoingRecord, 'body'>> & { readonly body?: string | Uint8Array } = {}): OutgoingRecord {
+export function record(
+  fields: Partial<Omit<OutgoingRecord, 'body'>> & { readonly body?: string | Uint8Array } = {},
+): OutgoingRecord {
   const { body = 'x', ...rest } = fields
   return {
     id: `id-${ids++}`,
@@ -66,7 +68,11 @@ export function record(fields: Partial<Omit<OutgoingRecord, 'body'>> & { readonl
 }
 
 /** Sends and expects every record to be stored. */
-export async function send(driver: Driver, topic: string, records: readonly OutgoingRecord[]): Promise<readonly Stored[]> {
+export async function send(
+  driver: Driver,
+  topic: string,
+  records: readonly OutgoingRecord[],
+): Promise<readonly Stored[]> {
   const opened = await driver.openTopic(topic, live)
   const producer = await opened.producer(live)
   const outcomes = await producer.sendBatch(records, live)

@@ -4,10 +4,26 @@ import { describe, expect, it } from 'vitest'
 import { eventually } from '@sluice/driver/testing'
 import { parseBackendUrl, silentLogger, systemClock, tokens } from '@sluice/driver'
 import { adapter } from '../src/index.ts'
-import { credit, live, noEvents, open, openContext, record, rejection, send, subscribe, subscribeQueue, temporaryFolder } from './fixtures.ts'
+import {
+  credit,
+  live,
+  noEvents,
+  open,
+  openContext,
+  record,
+  rejection,
+  send,
+  subscribe,
+  subscribeQueue,
+  temporaryFolder,
+} from './fixtures.ts'
 
 /** What keeps a process alive, vitest's own apart. */
-const resources = (): string[] => process.getActiveResourcesInfo().filter((each) => /MessagePort|Worker|Timeout|FS/.test(each)).toSorted()
+const resources = (): string[] =>
+  process
+    .getActiveResourcesInfo()
+    .filter((each) => /MessagePort|Worker|Timeout|FS/.test(each))
+    .toSorted()
 
 describe('closing', () => {
   it('leaves no thread, port or timer, and one file', async () => {
@@ -90,16 +106,17 @@ describe('closing', () => {
   })
 })
 
+const openBy = async (address: string): ReturnType<typeof open> => {
+  const container = new Container({ defaultScope: 'Singleton' })
+  container.load(adapter)
+  const url = parseBackendUrl(address)
+  const found = container.getAll(tokens.Adapter).find((each) => each.scheme === url.scheme)
+  if (found === undefined) throw new Error('no adapter')
+  return found.open(url, openContext())
+}
+
 describe('the container module', () => {
   it('binds both schemes, and connections of two containers share memory by name', async () => {
-    const openBy = async (address: string): ReturnType<typeof open> => {
-      const container = new Container({ defaultScope: 'Singleton' })
-      container.load(adapter)
-      const url = parseBackendUrl(address)
-      const found = container.getAll(tokens.Adapter).find((each) => each.scheme === url.scheme)
-      if (found === undefined) throw new Error('no adapter')
-      return found.open(url, openContext())
-    }
     const [a, b] = [await openBy('memory:two-containers'), await openBy('memory:two-containers')]
     await a.admin.createTopic('t', {}, live)
     expect(await b.admin.listTopics(live)).toEqual(['t'])
@@ -115,7 +132,13 @@ describe('the container module', () => {
     const folder = `${temporaryFolder()}/never`
     await expect(open(`local:${folder}?durabilty=full`)).rejects.toMatchObject({ code: 'invalid-argument' })
     expect(existsSync(folder)).toBe(false)
-    const stopped = { clock: systemClock, logger: silentLogger, random: Math.random, leaseStore: undefined, signal: AbortSignal.abort() }
+    const stopped = {
+      clock: systemClock,
+      logger: silentLogger,
+      random: Math.random,
+      leaseStore: undefined,
+      signal: AbortSignal.abort(),
+    }
     const container = new Container()
     container.load(adapter)
     const [local] = container.getAll(tokens.Adapter)

@@ -1,7 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import { eventually } from '@sluice/driver/testing'
 import { StoreRegistry } from '../src/store/registry.ts'
-import { credit, live, open, record, rejection, send, stored, subscribe, take, temporaryFolder, texts } from './fixtures.ts'
+import {
+  credit,
+  live,
+  open,
+  record,
+  rejection,
+  send,
+  stored,
+  subscribe,
+  take,
+  temporaryFolder,
+  texts,
+} from './fixtures.ts'
 
 describe('appending and reading', () => {
   it('gives back what was sent, in order, with dense positions', async () => {
@@ -20,9 +32,23 @@ describe('appending and reading', () => {
     ])
     const { source } = await subscribe(driver, 't')
     const got = await take(source, 3)
-    const shown = got.map(({ id, key, headers, body, expiresAtMs, position }) => ({ id, key, headers, body, expiresAtMs, position }))
+    const shown = got.map(({ id, key, headers, body, expiresAtMs, position }) => ({
+      id,
+      key,
+      headers,
+      body,
+      expiresAtMs,
+      position,
+    }))
     expect(shown).toEqual(
-      sent.map(({ id, key, headers, body, expiresAtMs }, index) => ({ id, key, headers, body, expiresAtMs, position: String(index) })),
+      sent.map(({ id, key, headers, body, expiresAtMs }, index) => ({
+        id,
+        key,
+        headers,
+        body,
+        expiresAtMs,
+        position: String(index),
+      })),
     )
   })
 
@@ -72,7 +98,11 @@ describe('appending and reading', () => {
   it('hands out no more than the credit, and goes on in the middle of a batch', async () => {
     const driver = await open('memory:')
     await driver.admin.createTopic('t', { partitions: 1 }, live)
-    await send(driver, 't', Array.from({ length: 10 }, (_, i) => record({ body: `b${i}` })))
+    await send(
+      driver,
+      't',
+      Array.from({ length: 10 }, (_, i) => record({ body: `b${i}` })),
+    )
     const { source } = await subscribe(driver, 't')
     const got: string[][] = []
     for (let i = 0; i < 3; i++) got.push(texts(await source.poll({ records: 4, bytes: 1e6 }, live)))
@@ -85,7 +115,11 @@ describe('appending and reading', () => {
   it('rewinds within a batch', async () => {
     const driver = await open('memory:')
     await driver.admin.createTopic('t', { partitions: 1 }, live)
-    const sent = await send(driver, 't', Array.from({ length: 6 }, (_, i) => record({ body: `b${i}` })))
+    const sent = await send(
+      driver,
+      't',
+      Array.from({ length: 6 }, (_, i) => record({ body: `b${i}` })),
+    )
     const { source } = await subscribe(driver, 't')
     await take(source, 5)
     const at = sent[2]?.position
@@ -108,7 +142,11 @@ describe('appending and reading', () => {
   it('keeps equal keys in one partition and in order, and spreads the rest', async () => {
     const driver = await open('memory:')
     await driver.admin.createTopic('t', { partitions: 4 }, live)
-    const outcomes = await send(driver, 't', Array.from({ length: 100 }, (_, i) => record({ key: `k${i % 10}`, body: String(i) })))
+    const outcomes = await send(
+      driver,
+      't',
+      Array.from({ length: 100 }, (_, i) => record({ key: `k${i % 10}`, body: String(i) })),
+    )
     const partitions = new Map<string, Set<string | undefined>>()
     outcomes.forEach((outcome, i) => {
       const key = `k${i % 10}`
@@ -127,7 +165,11 @@ describe('appending and reading', () => {
       [record({ key: 'a', partition: '7' }), record({ key: 'a' }), record({ key: 'b' })],
       live,
     )
-    expect(outcomes.map((outcome) => (outcome.ok ? 'ok' : outcome.error.code))).toEqual(['not-found', 'not-found', 'ok'])
+    expect(outcomes.map((outcome) => (outcome.ok ? 'ok' : outcome.error.code))).toEqual([
+      'not-found',
+      'not-found',
+      'ok',
+    ])
   })
 
   it('shares memory by name inside one process, and keeps the unnamed apart', async () => {
@@ -147,7 +189,11 @@ describe('appending and reading', () => {
     const [a, b] = [await open(`local:${folder}`), await open(`local:${folder}`)]
     await a.admin.createTopic('t', { partitions: 2 }, live)
     const [first, second] = await send(a, 't', [record({ id: 'same', key: 'k' }), record({ id: 'other', key: 'k' })])
-    const again = await send(a, 't', [record({ id: 'same', key: 'k' }), record({ id: 'new', key: 'k' }), record({ id: 'new', key: 'k' })])
+    const again = await send(a, 't', [
+      record({ id: 'same', key: 'k' }),
+      record({ id: 'new', key: 'k' }),
+      record({ id: 'new', key: 'k' }),
+    ])
     expect(again.map((outcome) => outcome.duplicate ?? false)).toEqual([true, false, true])
     expect(again[0]?.position).toEqual(first?.position)
     const far = await send(b, 't', [record({ id: 'other', key: 'k' })])
@@ -170,7 +216,9 @@ describe('appending and reading', () => {
     expect((await rejection(producer.sendBatch([record()], live))).code).toBe('not-found')
     expect((await polled).code).toBe('not-found')
     await driver.admin.createTopic('t', {}, live)
-    expect(stored((await producer.sendBatch([record()], live))[0] ?? { ok: false, error: await polled }).position).toBe('0')
+    expect(stored((await producer.sendBatch([record()], live))[0] ?? { ok: false, error: await polled }).position).toBe(
+      '0',
+    )
   })
 
   it('ends a poll that waits when its signal aborts, and loses nothing by it', async () => {
@@ -190,7 +238,11 @@ describe('groups', () => {
   it('goes on behind the last commit', async () => {
     const driver = await open('memory:')
     await driver.admin.createTopic('t', { partitions: 1 }, live)
-    await send(driver, 't', ['a', 'b', 'c'].map((body) => record({ body })))
+    await send(
+      driver,
+      't',
+      ['a', 'b', 'c'].map((body) => record({ body })),
+    )
     const first = await subscribe(driver, 't', { group: 'g' })
     const got = await take(first.source, 3)
     const outcome = await first.source.commit(

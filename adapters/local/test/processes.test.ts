@@ -29,7 +29,8 @@ function start(...args: readonly string[]): Child {
   return { process: child, told, exited: new Promise((resolve) => child.once('exit', resolve)) }
 }
 
-const received = (child: Child): readonly string[] => child.told.flatMap((each) => each.received ?? []).map(([, , id]) => id)
+const received = (child: Child): readonly string[] =>
+  child.told.flatMap((each) => each.received ?? []).map(([, , id]) => id)
 const acked = (child: Child): number => Math.max(0, ...child.told.map((each) => each.acked ?? 0))
 
 describe('several processes on one folder', () => {
@@ -49,7 +50,8 @@ describe('several processes on one folder', () => {
       last.set(key, number)
     }
     const perPartition = new Map<string, number[]>()
-    for (const { partition, position } of records) perPartition.set(partition, [...(perPartition.get(partition) ?? []), Number(position)])
+    for (const { partition, position } of records)
+      perPartition.set(partition, [...(perPartition.get(partition) ?? []), Number(position)])
     for (const positions of perPartition.values()) expect(positions).toEqual(positions.map((_, index) => index))
   })
 
@@ -68,7 +70,7 @@ describe('several processes on one folder', () => {
     expect(ids.length).toBeGreaterThanOrEqual(known)
   })
 
-  it('take a killed member\'s partitions over at once, losing nothing and repeating little', async () => {
+  it("take a killed member's partitions over at once, losing nothing and repeating little", async () => {
     const folder = temporaryFolder()
     // A failover that the test would not live to see: a dead process is recognised without it.
     const address = `local:${folder}?failoverMs=20000`

@@ -8,7 +8,11 @@ import { credit, live, open, record, send, subscribeQueue, temporaryFolder, text
 async function queueWith(address: string, bodies: readonly string[]): Promise<Driver> {
   const driver = await open(address)
   await driver.admin.createTopic('q', { order: 'none' }, live)
-  await send(driver, 'q', bodies.map((body) => record({ body })))
+  await send(
+    driver,
+    'q',
+    bodies.map((body) => record({ body })),
+  )
   return driver
 }
 
@@ -26,14 +30,21 @@ const ack = (records: readonly QueuedRecord[]): { token: string; verb: 'ack' }[]
 
 describe('a topic without order', () => {
   it('gives each record to one of the consumers, and every record to every group', async () => {
-    const driver = await queueWith('memory:', Array.from({ length: 30 }, (_, i) => String(i)))
+    const driver = await queueWith(
+      'memory:',
+      Array.from({ length: 30 }, (_, i) => String(i)),
+    )
     const [a, b, other] = [
       await subscribeQueue(driver, 'q', 'g', 'a'),
       await subscribeQueue(driver, 'q', 'g', 'b'),
       await subscribeQueue(driver, 'q', 'other'),
     ]
     const [first, second] = [await pullAll(a, 10), await pullAll(b, 20)]
-    expect(texts([...first, ...second]).map(Number).toSorted((x, y) => x - y)).toEqual(Array.from({ length: 30 }, (_, i) => i))
+    expect(
+      texts([...first, ...second])
+        .map(Number)
+        .toSorted((x, y) => x - y),
+    ).toEqual(Array.from({ length: 30 }, (_, i) => i))
     expect(await pullAll(other, 30)).toHaveLength(30)
   })
 
@@ -67,7 +78,10 @@ describe('a topic without order', () => {
 
   it('brings a record back when its lease runs out, and fences the late settlement', async () => {
     const driver = await queueWith('memory:?leaseMs=100', ['a'])
-    const [slow, quick] = [await subscribeQueue(driver, 'q', 'g', 'slow'), await subscribeQueue(driver, 'q', 'g', 'quick')]
+    const [slow, quick] = [
+      await subscribeQueue(driver, 'q', 'g', 'slow'),
+      await subscribeQueue(driver, 'q', 'g', 'quick'),
+    ]
     const held = await pullAll(slow, 1)
     const taken = await pullAll(quick, 1)
     expect([text(taken[0]?.body ?? new Uint8Array()), taken[0]?.attempt]).toEqual(['a', 2])
@@ -99,7 +113,10 @@ describe('a topic without order', () => {
     const [a, b] = [await subscribeQueue(driver, 'q', 'g', 'a'), await subscribeQueue(driver, 'q', 'g', 'b')]
     const held = await pullAll(a, 1)
     const pulled = b.pull(credit, live)
-    await a.release(held.map((each) => each.token), live)
+    await a.release(
+      held.map((each) => each.token),
+      live,
+    )
     expect((await pulled).map((each) => each.attempt)).toEqual([1])
   })
 
@@ -140,18 +157,18 @@ describe('a topic without order', () => {
   })
 })
 
-describe('the time of queue leases', () => {
-  const machine = (): { wallMs: number; monotonicMs: number; wall: () => number; monotonic: () => number } => ({
-    wallMs: 1_000_000,
-    monotonicMs: 0,
-    wall() {
-      return this.wallMs
-    },
-    monotonic() {
-      return this.monotonicMs
-    },
-  })
+const machine = (): { wallMs: number; monotonicMs: number; wall: () => number; monotonic: () => number } => ({
+  wallMs: 1_000_000,
+  monotonicMs: 0,
+  wall() {
+    return this.wallMs
+  },
+  monotonic() {
+    return this.monotonicMs
+  },
+})
 
+describe('the time of queue leases', () => {
   it('does not follow a wall clock that jumps', () => {
     const database = openStore({ folder: undefined, durability: 'full', busyMs: 0, maxPages: undefined })
     const clock = machine()
@@ -182,5 +199,7 @@ it('a queue leaves nothing behind once all is acknowledged', async () => {
   const driver = await queueWith('memory:', ['a', 'b'])
   const source = await subscribeQueue(driver, 'q', 'g')
   await source.settle(ack(await pullAll(source, 2)), live)
-  await eventually(async () => expect((await driver.admin.lag('q', 'g', live)).map((each) => each.messages)).toEqual([0]))
+  await eventually(async () =>
+    expect((await driver.admin.lag('q', 'g', live)).map((each) => each.messages)).toEqual([0]),
+  )
 })

@@ -1,7 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import { eventually } from '@sluice/driver/testing'
 import type { IncomingRecord, LogSource, PartitionId } from '@sluice/driver'
-import { credit, live, open, record, rejection, send, stored, subscribe, take, temporaryFolder, texts } from './fixtures.ts'
+import {
+  credit,
+  live,
+  open,
+  record,
+  rejection,
+  send,
+  stored,
+  subscribe,
+  take,
+  temporaryFolder,
+  texts,
+} from './fixtures.ts'
 import type { Reader } from './fixtures.ts'
 
 /** Commits the end of every partition the source said has ended, as core does once all is settled. */
@@ -37,7 +49,9 @@ describe('changing the number of partitions', () => {
     await driver.admin.createTopic('t', { partitions: from }, live)
     await driver.admin.setPartitions('t', to, live)
     const { partitions } = await driver.admin.describeTopic('t', live)
-    expect(partitions.filter((each) => each.state === 'ended').map((each) => each.id)).toEqual(Array.from({ length: from }, (_, i) => String(i)))
+    expect(partitions.filter((each) => each.state === 'ended').map((each) => each.id)).toEqual(
+      Array.from({ length: from }, (_, i) => String(i)),
+    )
     const open_ = partitions.filter((each) => each.state === 'open')
     expect(Object.fromEntries(open_.map((each) => [each.id, each.parents]))).toEqual(parents)
   })
@@ -61,7 +75,9 @@ describe('changing the number of partitions', () => {
       for (const count of [3, 5, 2]) {
         await eventually(async () => {
           const { partitions } = await other.admin.describeTopic('t', live)
-          expect(partitions.filter((each) => each.state === 'open').reduce((sum, each) => sum + (each.records ?? 0), 0)).toBeGreaterThan(10)
+          expect(
+            partitions.filter((each) => each.state === 'open').reduce((sum, each) => sum + (each.records ?? 0), 0),
+          ).toBeGreaterThan(10)
         })
         await other.admin.setPartitions('t', count, live)
       }
@@ -134,25 +150,33 @@ describe('where a group begins', () => {
   })
 })
 
-describe('seek', () => {
-  const seekTo = async (kind: 'earliest' | 'latest'): Promise<{ reader: Reader; source: LogSource; seek: () => Promise<void>; more: () => Promise<unknown> }> => {
-    const driver = await open('memory:?failoverMs=300')
-    await driver.admin.createTopic('t', { partitions: 1 }, live)
-    await send(driver, 't', ['a', 'b', 'c'].map((body) => record({ body })))
-    const reader = await subscribe(driver, 't', { group: 'g' })
-    return {
-      reader,
-      source: reader.source,
-      seek: () => driver.admin.seek('t', 'g', { kind }, live),
-      more: () => send(driver, 't', [record({ body: 'd' })]),
-    }
+const seekTo = async (
+  kind: 'earliest' | 'latest',
+): Promise<{ reader: Reader; source: LogSource; seek: () => Promise<void>; more: () => Promise<unknown> }> => {
+  const driver = await open('memory:?failoverMs=300')
+  await driver.admin.createTopic('t', { partitions: 1 }, live)
+  await send(
+    driver,
+    't',
+    ['a', 'b', 'c'].map((body) => record({ body })),
+  )
+  const reader = await subscribe(driver, 't', { group: 'g' })
+  return {
+    reader,
+    source: reader.source,
+    seek: () => driver.admin.seek('t', 'g', { kind }, live),
+    more: () => send(driver, 't', [record({ body: 'd' })]),
   }
+}
 
+describe('seek', () => {
   it('back moves a running member: it is fenced and reads again', async () => {
     const { reader, source, seek } = await seekTo('earliest')
     const records = await take(source, 3)
     const epoch = records[0]?.epoch ?? 0
-    expect(await source.commit([{ partition: '0', epoch, through: records[2]?.position, ended: false }], live)).toEqual([{ ok: true }])
+    expect(await source.commit([{ partition: '0', epoch, through: records[2]?.position, ended: false }], live)).toEqual(
+      [{ ok: true }],
+    )
     await seek()
     const [late] = await source.commit([{ partition: '0', epoch, through: records[2]?.position, ended: false }], live)
     expect(late?.ok === false && late.error.code).toBe('fenced')
@@ -183,7 +207,11 @@ describe('seek', () => {
   it('moves a group that does not exist yet, and no other', async () => {
     const driver = await open('memory:')
     await driver.admin.createTopic('t', { partitions: 1 }, live)
-    await send(driver, 't', ['a', 'b'].map((body) => record({ body })))
+    await send(
+      driver,
+      't',
+      ['a', 'b'].map((body) => record({ body })),
+    )
     await driver.admin.seek('t', 'new', { kind: 'latest' }, live)
     await send(driver, 't', [record({ body: 'c' })])
     const moved = await subscribe(driver, 't', { group: 'new' })

@@ -7,10 +7,18 @@ async function setUp(): Promise<{ driver: Awaited<ReturnType<typeof open>>; read
   const driver = await open(`local:${temporaryFolder()}`)
   await driver.admin.createTopic('in', { partitions: 1 }, live)
   await driver.admin.createTopic('out', { partitions: 2 }, live)
-  await send(driver, 'in', ['a', 'b'].map((body) => record({ body })))
+  await send(
+    driver,
+    'in',
+    ['a', 'b'].map((body) => record({ body })),
+  )
   const reader = await subscribe(driver, 'in', { group: 'g' })
   const [first] = await take(reader.source, 2)
-  return { driver, reader, commit: { partition: '0', epoch: first?.epoch ?? 0, through: first?.position, ended: false } }
+  return {
+    driver,
+    reader,
+    commit: { partition: '0', epoch: first?.epoch ?? 0, through: first?.position, ended: false },
+  }
 }
 
 describe('a transaction', () => {
@@ -40,7 +48,10 @@ describe('a transaction', () => {
 
   it('stores nothing when an output topic is missing', async () => {
     const { driver, reader, commit } = await setUp()
-    const records = [{ topic: 'out', record: record() }, { topic: 'nowhere', record: record() }]
+    const records = [
+      { topic: 'out', record: record() },
+      { topic: 'nowhere', record: record() },
+    ]
     const work = reader.source.transact?.(records, [commit], live) ?? Promise.resolve()
     expect((await rejection(work)).code).toBe('not-found')
     expect((await driver.admin.lag('in', 'g', live)).map((each) => each.committed)).toEqual([undefined])

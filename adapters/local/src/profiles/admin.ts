@@ -68,7 +68,8 @@ export class ProfiledAdmin implements DriverAdmin {
 
   async seek(topic: string, group: string, to: StartFrom, signal: AbortSignal): Promise<void> {
     checkStart(to, this.#capabilities.seek)
-    if (!this.#capabilities.seekLive && (await this.#hasMembers(topic, group))) throw membersRun(topic, group, 'be moved')
+    if (!this.#capabilities.seekLive && (await this.#hasMembers(topic, group)))
+      throw membersRun(topic, group, 'be moved')
     await this.#inner.seek(topic, group, to, signal)
   }
 
@@ -76,7 +77,12 @@ export class ProfiledAdmin implements DriverAdmin {
     const lags = await this.#inner.lag(topic, group, signal)
     const shown = this.#capabilities.positions === 'none' ? [lagAsOne(lags)] : lags
     if (this.#capabilities.lag.includes('messages')) return shown
-    return shown.map(({ messages: _, ...lag }) => lag)
+    return shown.map(({ partition, ageMs, committed, owner }) => ({
+      partition,
+      committed,
+      owner,
+      ...(ageMs === undefined ? {} : { ageMs }),
+    }))
   }
 }
 
@@ -84,7 +90,13 @@ export class ProfiledAdmin implements DriverAdmin {
 function asOne(partitions: readonly PartitionDescription[]): PartitionDescription {
   const sum = (of: (each: PartitionDescription) => number | undefined): number =>
     partitions.reduce((total, each) => total + (of(each) ?? 0), 0)
-  return { id: noPartition, state: 'open', parents: [], records: sum((each) => each.records), bytes: sum((each) => each.bytes) }
+  return {
+    id: noPartition,
+    state: 'open',
+    parents: [],
+    records: sum((each) => each.records),
+    bytes: sum((each) => each.bytes),
+  }
 }
 
 function lagAsOne(lags: readonly PartitionLag[]): PartitionLag {

@@ -54,7 +54,8 @@ export class ProfiledProducer implements DriverProducer {
 
   #refusal(record: OutgoingRecord): StreamError | undefined {
     const { maxRecordBytes } = this.#topic.limits
-    if (record.partition !== undefined && !this.#capabilities.explicitPartition) return unsupported('a partition of your choice')
+    if (record.partition !== undefined && !this.#capabilities.explicitPartition)
+      return unsupported('a partition of your choice')
     if (record.key === '' && !this.#capabilities.emptyKey) return unsupported('the empty key')
     if (this.#topic.measure(record) > maxRecordBytes) {
       return new StreamError('too-large', `the record ${record.id} is over ${maxRecordBytes} bytes`)

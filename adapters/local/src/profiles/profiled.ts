@@ -54,20 +54,15 @@ function change(name: ProfileName, base: Capabilities): Partial<Capabilities> {
     repartition: false,
     transactions: false,
   }
-  switch (name) {
-    case 'no-positions':
-      return queue
-    case 'ordered-queue':
-      return { ...queue, retryDelay: false }
-    case 'partial':
-      return { requestOrder: 'none' }
-    case 'ambiguous':
-      return { dedup: false }
-    case 'ambiguous-dedup':
-      return {}
-    case 'small':
-      return { transactions: false, seekLive: false, lag: ['age'], explicitPartition: false, emptyKey: false }
+  const changes: Readonly<Record<ProfileName, Partial<Capabilities>>> = {
+    'no-positions': queue,
+    'ordered-queue': { ...queue, retryDelay: false },
+    partial: { requestOrder: 'none' },
+    ambiguous: { dedup: false },
+    'ambiguous-dedup': {},
+    small: { transactions: false, seekLive: false, lag: ['age'], explicitPartition: false, emptyKey: false },
   }
+  return changes[name]
 }
 
 function without<T>(all: readonly T[], one: T): readonly T[] {
@@ -167,7 +162,12 @@ class ProfiledTopic implements DriverTopic {
 }
 
 function smallLimits(limits: Limits): Limits {
-  return { ...limits, maxRecordBytes: Math.min(limits.maxRecordBytes, mebibyte), maxBatchRecords: 500, maxBatchBytes: mebibyte }
+  return {
+    ...limits,
+    maxRecordBytes: Math.min(limits.maxRecordBytes, mebibyte),
+    maxBatchRecords: 500,
+    maxBatchBytes: mebibyte,
+  }
 }
 
 /** A log source without transactions, and without positions when told so. */
@@ -193,7 +193,9 @@ class PlainLog implements LogSource {
 
   async poll(...[credit, signal]: Parameters<LogSource['poll']>): Promise<readonly IncomingRecord[]> {
     const records = await this.#inner.poll(credit, signal)
-    return this.#withoutPositions ? records.map((record) => ({ ...record, position: undefined, partition: noPartition })) : records
+    return this.#withoutPositions
+      ? records.map((record) => ({ ...record, position: undefined, partition: noPartition }))
+      : records
   }
 }
 

@@ -28,11 +28,13 @@ export class Database {
   }
 
   /** The first row. `T` names the columns the statement selects. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the one place where rows get their type
   get<T>(sql: string, ...values: readonly Value[]): T | undefined {
     return this.#statement(sql).get(...values) as T | undefined
   }
 
   /** Every row. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the one place where rows get their type
   all<T>(sql: string, ...values: readonly Value[]): readonly T[] {
     return this.#statement(sql).all(...values) as unknown as readonly T[]
   }

@@ -177,7 +177,11 @@ function buffersOf(answer: Answer): ArrayBuffer[] {
   if (answer.spare !== undefined) return [answer.spare]
   if (!answer.ok || typeof answer.result !== 'object' || answer.result === null) return []
   const items: readonly { body?: unknown }[] =
-    'batches' in answer.result ? (answer.result as ReadResult).batches : Array.isArray(answer.result) ? answer.result : []
+    'batches' in answer.result
+      ? (answer.result as ReadResult).batches
+      : Array.isArray(answer.result)
+        ? answer.result
+        : []
   const buffers: ArrayBuffer[] = []
   for (const { body } of items) {
     if (body instanceof Uint8Array && body.buffer instanceof ArrayBuffer && body.buffer.byteLength === body.length) {

@@ -90,7 +90,10 @@ export class Groups {
       `${id}/`,
       `${id}0`,
     )
-    const cursors = this.#database.all<{ name: string }>('SELECT DISTINCT name FROM queue_cursors WHERE topic_id = ?', id)
+    const cursors = this.#database.all<{ name: string }>(
+      'SELECT DISTINCT name FROM queue_cursors WHERE topic_id = ?',
+      id,
+    )
     const members = this.#database.all<{ name: string }>('SELECT DISTINCT name FROM members WHERE topic_id = ?', id)
     return [...new Set([...scopes, ...cursors, ...members].map((row) => row.name))].toSorted()
   }
@@ -134,9 +137,13 @@ export class Groups {
     const info = this.#topics.info(topic)
     const lags = info.order === 'none' ? this.#queueLag(info.id, group, nowMs) : this.#logLag(info.id, group, nowMs)
     if (lags !== undefined) return lags
-    throw new StreamError('not-found', `group "${group}" is not known on topic "${topic}"; it is once a consumer of it has started`, {
-      details: { topic, group },
-    })
+    throw new StreamError(
+      'not-found',
+      `group "${group}" is not known on topic "${topic}"; it is once a consumer of it has started`,
+      {
+        details: { topic, group },
+      },
+    )
   }
 
   #logLag(topicId: number, group: string, nowMs: number): readonly PartitionLag[] | undefined {

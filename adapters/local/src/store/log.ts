@@ -2,7 +2,15 @@ import type { LeaseCommit, SqliteLeaseTable } from '@sluice/lease'
 import { StreamError } from '@sluice/driver'
 import type { Database } from './database.ts'
 import { DedupWindow } from './dedup.ts'
-import type { AppendPart, AppendRequest, AppendResult, Duplicate, ReadBatch, ReadRequest, ReadResult } from './protocol.ts'
+import type {
+  AppendPart,
+  AppendRequest,
+  AppendResult,
+  Duplicate,
+  ReadBatch,
+  ReadRequest,
+  ReadResult,
+} from './protocol.ts'
 import { lastLogKey, logKey } from './schema.ts'
 
 /** A clock that went back by less than this does not take the records' times with it, in milliseconds. */

@@ -117,18 +117,30 @@ export interface StoreCalls {
   /** Outcomes are index-aligned: false means fenced. */
   commit(commits: readonly LeaseCommit[]): readonly boolean[]
   topic(name: string): TopicInfo
-  createTopic(request: { readonly name: string; readonly spec: TopicSpec; readonly defaultPartitions: number }): 'created' | 'exists'
+  createTopic(request: {
+    readonly name: string
+    readonly spec: TopicSpec
+    readonly defaultPartitions: number
+  }): 'created' | 'exists'
   describeTopic(name: string): TopicDescription
   listTopics(request: undefined): readonly string[]
   setPartitions(request: { readonly name: string; readonly count: number }): void
-  setRetention(request: { readonly name: string; readonly retention: Pick<TopicSpec, 'retentionMs' | 'retentionBytes'> }): void
+  setRetention(request: {
+    readonly name: string
+    readonly retention: Pick<TopicSpec, 'retentionMs' | 'retentionBytes'>
+  }): void
   deleteTopic(name: string): void
   listLeases(scope: string): readonly Lease[]
   createLease(lease: Lease): boolean
   replaceLease(lease: Lease): Lease | undefined
   removeLease(lease: Lease): boolean
   /** Fixes where the group begins, in every partition that has no progress; registers the member. */
-  join(request: { readonly topic: string; readonly group: string; readonly owner: string; readonly start: StartFrom }): void
+  join(request: {
+    readonly topic: string
+    readonly group: string
+    readonly owner: string
+    readonly start: StartFrom
+  }): void
   leave(request: QueueGroup & { readonly owner: string }): void
   /** The offsets a reader without a group starts from. */
   place(request: { readonly topic: string; readonly start: StartFrom }): readonly Cursor[]

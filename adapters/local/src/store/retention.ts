@@ -79,6 +79,11 @@ export class Retention {
     }
     const next = oldest.base + oldest.count
     this.#database.run('DELETE FROM log WHERE key = ?', logKey(row.id, next - 1))
-    this.#database.run('UPDATE partitions SET first_offset = ?, bytes = bytes - ? WHERE id = ?', next, oldest.bytes, row.id)
+    this.#database.run(
+      'UPDATE partitions SET first_offset = ?, bytes = bytes - ? WHERE id = ?',
+      next,
+      oldest.bytes,
+      row.id,
+    )
   }
 }

@@ -124,7 +124,8 @@ function withRetries(run: () => void): void {
     try {
       return run()
     } catch (error) {
-      const busy = typeof error === 'object' && error !== null && 'errcode' in error && (Number(error.errcode) & 0xff) === 5
+      const busy =
+        typeof error === 'object' && error !== null && 'errcode' in error && (Number(error.errcode) & 0xff) === 5
       if (!busy || left === 0) throw error
       Atomics.wait(pause, 0, 0, 20)
     }

@@ -77,7 +77,11 @@ export class Topics {
   }
 
   /** As {@link list}, with what the sweeper needs. */
-  withRetention(): readonly { readonly id: number; readonly retentionMs: number | null; readonly retentionBytes: number | null }[] {
+  withRetention(): readonly {
+    readonly id: number
+    readonly retentionMs: number | null
+    readonly retentionBytes: number | null
+  }[] {
     return this.#database.all(
       `SELECT id, retention_ms AS retentionMs, retention_bytes AS retentionBytes FROM topics
        WHERE retention_ms IS NOT NULL OR retention_bytes IS NOT NULL`,
@@ -96,7 +100,12 @@ export class Topics {
       spec.retentionBytes ?? null,
     )
     const count = spec.partitions ?? (order === 'none' ? 1 : defaultPartitions)
-    this.#addPartitions(id, 0, 0, Array.from({ length: count }, () => []))
+    this.#addPartitions(
+      id,
+      0,
+      0,
+      Array.from({ length: count }, () => []),
+    )
     return 'created'
   }
 
@@ -143,7 +152,12 @@ export class Topics {
     this.#addPartitions(topic.id, generation, all.length, parents)
   }
 
-  #addPartitions(topicId: number, generation: number, firstName: number, parents: readonly (readonly string[])[]): void {
+  #addPartitions(
+    topicId: number,
+    generation: number,
+    firstName: number,
+    parents: readonly (readonly string[])[],
+  ): void {
     for (const [place, parent] of parents.entries()) {
       this.#database.run(
         'INSERT INTO partitions (topic_id, name, generation, place, parents) VALUES (?, ?, ?, ?, ?)',
@@ -212,8 +226,8 @@ function describePartition(row: PartitionRow): PartitionDescription {
   }
 }
 
-function differs(name: string, asked: unknown, is: unknown): string | undefined {
-  return asked === undefined || asked === is ? undefined : `${name} ${String(is ?? 'unlimited')} instead of ${String(asked)}`
+function differs(name: string, asked: string | number | undefined, is: string | number | null): string | undefined {
+  return asked === undefined || asked === is ? undefined : `${name} ${is ?? 'unlimited'} instead of ${asked}`
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

@@ -29,7 +29,7 @@ function serve(port: MessagePort, options: StoreOptions): void {
     const messages = [first]
     let bytes = sizeOf(first)
     while (messages.length < maxRound && bytes < maxRoundBytes) {
-      const next = receiveMessageOnPort(port) as { readonly message: ToStore } | undefined
+      const next: { readonly message: ToStore } | undefined = receiveMessageOnPort(port)
       if (next === undefined) break
       messages.push(next.message)
       bytes += sizeOf(next.message)
