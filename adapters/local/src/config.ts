@@ -37,7 +37,7 @@ export const optionDescriptions: readonly OptionDescription[] = [
   {
     name: 'failoverMs',
     default: '3000',
-    meaning: 'A silent member of another host loses its partitions after this time',
+    meaning: 'A silent member loses its partitions after this time; one whose process is known to be dead, at once',
   },
   { name: 'leaseMs', default: '30000', meaning: 'How long a record of an `order: none` topic stays with one consumer' },
   { name: 'sweepMs', default: '5000', meaning: 'How often retention is applied' },

@@ -5,7 +5,7 @@ import type { LocalConfig } from '../src/config.ts'
 
 const parse = (address: string): LocalConfig => parseConfig(parseBackendUrl(address))
 
-const defaults = {
+const defaults: Partial<LocalConfig> = {
   durability: 'full',
   partitions: 4,
   failoverMs: 3000,
