@@ -76,7 +76,7 @@ class ReadEnd {
   constructor(topic: DriverTopic, description: TopicDescription) {
     this.#topic = topic
     this.#known = description.partitions.every(
-      (partition) => partition.records !== undefined || partition.latest !== undefined,
+      (partition) => partition.records === 0 || partition.latest !== undefined,
     )
     for (const { id, latest, records } of description.partitions)
       if (latest !== undefined && records !== 0) this.#left.set(id, latest)

@@ -183,6 +183,9 @@ export class TopicConsumer implements Consumer<unknown> {
 
   async #open(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
     const { capabilities, member, settings, transactional } = this.#deps
+    if (!capabilities.start.includes(settings.start.kind)) {
+      throw new StreamError('unsupported', `a group cannot start at ${settings.start.kind} on this backend; it can at ${capabilities.start.join(', ')}`)
+    }
     const topic = await this.#deps.openTopic()
     await this.#deps.prepareDeadLetters()
     this.#dispatcher.ordered = topic.order === 'key'
