@@ -28,16 +28,7 @@ export interface LogSourceContext {
   readonly topic: TopicView
   readonly group: string | undefined
   readonly events: PartitionEvents
-}
-
-/** What of a group a source needs: how its commits are stored, and what goes into one transaction with them. */
-export interface Committer {
-  commit(commits: readonly Commit[]): Promise<readonly boolean[]>
-  transact(
-    records: readonly TransactionRecord[],
-    commits: readonly Commit[],
-    signal: AbortSignal,
-  ): Promise<readonly SendOutcome[]>
+  readonly onClosed: () => void
 }
 
 /** Reads a topic's partitions, those the membership gives it. */
@@ -214,6 +205,7 @@ export class LocalLogSource implements LogSource {
     await this.#polling
     await this.#membership?.close()
     this.#readings.clear()
+    this.#context.onClosed()
   }
 
   /** What is wanted has changed: a request that waits is asked anew. */

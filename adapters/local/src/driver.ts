@@ -10,28 +10,25 @@ import type {
   ErrorContext,
   Limits,
   OpenContext,
-  OutgoingRecord,
-  Position,
   Source,
   SubscribeOptions,
   Timer,
-  TopicOrder,
 } from '@sluice/driver'
 import { LocalAdmin } from './admin.ts'
-import { comparePositions, measureRecord } from './codec.ts'
 import type { LocalConfig } from './config.ts'
 import { LocalLogSource } from './consumer.ts'
 import { toStreamError } from './errors.ts'
 import { AloneMembership, GroupMembership } from './membership.ts'
-import type { Transact } from './membership.ts'
-import { LocalProducer, untilAborted } from './producer.ts'
+import { LocalTopic } from './local-topic.ts'
+import { LocalProducer } from './producer.ts'
 import { LocalQueueSource } from './queue-source.ts'
-import { appendAll } from './requests.ts'
-import type { AppendOptions, TopicRecords } from './requests.ts'
+import type { AppendOptions } from './requests.ts'
 import type { StoreClient } from './store/client.ts'
 import { ownerName, thisHost } from './store/owners.ts'
 import type { StoreRegistry, StoreShare } from './store/registry.ts'
+import { untilAborted } from './until-aborted.ts'
 import { TopicView } from './topic.ts'
+import { transact } from './transact.ts'
 
 /** What the local log can do: everything the contract knows. */
 export const localCapabilities: Capabilities = {
@@ -78,7 +75,7 @@ export class LocalDriver implements Driver {
   readonly #context: OpenContext
   readonly #share: StoreShare
   readonly #host: string
-  readonly #closers = new Set<() => Promise<void>>()
+  readonly #opened = new Set<Closable>()
   readonly #memberships = new Set<GroupMembership>()
   #sweepTimer: Timer | undefined
   #owners = 0
@@ -106,11 +103,14 @@ export class LocalDriver implements Driver {
     if (context.signal.aborted) throw StreamError.aborted(context.signal, `open ${config.safe}`)
     const folder = config.scheme === 'local' ? resolve(config.path) : undefined
     const { durability, busyMs, maxPages } = config
-    const share = await registry.acquire(
-      await shareKey(config, folder),
-      { folder, durability, busyMs, maxPages },
-      { operation: `open ${config.safe}` },
-    )
+    const operation = `open ${config.safe}`
+    const key = await shareKey(config, folder)
+    const opening = registry.acquire(key, { folder, durability, busyMs, maxPages }, { operation })
+    const share = await untilAborted(opening, context.signal, operation).catch(async (error: unknown) => {
+      // Whoever gave up does not get the share when it comes after all.
+      void opening.then((late) => late.release()).catch(() => undefined)
+      throw error
+    })
     const driver = new LocalDriver(config, context, share)
     driver.#sweepLater()
     return driver
@@ -148,7 +148,7 @@ export class LocalDriver implements Driver {
 
   async #close(): Promise<void> {
     this.#sweepTimer?.cancel()
-    await Promise.allSettled([...this.#closers].map((close) => close()))
+    await Promise.allSettled([...this.#opened].map((each) => each.close()))
     await this.#share.release()
   }
 
@@ -163,14 +163,18 @@ export class LocalDriver implements Driver {
       nowMs: () => clock.now(),
       dedup: !this.#config.profiles.includes('ambiguous'),
       commits: [],
+      atomic: false,
       operation,
     }
   }
 
   async #producer(view: TopicView, limits: Limits): Promise<DriverProducer> {
     this.#refuseClosed('make a producer')
-    const producer = new LocalProducer({ topic: view, limits, append: this.#append(`send to topic "${view.name}"`) })
-    return this.#closeWithUs(producer)
+    const append = this.#append(`send to topic "${view.name}"`)
+    const onClosed = (): unknown => this.#opened.delete(producer)
+    const producer = new LocalProducer({ topic: view, limits, append, onClosed })
+    this.#opened.add(producer)
+    return producer
   }
 
   async #subscribe(view: TopicView, options: SubscribeOptions): Promise<Source> {
@@ -178,13 +182,15 @@ export class LocalDriver implements Driver {
     await view.refresh()
     if (view.info.order === 'none' && options.group !== undefined)
       return this.#queueSource(view, options.group, options)
+    const onClosed = (): unknown => this.#opened.delete(source)
     const source = new LocalLogSource({
       client: this.#client,
       topic: view,
       group: options.group,
       events: options.events,
+      onClosed,
     })
-    this.#closeWithUs(source)
+    this.#opened.add(source)
     try {
       await source.start(
         options.group === undefined
@@ -202,10 +208,18 @@ export class LocalDriver implements Driver {
     const owner = this.#owner(options.member)
     const context = { operation: 'subscribe', topic: view.name, group }
     await this.#client.call('join', { topic: view.name, group, owner, start: options.start }, context)
-    const { leaseMs } = this.#config
-    return this.#closeWithUs(
-      new LocalQueueSource({ client: this.#client, topic: view, group, owner, leaseMs, events: options.events }),
-    )
+    const onClosed = (): unknown => this.#opened.delete(source)
+    const source = new LocalQueueSource({
+      client: this.#client,
+      topic: view,
+      group,
+      owner,
+      leaseMs: this.#config.leaseMs,
+      events: options.events,
+      onClosed,
+    })
+    this.#opened.add(source)
+    return source
   }
 
   #groupMembership(view: TopicView, group: string, options: SubscribeOptions, reader: LocalLogSource): GroupMembership {
@@ -223,37 +237,17 @@ export class LocalDriver implements Driver {
       logger,
       events: options.events,
       reader,
-      transact: (records, commits, signal) => this.#transact(records, commits, signal),
+      transact: (records, commits, signal) =>
+        transact(records, { ...this.#append('transaction'), commits, atomic: true }, signal),
       onClose: () => this.#memberships.delete(membership),
     })
     this.#memberships.add(membership)
     return membership
   }
 
-  readonly #transact: Transact = async (records, commits, signal) => {
-    const views = new Map<string, Promise<TopicView>>()
-    for (const { topic } of records) if (!views.has(topic)) views.set(topic, TopicView.open(this.#client, topic))
-    const topics = new Map<string, { topic: TopicView; records: OutgoingRecord[]; indexes: number[] }>()
-    for (const [name, view] of views) topics.set(name, { topic: await view, records: [], indexes: [] })
-    for (const [index, { topic, record }] of records.entries()) {
-      topics.get(topic)?.records.push(record)
-      topics.get(topic)?.indexes.push(index)
-    }
-    const outcomes: (Awaited<ReturnType<Transact>>[number] | undefined)[] = Array.from({ length: records.length })
-    const each: readonly TopicRecords[] = [...topics.values()]
-    const work = appendAll(each, outcomes, { ...this.#append('transaction'), commits }, this.#owners++)
-    await untilAborted(work, signal, 'the transaction')
-    return outcomes.filter((outcome) => outcome !== undefined)
-  }
-
   #owner(member: string): string {
     const nonce = `${this.#owners++}-${Math.floor(this.#context.random() * 2 ** 32).toString(36)}`
     return ownerName(this.#host, process.pid, nonce, member)
-  }
-
-  #closeWithUs<T extends { close(): Promise<void> }>(opened: T): T {
-    this.#closers.add(() => opened.close())
-    return opened
   }
 
   #sweepLater(): void {
@@ -277,42 +271,8 @@ export class LocalDriver implements Driver {
   }
 }
 
-interface TopicParts {
-  producer(): Promise<DriverProducer>
-  subscribe(options: SubscribeOptions): Promise<Source>
-}
-
-/** One opened topic. */
-class LocalTopic implements DriverTopic {
-  readonly name: string
-  readonly order: TopicOrder
-  readonly limits: Limits
-  readonly #parts: TopicParts
-
-  constructor(view: TopicView, limits: Limits, parts: TopicParts) {
-    this.name = view.name
-    this.order = view.info.order
-    this.limits = limits
-    this.#parts = parts
-  }
-
-  measure(record: OutgoingRecord): number {
-    return measureRecord(record)
-  }
-
-  comparePositions(a: Position, b: Position): number {
-    return comparePositions(a, b)
-  }
-
-  async producer(signal: AbortSignal): Promise<DriverProducer> {
-    if (signal.aborted) throw StreamError.aborted(signal, `make a producer of topic "${this.name}"`)
-    return this.#parts.producer()
-  }
-
-  async subscribe(options: SubscribeOptions, signal: AbortSignal): Promise<Source> {
-    if (signal.aborted) throw StreamError.aborted(signal, `subscribe to topic "${this.name}"`)
-    return this.#parts.subscribe(options)
-  }
+interface Closable {
+  close(): Promise<void>
 }
 
 /** Connections with equal keys share a store. */

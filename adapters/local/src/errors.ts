@@ -105,7 +105,7 @@ function isLostWrite(native: NativeError): boolean {
 }
 
 /** Takes from an error what can be sent between threads. Pure. */
-export function toNativeError(error: unknown): NativeError {
+function toNativeError(error: unknown): NativeError {
   if (typeof error !== 'object' || error === null) {
     return { name: 'Error', message: String(error), code: undefined, errcode: undefined }
   }

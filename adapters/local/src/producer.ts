@@ -4,12 +4,14 @@ import { measureRecord } from './codec.ts'
 import { appendAll } from './requests.ts'
 import type { AppendOptions } from './requests.ts'
 import type { TopicView } from './topic.ts'
+import { untilAborted } from './until-aborted.ts'
 
 /** What a producer works with. */
 export interface ProducerContext {
   readonly topic: TopicView
   readonly limits: Limits
   readonly append: AppendOptions
+  readonly onClosed: () => void
 }
 
 /** Appends requests to one topic: each is one transaction, stored as a whole or not at all. */
@@ -39,14 +41,14 @@ export class LocalProducer implements DriverProducer {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.allSettled(this.#inFlight)
+    this.#context.onClosed()
   }
 
   async #send(records: readonly OutgoingRecord[]): Promise<readonly SendOutcome[]> {
     const { topic, limits, append } = this.#context
     const outcomes: (SendOutcome | undefined)[] = Array.from({ length: records.length })
     refuseTooLarge(records, limits, outcomes)
-    const indexes = records.map((_, index) => index)
-    await appendAll([{ topic, records, indexes }], outcomes, append, this.#turn++)
+    await appendAll([{ topic, records, indexes: undefined }], outcomes, append, this.#turn++)
     return outcomes.map((outcome) => outcome ?? lost)
   }
 }
@@ -62,51 +64,34 @@ function refuseTooLarge(
   limits: Limits,
   outcomes: (SendOutcome | undefined)[],
 ): void {
-  let failed: Map<string, StreamError> | undefined
+  if (!records.some((record) => mayBeTooLarge(record, limits))) return
+  const failed = new Map<string, StreamError>()
   for (const [index, record] of records.entries()) {
-    const before = record.key === undefined ? undefined : failed?.get(record.key)
+    const before = record.key === undefined ? undefined : failed.get(record.key)
     const error = before ?? refusal(record, limits)
     if (error === undefined) continue
     outcomes[index] = { ok: false, error }
-    if (record.key !== undefined) (failed ??= new Map()).set(record.key, error)
+    if (record.key !== undefined) failed.set(record.key, error)
   }
+}
+
+/** A look at the parts that can be large spares measuring every record twice. */
+function mayBeTooLarge(record: OutgoingRecord, limits: Limits): boolean {
+  if (record.body.length > limits.maxRecordBytes / 2) return true
+  return record.key !== undefined && record.key.length > limits.maxKeyBytes / 4
 }
 
 function refusal(record: OutgoingRecord, limits: Limits): StreamError | undefined {
-  // A look at the parts that can be large spares measuring every record twice.
-  if (record.body.length > limits.maxRecordBytes / 2 && measureRecord(record) > limits.maxRecordBytes) {
+  const bytes = measureRecord(record)
+  if (bytes > limits.maxRecordBytes) {
+    const { maxRecordBytes } = limits
     return new StreamError(
       'too-large',
-      `the record ${record.id} takes ${measureRecord(record)} bytes, ${limits.maxRecordBytes} are allowed; raise ?maxRecordBytes`,
+      `the record ${record.id} takes ${bytes} bytes, ${maxRecordBytes} are allowed; raise ?maxRecordBytes`,
     )
   }
-  if (
-    record.key !== undefined &&
-    record.key.length > limits.maxKeyBytes / 4 &&
-    Buffer.byteLength(record.key) > limits.maxKeyBytes
-  ) {
+  if (record.key !== undefined && Buffer.byteLength(record.key) > limits.maxKeyBytes) {
     return new StreamError('too-large', `the key of record ${record.id} is over ${limits.maxKeyBytes} bytes`)
   }
   return undefined
-}
-
-/** Rejects as soon as the signal aborts; what was sent may then still be stored. */
-export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
-  let onAbort: (() => void) | undefined
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = (): void => {
-      reject(
-        new StreamError('aborted', `${what} was aborted while it was on its way; it may have been stored`, {
-          cause: signal.reason,
-          ambiguous: true,
-        }),
-      )
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
-  }
 }

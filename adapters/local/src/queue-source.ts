@@ -14,6 +14,7 @@ export interface QueueSourceContext {
   readonly owner: string
   readonly leaseMs: number
   readonly events: PartitionEvents
+  readonly onClosed: () => void
 }
 
 /** Takes records of a topic without order, one lease for each. */
@@ -101,6 +102,7 @@ export class LocalQueueSource implements QueueSource {
     // A store that is gone has nothing to give back to: the leases run out.
     await this.#release([...this.#out]).catch(() => undefined)
     await client.call('leave', { topicId: topic.info.id, group, owner }, this.#describe('leave')).catch(() => undefined)
+    this.#context.onClosed()
   }
 
   async #release(tokens: readonly string[]): Promise<void> {

@@ -10,8 +10,8 @@ import type { TopicView } from './topic.ts'
 export interface TopicRecords {
   readonly topic: TopicView
   readonly records: readonly OutgoingRecord[]
-  /** Of each record, its index in the outcomes. */
-  readonly indexes: readonly number[]
+  /** Of each record, its index in the outcomes; `undefined`: the same. */
+  readonly indexes: readonly number[] | undefined
 }
 
 /** Stores requests of one connection. */
@@ -20,6 +20,8 @@ export interface AppendOptions {
   readonly nowMs: () => number
   readonly dedup: boolean
   readonly commits: readonly LeaseCommit[]
+  /** A record that cannot be stored rejects the whole, instead of getting an outcome of its own. */
+  readonly atomic: boolean
   readonly operation: string
 }
 
@@ -48,6 +50,7 @@ export async function appendAll(
   let repeats: ReadonlyMap<number, number> | undefined
   for (let attempt = 0; attempt < maxTries; attempt++) {
     const groups = topics.flatMap((each) => spread(each, outcomes, repeats, turn))
+    if (options.atomic) throwFirst(outcomes)
     if (groups.length === 0 && options.commits.length === 0) {
       answerRepeats(repeats, outcomes)
       return
@@ -64,6 +67,10 @@ export async function appendAll(
     else await Promise.all(topics.map((each) => each.topic.refresh()))
   }
   throw new StreamError('unavailable', `${options.operation} failed: the partitions keep changing; try again`)
+}
+
+function throwFirst(outcomes: readonly (SendOutcome | undefined)[]): void {
+  for (const outcome of outcomes) if (outcome?.ok === false) throw outcome.error
 }
 
 /** Encodes and sends. `repeats`: nothing was sent, because ids may be repeated in the request and that is to be looked at. */
@@ -110,8 +117,10 @@ function spread(
   const groups: (Group | undefined)[] = Array.from({ length: topic.open.length })
   const found: Group[] = []
   let failedKeys: Map<string, StreamError> | undefined
-  for (const [at, record] of records.entries()) {
-    const index = indexes[at] ?? at
+  for (let at = 0; at < records.length; at++) {
+    const record = records[at]
+    const index = indexes?.[at] ?? at
+    if (record === undefined) continue
     if (outcomes[index] !== undefined || repeats?.has(index) === true) continue
     const failed = record.key === undefined ? undefined : failedKeys?.get(record.key)
     const place = failed ?? placeOf(record, topic, turn)
@@ -167,7 +176,7 @@ function findRepeats(topics: readonly TopicRecords[]): ReadonlyMap<number, numbe
   for (const { records, indexes } of topics) {
     const first = new Map<string, number>()
     for (const [at, record] of records.entries()) {
-      const index = indexes[at] ?? at
+      const index = indexes?.[at] ?? at
       const before = first.get(record.id)
       if (before === undefined) first.set(record.id, index)
       else repeats.set(index, before)

@@ -59,6 +59,18 @@ describe('a transaction', () => {
     expect(partitions.map((each) => each.records)).toEqual([0, 0])
   })
 
+  it('stores nothing when one record asks for a partition that is not there', async () => {
+    const { driver, reader, commit } = await setUp()
+    const records = [
+      { topic: 'out', record: record({ key: 'k' }) },
+      { topic: 'out', record: record({ partition: '9' }) },
+    ]
+    const work = reader.source.transact?.(records, [commit], live) ?? Promise.resolve()
+    expect((await rejection(work)).code).toBe('not-found')
+    const { partitions } = await driver.admin.describeTopic('out', live)
+    expect(partitions.map((each) => each.records)).toEqual([0, 0])
+  })
+
   it('with progress alone is a commit, and with nothing is nothing', async () => {
     const { driver, reader, commit } = await setUp()
     expect(await reader.source.transact?.([], [commit], live)).toEqual([])

@@ -37,7 +37,7 @@ export interface ProfileContext {
 }
 
 /** What is left of the capabilities under the profiles. */
-export function profiledCapabilities(base: Capabilities, names: readonly ProfileName[]): Capabilities {
+function profiledCapabilities(base: Capabilities, names: readonly ProfileName[]): Capabilities {
   let left = base
   for (const name of names) left = { ...left, ...change(name, left) }
   return left

@@ -12,6 +12,7 @@ export class Database {
   readonly #statements = new Map<string, StatementSync>()
   #dataVersion = 0
   #foreignCommits = 0
+  #closed = false
 
   private constructor(raw: DatabaseSync) {
     this.raw = raw
@@ -59,13 +60,30 @@ export class Database {
     return this.#foreignCommits
   }
 
-  /** Whether a transaction is open: SQLite ends it by itself on some errors. */
-  get inTransaction(): boolean {
-    return this.raw.isTransaction
+  /** Undoes the open transaction. SQLite may have done so by itself after an error: then this does nothing. */
+  rollback(): void {
+    try {
+      this.raw.exec('ROLLBACK')
+    } catch {
+      // No transaction was open. (`isTransaction`, which would tell, is not there before Node 22.16.)
+    }
   }
 
+  /** Undoes what was done since the savepoint and forgets it; false when the whole transaction is gone. */
+  rollbackTo(savepoint: string): boolean {
+    try {
+      this.raw.exec(`ROLLBACK TO ${savepoint}; RELEASE ${savepoint}`)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** Idempotent. */
   close(): void {
-    if (this.raw.isOpen) this.raw.close()
+    if (this.#closed) return
+    this.#closed = true
+    this.raw.close()
   }
 
   #statement(sql: string): StatementSync {

@@ -4,15 +4,24 @@ import type { AppendPart, AppendRequest, Duplicate } from './protocol.ts'
 import { lastLogKey, logKey } from './schema.ts'
 
 /** Ids are remembered for this long at least, in milliseconds, as far as {@link maxIds} lets them. */
-export const windowMs = 120_000
+const windowMs = 120_000
 
-/** Ids of one topic after which older ones are forgotten early: about 40 MiB. */
+/** Ids of one topic after which older ones are forgotten early: 48 MiB, and as much again for the older half. */
 const maxIds = 2_000_000
 
 interface Batch {
   readonly partition: number
   readonly lastOffset: number
   readonly time: number
+}
+
+/** A part of a request that is in the log now. */
+export interface StoredPart {
+  readonly part: AppendPart
+  readonly base: number
+  readonly time: number
+  /** Hashes of the ids. */
+  readonly ids: Uint8Array
 }
 
 /** Hashes of ids by open addressing: three words for each, high, low, and the batch's number plus one. */
@@ -67,6 +76,7 @@ class TopicWindow {
   /** Up to where each partition was looked at. */
   readonly seen = new Map<number, number>()
   foreignCommits = -1
+  usedMs = 0
   #batches = new Map<number, Batch>()
   #nextBatch = 0
   #firstOfYoung = 0
@@ -137,10 +147,18 @@ export class DedupWindow {
   }
 
   /** Adds what was just stored. */
-  remember(part: AppendPart, ids: Uint8Array, lastOffset: number, time: number): void {
+  remember({ part, base, time, ids }: StoredPart): void {
     const window = this.#topics.get(part.topicId)
-    window?.add({ partition: part.partition, lastOffset, time }, ids)
-    window?.seen.set(part.partition, lastOffset + 1)
+    const next = base + part.count
+    window?.add({ partition: part.partition, lastOffset: next - 1, time }, ids)
+    window?.seen.set(part.partition, next)
+  }
+
+  /** Gives the memory of topics free that were not written to for a while. */
+  forgetIdle(nowMs: number): void {
+    for (const [topic, window] of this.#topics) {
+      if (nowMs - window.usedMs > windowMs) this.#topics.delete(topic)
+    }
   }
 
   /** Forgets everything: it is read again when it is needed. */
@@ -154,6 +172,7 @@ export class DedupWindow {
       window = new TopicWindow(nowMs)
       this.#topics.set(topicId, window)
     }
+    window.usedMs = nowMs
     const foreignCommits = this.#database.foreignCommits()
     if (window.foreignCommits !== foreignCommits) {
       window.foreignCommits = foreignCommits

@@ -92,7 +92,7 @@ export class Engine {
       this.#commit()
       return answers
     } catch (error) {
-      if (this.#database.inTransaction) this.#database.exec('ROLLBACK')
+      this.#database.rollback()
       throw new TransactionFailed(error, true)
     }
   }
@@ -106,8 +106,7 @@ export class Engine {
       return { id: call.id, ok: true, result, ...spareOf(call) }
     } catch (error) {
       // SQLite ends the transaction by itself when the disk is full, for one: then all of it is undone.
-      if (!this.#database.inTransaction) throw error
-      this.#database.exec('ROLLBACK TO one; RELEASE one')
+      if (!this.#database.rollbackTo('one')) throw error
       if (error instanceof AppendRefused) return { id: call.id, ok: true, result: error.result, ...spareOf(call) }
       return { id: call.id, ok: false, error: toWire(error), ...spareOf(call) }
     }

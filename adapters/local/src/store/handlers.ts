@@ -50,7 +50,10 @@ export class Parts {
       settle: (request) => queue.settle(request, request.items),
       extend: (request) => queue.extend(request, request.tokens, request.leaseMs),
       release: (request) => queue.release(request, request.tokens),
-      sweep: (nowMs) => retention.sweep(nowMs),
+      sweep: (nowMs) => {
+        log.tidy(nowMs)
+        return retention.sweep(nowMs)
+      },
     }
     this.reads = {
       read: (request) => log.read(request),

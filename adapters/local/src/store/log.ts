@@ -2,6 +2,7 @@ import type { LeaseCommit, SqliteLeaseTable } from '@sluice/lease'
 import { StreamError } from '@sluice/driver'
 import type { Database } from './database.ts'
 import { DedupWindow } from './dedup.ts'
+import type { StoredPart } from './dedup.ts'
 import type {
   AppendPart,
   AppendRequest,
@@ -56,13 +57,19 @@ export class Log {
     for (const [index, commit] of request.commits.entries()) this.#commit(commit, index)
     for (const part of request.parts) this.#checkGeneration(part)
     if (request.dedup) this.#refuseDuplicates(request)
-    const bases = request.parts.map((part) => this.#insert(part, request))
-    return { kind: 'stored', bases }
+    const stored = request.parts.map((part) => this.#insert(part, request))
+    if (request.dedup) for (const remember of stored) this.#dedup.remember(remember)
+    return { kind: 'stored', bases: stored.map(({ base }) => base) }
   }
 
   /** After a rollback: what was remembered of the transaction is not so. */
   rolledBack(): void {
     this.#dedup.forget()
+  }
+
+  /** Gives memory free that nobody has needed for a while. */
+  tidy(nowMs: number): void {
+    this.#dedup.forgetIdle(nowMs)
   }
 
   #commit(commit: LeaseCommit, index: number): void {
@@ -84,7 +91,7 @@ export class Log {
     if (duplicates.length > 0) throw new AppendRefused({ kind: 'duplicates', duplicates })
   }
 
-  #insert(part: AppendPart, request: AppendRequest): number {
+  #insert(part: AppendPart, request: AppendRequest): StoredPart {
     const head = this.#database.get<Head>(
       'SELECT next_offset, ended, last_time FROM partitions WHERE id = ?',
       part.partition,
@@ -112,8 +119,7 @@ export class Log {
       part.length,
       part.partition,
     )
-    if (request.dedup) this.#dedup.remember(part, ids, next - 1, time)
-    return base
+    return { part, base, time, ids }
   }
 
   /** The next batches of each cursor in turn, until the credit is used up. Takes at least one batch when there is one. */

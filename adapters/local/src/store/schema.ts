@@ -5,7 +5,7 @@ import { openBatch } from '../codec.ts'
 import { Database } from './database.ts'
 
 /** The name of the file in the folder. */
-export const fileName = 'sluice.db'
+const fileName = 'sluice.db'
 
 /** Marks a file as ours: "SLUI". */
 const applicationId = 0x534c5549
@@ -94,7 +94,7 @@ export function openStore(options: StoreOptions): Database {
   const database = Database.open(file)
   try {
     database.exec(`PRAGMA busy_timeout = ${Math.max(options.busyMs, 1000)}`)
-    if (file !== undefined && isEmpty(file)) database.exec(`PRAGMA page_size = ${pageSize}`)
+    if (file === undefined || isEmpty(file)) database.exec(`PRAGMA page_size = ${pageSize}`)
     withRetries(() => {
       database.exec('PRAGMA journal_mode = WAL')
     })
@@ -143,7 +143,7 @@ function makeTables(database: Database, where: string): void {
     }
     database.exec('COMMIT')
   } catch (error) {
-    if (database.inTransaction) database.exec('ROLLBACK')
+    database.rollback()
     throw error
   }
 }

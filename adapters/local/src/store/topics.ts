@@ -203,7 +203,7 @@ export class Topics {
 }
 
 /** The error for a topic that does not exist. */
-export function topicNotFound(name: string): StreamError {
+function topicNotFound(name: string): StreamError {
   return new StreamError('not-found', `topic "${name}" does not exist in this log; make it with createTopic`, {
     details: { topic: name },
   })

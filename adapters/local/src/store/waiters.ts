@@ -107,13 +107,22 @@ export class Waiters {
   #look(): void {
     this.#timer = undefined
     const now = this.#machine.monotonic()
-    const foreignCommits = this.#database.foreignCommits()
-    const changed = foreignCommits !== this.#foreignCommits
-    this.#foreignCommits = foreignCommits
+    const changed = this.#hasForeignCommits()
     this.#lookMs = changed ? firstLookMs : Math.min(lastLookMs, this.#lookMs * 1.1)
     for (const waiter of this.#waiting.values()) if (waiter.until <= now) this.#overdue.add(waiter.call.id)
     this.#retry((waiter) => changed || waiter.until <= now || waiter.due <= now)
     this.#schedule()
+  }
+
+  #hasForeignCommits(): boolean {
+    try {
+      const before = this.#foreignCommits
+      this.#foreignCommits = this.#database.foreignCommits()
+      return this.#foreignCommits !== before
+    } catch {
+      // The calls that wait are tried again, and answer with whatever is wrong with the file.
+      return true
+    }
   }
 }
 
