@@ -53,9 +53,10 @@ export class FunctionWorker<I, O> implements Worker {
 
   async run(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (this.#closed) throw new StreamError('closed', `the worker of function "${this.name}" is closed`)
+    options.signal?.throwIfAborted()
     await this.#settleDelivery()
     // Closed meanwhile: there is nothing to drain yet.
-    if (this.#closed) return
+    if (this.#closed || options.signal?.aborted === true) return
     const { from, to, concurrency = 16, group = this.name, delivery: _delivery, ...rest } = this.#options
     const spec: TopicOptions<I> = {}
     const consumerOptions: ConsumerOptions<I> = { ...(rest as Omit<ConsumerOptions<I>, 'group'>), group }

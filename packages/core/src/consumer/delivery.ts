@@ -35,6 +35,8 @@ export class Delivery implements Message<unknown> {
   attempt: number
   /** `queued` waits for its turn, `running` is in a handler, `waiting` is held for a retry, `done` is settled or dropped. */
   state: 'queued' | 'running' | 'waiting' | 'done' = 'queued'
+  /** Ended by a verb, so that progress may pass it: what was dropped is `done` too, and must come again. */
+  settled = false
   verb: Verb | undefined
   /** Where a handler's verb goes at once; unset while verbs wait for the handler's return. */
   onVerb: ((delivery: Delivery) => void) | undefined

@@ -100,6 +100,7 @@ export class LogEngine implements Engine {
       this.#deps.dispatcher.release(delivery)
       return
     }
+    delivery.settled = true
     if (!this.#transactional) this.#deps.dispatcher.release(delivery)
     if (delivery.node !== undefined) partition.watermark.settle(delivery.node)
     this.#progress?.touch(partition)
@@ -235,6 +236,7 @@ export class LogEngine implements Engine {
     if (partition === undefined || !partition.owned) return
     this.#forget(partition)
     this.#dropUnbegun((delivery) => delivery.origin === partition)
+    for (const delivery of partition.dropUnwritten()) this.#deps.dispatcher.release(delivery)
     for (const delivery of this.#deps.running()) if (delivery.origin === partition) delivery.abort(reason)
     this.#deps.onChange()
   }

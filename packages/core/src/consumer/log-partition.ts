@@ -139,7 +139,7 @@ export class LogPartition implements DeliveryOrigin {
     const outputs: TransactionRecord[] = []
     for (const delivery of this.#inOrder) {
       const own = delivery.outputs ?? []
-      if (delivery.state !== 'done' || (deliveries.length > 0 && outputs.length + own.length > maxOutputs)) break
+      if (!delivery.settled || (deliveries.length > 0 && outputs.length + own.length > maxOutputs)) break
       deliveries.push(delivery)
       outputs.push(...own)
     }
@@ -147,9 +147,14 @@ export class LogPartition implements DeliveryOrigin {
     return through === undefined ? undefined : { deliveries, outputs, through }
   }
 
-  /** The run was stored. */
-  dropSettledRun(run: SettledRun): void {
-    this.#inOrder.splice(0, run.deliveries.length)
+  /** The run was stored. Gives what of it was still kept: nothing once {@link dropUnwritten} was called. */
+  dropSettledRun(run: SettledRun): readonly Delivery[] {
+    return this.#inOrder.splice(0, run.deliveries.length)
+  }
+
+  /** The partition is no longer ours: nothing more will be stored. Gives the settled deliveries that still take up room. */
+  dropUnwritten(): readonly Delivery[] {
+    return this.#inOrder.splice(0).filter((delivery) => delivery.settled)
   }
 
   /** Whether the replay that runs has still to come by that position. */

@@ -164,8 +164,7 @@ export class ProgressWriter {
     }
     partition.committed = commit.through
     if (run !== undefined) {
-      partition.dropSettledRun(run)
-      this.#deps.onStored(run.deliveries)
+      this.#deps.onStored(partition.dropSettledRun(run))
     }
     if (commit.ended) {
       partition.endCommitted = true

@@ -1,0 +1,94 @@
+import { eventually } from '@sluice/driver/testing'
+import { describe, expect, it } from 'vitest'
+import { connect, defineFunction } from '../src/index.ts'
+import type { Cloud, Message } from '../src/index.ts'
+
+const options = { from: 'in', to: 'out', delivery: 'exactly-once', commitIntervalMs: 0 } as const
+
+const openTopics = async (cloud: Cloud, count: number): Promise<void> => {
+  await cloud.admin.createTopic('in', { partitions: 1 })
+  await cloud.admin.createTopic('out', { partitions: 1 })
+  await cloud.topic('in').sendAll(Array.from({ length: count }, (_, value) => ({ key: `k${value}`, value })))
+}
+
+const valuesIn = async (cloud: Cloud, topic: string): Promise<readonly unknown[]> => {
+  const values: unknown[] = []
+  for await (const { value } of cloud.topic(topic).read()) values.push(value)
+  return values
+}
+
+const copy = (before: (message: Message<unknown>) => Promise<void> | void): ReturnType<typeof defineFunction> =>
+  defineFunction({
+    name: 'copy',
+    handle: async (message) => {
+      await before(message)
+      return { key: message.key, value: message.value } as { key: string; value: unknown }
+    },
+  })
+
+describe('a worker with delivery exactly-once', () => {
+  it('leaves what it had read and not begun to the next one when it closes', async () => {
+    await using cloud = await connect('memory:')
+    await openTopics(cloud, 10)
+    const first = Promise.withResolvers<void>()
+    const worker = cloud.worker(
+      copy(() => first.promise),
+      { ...options, concurrency: 1 },
+    )
+    const running = worker.run()
+    await eventually(() => expect(worker.stats()).toMatchObject({ running: 1, bufferedRecords: 10 }))
+    const closing = worker.close()
+    first.resolve()
+    await Promise.all([closing, running])
+
+    await using next = cloud.worker(
+      copy(() => undefined),
+      options,
+    )
+    const nextRunning = next.run()
+    await eventually(async () => expect(await cloud.admin.lag('in', 'copy')).toMatchObject([{ messages: 0 }]))
+    await next.close()
+    await nextRunning
+    expect(await valuesIn(cloud, 'out')).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  })
+
+  it('has its room back when it loses a partition before finished outputs could be stored', async () => {
+    await using cloud = await connect('memory:')
+    await openTopics(cloud, 4)
+    const stuck = Promise.withResolvers<void>()
+    let attempts = 0
+    const blocked = copy(({ value }) => (value === 0 && attempts++ === 0 ? stuck.promise : undefined))
+    await using worker = cloud.worker(blocked, { ...options, maxBufferedRecords: 4 })
+    const running = worker.run()
+    await eventually(() => expect(worker.stats().acked).toBe(3))
+    // Moving the group takes its partitions away from running members.
+    await cloud.admin.seek('in', 'copy', 'earliest')
+    stuck.resolve()
+    await eventually(async () => expect(await valuesIn(cloud, 'out')).toEqual([0, 1, 2, 3]))
+    expect(worker.stats().bufferedRecords).toBe(0)
+    await worker.close()
+    await running
+  })
+
+  it('does not start when it was closed, or told to stop, while it was starting', async () => {
+    await using cloud = await connect('memory:')
+    await openTopics(cloud, 1)
+    const closed = cloud.worker(
+      copy(() => undefined),
+      options,
+    )
+    const running = closed.run()
+    await closed.close()
+    await running
+    const stop = new AbortController()
+    const stopping = cloud
+      .worker(
+        copy(() => undefined),
+        options,
+      )
+      .run({ signal: stop.signal })
+    stop.abort()
+    await stopping
+    expect(await valuesIn(cloud, 'out')).toEqual([])
+  })
+})
