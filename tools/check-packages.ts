@@ -24,6 +24,7 @@ const helpCeilingMs = 150
 const quickStartPackages = ['@sluice/core', '@sluice/local']
 
 const scratch = mkdtempSync(join(tmpdir(), 'sluice-packages-'))
+const sluice = join(scratch, 'command/node_modules/sluice/dist/main.js')
 const tarballs = new Map<string, string>()
 
 try {
@@ -36,6 +37,8 @@ try {
     { name: `quick start runs on Node ${oldestNode}`, run: async () => runQuickStart(await oldestNodePath()) },
     { name: `quick start runs on Node ${process.versions.node}`, run: () => runQuickStart(process.execPath) },
     { name: `sluice --help answers within ${helpCeilingMs} ms`, run: timeHelp },
+    { name: 'sluice init writes a pipeline that sluice run runs', run: runStarter },
+    { name: 'sluice conformance runs', run: runConformance },
   ])
 } finally {
   rmSync(scratch, { recursive: true, force: true })
@@ -102,17 +105,30 @@ async function runQuickStart(node: string): Promise<string> {
 
 async function timeHelp(): Promise<string> {
   const folder = await install('command', ['sluice'])
-  const main = join(folder, 'node_modules/sluice/dist/main.js')
   const times: number[] = []
   for (let round = 0; round < 7; round++) {
     const started = performance.now()
-    const printed = await command(process.execPath, [main, '--help'], folder)
+    const printed = await command(process.execPath, [sluice, '--help'], folder)
     times.push(performance.now() - started)
     if (!printed.startsWith('Usage: sluice')) throw new Error(`it printed: ${printed}`)
   }
   const median = Math.round(times.toSorted((a, b) => a - b)[3] ?? Infinity)
   if (median > helpCeilingMs) throw new Error(`it took ${median} ms`)
   return `${median} ms`
+}
+
+async function runStarter(): Promise<string> {
+  const folder = join(scratch, 'command')
+  await command(process.execPath, [sluice, 'init', 'starter'], folder)
+  const printed = await command(process.execPath, [sluice, 'run', 'starter', '--until-idle'], folder)
+  if (!/^room-\d is at \d+ °C$/m.test(printed)) throw new Error(`it printed: ${printed}`)
+  return `${printed.trim().split('\n').length} lines`
+}
+
+async function runConformance(): Promise<string> {
+  const args = [sluice, 'conformance', 'local:./log', '--filter', 'roundtrip/', '--json']
+  const printed = await command(process.execPath, args, join(scratch, 'command'))
+  return `${printed.trim().split('\n').length} cases`
 }
 
 /** Installs packages from their tarballs; what they need of each other comes from tarballs too. */

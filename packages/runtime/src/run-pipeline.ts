@@ -85,10 +85,9 @@ interface Ports {
 
 /** In the order in which messages flow: sources, functions from the sources on, sinks. */
 function makeParts(cloud: Cloud, pipeline: Pipeline, modules: LoadedModules, ports: Ports): Part[] {
-  const rateLimits = new Map(pipeline.topics.map(({ name, rateLimit }) => [name, rateLimit]))
+  limitRates(cloud, pipeline)
   const sources = pipeline.sources.map((plan) => {
-    const rateLimit = rateLimits.get(plan.to)
-    const topic = cloud.topic(plan.to, rateLimit === undefined ? {} : { rateLimit })
+    const topic = cloud.topic(plan.to)
     return new SourcePart(known(modules.sources, plan.name), topic, contextOf(plan, pipeline, ports))
   })
   const functions = inFlowOrder(pipeline).map((plan) => {
@@ -103,6 +102,13 @@ function makeParts(cloud: Cloud, pipeline: Pipeline, modules: LoadedModules, por
     return new SinkPart(plan, consumer, known(modules.sinks, plan.name), contextOf(plan, pipeline, ports))
   })
   return [...sources, ...functions, ...sinks]
+}
+
+/** A topic's limit holds for all producers of the connection once one was made with it. */
+function limitRates(cloud: Cloud, pipeline: Pipeline): void {
+  for (const { name, rateLimit } of pipeline.topics) {
+    if (rateLimit !== undefined) cloud.topic(name, { rateLimit }).producer()
+  }
 }
 
 /** Functions whose input is another function's output come after it. Cycles keep the file's order. */

@@ -118,3 +118,13 @@ it('tells how it is doing while it runs, and once more at the end', async () => 
   expect(told.length).toBeGreaterThan(1)
   expect(told.at(-1)).toEqual(last)
 })
+
+it('sends no faster than the rate limit of the topic', async () => {
+  const limited = yaml.replace('in: { partitions: 2 }', 'in: { rateLimit: { messagesPerSecond: 15 } }')
+  using folder = new Folder({ 'sluice.yaml': limited, 'code.mjs': code })
+  const started = performance.now()
+  const [source] = await run(folder, { untilIdle: true })
+  // 15 at once, and 5 more at 15 a second.
+  expect(source?.produced).toBe(20)
+  expect(performance.now() - started).toBeGreaterThan(300)
+})
