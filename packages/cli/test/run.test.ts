@@ -93,7 +93,9 @@ describe('sluice run', () => {
   it('names the place of what is wrong in the file', async () => {
     using here = new Workplace({ 'sluice.yaml': 'topics: { a: {} }\nfunctoins: {}' })
     const { code: exit, stderr } = await here.sluice(['run'])
-    expect(stderr).toMatch(/sluice\.yaml:2:1: unknown key "functoins" in the pipeline\n {2}help: {2}did you mean "functions"/)
+    expect(stderr).toMatch(
+      /sluice\.yaml:2:1: unknown key "functoins" in the pipeline\n {2}help: {2}did you mean "functions"/,
+    )
     expect(exit).toBe(1)
   })
 })
