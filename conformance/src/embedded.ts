@@ -40,10 +40,10 @@ export function embeddedHarnesses(): readonly Harness[] {
   return [
     memoryHarness(),
     localHarness(),
-    memoryHarness('no-positions'),
-    memoryHarness('ordered-queue'),
+    memoryHarness('no-positions', { ackedMayRepeat: true }),
+    memoryHarness('ordered-queue', { ackedMayRepeat: true }),
     memoryHarness('partial', { tuning: { backlog: 20_000 } }),
-    memoryHarness('ambiguous', { copies: 2, tuning: { backlog: 20_000 } }),
+    memoryHarness('ambiguous', { copies: 3, tuning: { backlog: 20_000 } }),
     memoryHarness('ambiguous-dedup', { tuning: { backlog: 20_000 } }),
     memoryHarness('small'),
     memoryHarness(undefined, { name: 'memory, order none', topicSpec: { order: 'none' } }),

@@ -57,6 +57,11 @@ export interface Harness {
   readonly canKill?: boolean
   /** The most copies that one successful send can leave (an answer lost where there is no deduplication). Default 1. */
   readonly copies?: number
+  /**
+   * A record that was acknowledged may come again after a hand-over or a kill, when an earlier one was not done: queues
+   * without exactly-once delivery. Default false.
+   */
+  readonly ackedMayRepeat?: boolean
   /** Errors of the SDK, for `errors/code-table`. */
   readonly nativeErrors?: readonly NativeError[]
   /** An address the backend must refuse for its credentials, for `errors/unauthenticated`. */

@@ -32,6 +32,7 @@ export async function runCase(one: Case, world: World, options: RunCaseOptions =
     failure: verdict?.failure,
     tookMs: Math.round(performance.now() - started),
   })
+  if (typeof need === 'object') return result('not-run', need.notRun)
   if (need !== true && one.refusal === undefined) return result('not-run', need)
   const run = need === true ? one.run : (one.refusal ?? one.run)
   const verdict = await attempt(one, run, world, options)

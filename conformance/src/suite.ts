@@ -10,7 +10,7 @@ import type { BackendReport, Report, Result } from './result.ts'
 import { runCase } from './runner.ts'
 
 export { all, childProcess, keyOrder, logShape, notRunYet, positions } from './case.ts'
-export type { Case } from './case.ts'
+export type { Case, Need } from './case.ts'
 export { cases } from './cases/index.ts'
 export { PausableClock } from './clock.ts'
 export { CaseContext } from './context.ts'

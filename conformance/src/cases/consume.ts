@@ -90,7 +90,9 @@ async function keysConcurrent(context: CaseContext): Promise<void> {
   const reading = read(context, member(topic, group), { handle: ({ key }) => (key === 'stuck' ? stuck : undefined) })
   try {
     await reading.count(121)
-    if (context.world.shape === 'log') await othersCommitted(context, reading.deliveries, () => cloud.admin.lag(name, group))
+    const places: Place[] = []
+    for await (const { partition, position, key } of topic.read()) places.push({ partition, position, key })
+    if (context.world.shape === 'log') await othersCommitted(context, places, () => cloud.admin.lag(name, group))
   } finally {
     release()
   }
@@ -98,16 +100,20 @@ async function keysConcurrent(context: CaseContext): Promise<void> {
   each(texts(reading.values()), texts([-1, ...range(120)]), copies(context), 'records beside a stuck key')
 }
 
-type Places = readonly { readonly partition: string; readonly position: string | undefined; readonly key: string | undefined }[]
+interface Place {
+  readonly partition: string
+  readonly position: string | undefined
+  readonly key: string | undefined
+}
 
 /** Every partition but the stuck one is committed to its end; the stuck one not beyond the stuck record. */
 async function othersCommitted(
   context: CaseContext,
-  deliveries: Places,
+  places: readonly Place[],
   lag: () => Promise<readonly { readonly partition: string; readonly committed: string | undefined }[]>,
 ): Promise<void> {
-  const stuckIn = deliveries.find((delivery) => delivery.key === 'stuck')?.partition
-  const ends = new Map(deliveries.map((delivery) => [delivery.partition, delivery.position]))
+  const stuckIn = places.find((place) => place.key === 'stuck')?.partition
+  const ends = new Map(places.map((place) => [place.partition, place.position]))
   await context.eventually(async () => {
     const committed = new Map((await lag()).map((one) => [one.partition, one.committed]))
     for (const [partition, end] of ends) {

@@ -198,7 +198,7 @@ async function sentBack(context: CaseContext): Promise<void> {
   broken1 = false
   const stored = (await letters({ cloud }, `${name}.dead-letters`)).length
   equal(await cloud.admin.sendBack(`${name}.dead-letters`), stored, 'dead letters sent back')
-  await reading.count(4)
+  await context.eventually(() => that(reading.values().filter((value) => value === 1).length >= 2, 'the dead letter came again'))
   await context.settleWindow()
   await Promise.all([reading.stop(), other.stop()])
   const again = reading.values().filter((value) => value === 1).length

@@ -5,7 +5,7 @@ import { all, keyOrder, logShape, notRunYet } from '../case.ts'
 import { json } from '../codecs.ts'
 import type { CaseContext, Shimmed } from '../context.ts'
 import { between, each, equal, firsts, refuses, sameOrder, that } from '../expect.ts'
-import { bench, drain, messages, numbers, range, sendAll, texts } from '../setup.ts'
+import { bench, drain, messages, numbers, range, sendAll, sendInTurn, texts } from '../setup.ts'
 import type { Bench } from '../setup.ts'
 
 /** A function between two topics, on the worker host. */
@@ -28,7 +28,11 @@ export const functionCases: readonly Case[] = [
   {
     name: 'function/output-and-offset-are-one',
     title: 'outputs and progress are stored together: after a kill at any point each output is there once',
-    needs: (world) => all(world.capabilities.transactions ? true : 'the capability transactions is false', logShape(world)),
+    needs: (world) => 
+      all(
+        world.capabilities.transactions ? true : 'the capability transactions is false',
+        world.shape === 'log' ? true : 'topics here are queues, which have no offset to store with the outputs',
+      ),
     refusal: refuseExactlyOnce,
     run: outputAndOffset,
     deadlineMs: 30_000,
@@ -158,7 +162,7 @@ async function failure(context: CaseContext): Promise<void> {
   const { cloud, name } = made
   const to = await context.createTopic(cloud)
   const group = context.name('g')
-  await sendAll(made.topic, range(10).map((value) => ({ value, key: `k${value}` })))
+  await sendInTurn(made.topic, range(10).map((value) => ({ value, key: `k${value}` })))
   const positions: (string | undefined)[] = []
   for await (const message of made.topic.read()) if (message.value >= positions.length) positions.push(message.position)
   const handle: Handle = ({ value }) => {
@@ -230,6 +234,7 @@ async function refuseExactlyOnce(context: CaseContext): Promise<void> {
     'a worker that must deliver exactly once',
   )
   equal(shim.callsOf({ operation: ['poll', 'pull'] }).length, 0, 'reads of the backend')
+  if (context.world.capabilities.transactions) return
   equal(cloud.worker(definition, { from: name, to }).delivery, 'at-least-once', 'what a worker delivers that need not')
 }
 

@@ -58,8 +58,8 @@ async function share(context: CaseContext): Promise<void> {
   const other = numbers(await context.connect(), name)
   const into: Delivery<number>[] = []
   const handle = (): Promise<void> => context.pause(2)
-  const one = read(context, member(topic, group), { member: 'one', into, handle })
-  const two = read(context, member(other, group), { member: 'two', into, handle })
+  const one = read(context, member(topic, group, sharing), { member: 'one', into, handle })
+  const two = read(context, member(other, group, sharing), { member: 'two', into, handle })
   await bothTake(context, one.consumer, two.consumer)
   await sendAll(topic, messages(400, 40))
   await one.count(400)
@@ -70,11 +70,14 @@ async function share(context: CaseContext): Promise<void> {
   that(parts.every((part) => part > 0), `both members had a part: ${parts.join(' and ')} of ${into.length}`)
 }
 
+/** Few read ahead, so that one member of a queue does not take all there is. */
+const sharing = { maxBufferedRecords: 20 }
+
 type Holder = { stats(): { readonly partitions: readonly string[] } }
 
 /** Waits until two members of a log hold partitions; queues have none to hold. */
 async function bothTake(context: CaseContext, ...members: readonly Holder[]): Promise<void> {
-  if (context.world.shape === 'queue') return
+  if (context.world.shape === 'queue') return context.pause(context.world.tuning.failoverMs * 2)
   await context.eventually(() => {
     const held = members.map((one) => one.stats().partitions.length)
     that(held.every((count) => count > 0), `every member holds a partition: ${held.join(', ')}`)
@@ -86,11 +89,11 @@ async function join(context: CaseContext): Promise<void> {
   const group = context.name('g')
   const into: Delivery<number>[] = []
   const handle = (): Promise<void> => context.pause(pick(context.random, 1, 4))
-  const one = read(context, member(topic, group), { member: 'one', into, handle })
+  const one = read(context, member(topic, group, sharing), { member: 'one', into, handle })
   await sendAll(topic, messages(200, 20))
   await context.eventually(() => that(into.length >= 50, 'the first member is at work'))
   const late = await context.shimmed()
-  const two = read(context, member(numbers(late.cloud, name), group), { member: 'two', into, handle })
+  const two = read(context, member(numbers(late.cloud, name), group, sharing), { member: 'two', into, handle })
   await bothTake(context, one.consumer, two.consumer)
   await sendAll(topic, messages(200, 20, 200))
   await one.count(400)
@@ -107,8 +110,8 @@ async function leave(context: CaseContext): Promise<void> {
   const other = await context.shimmed()
   const into: Delivery<number>[] = []
   const handle = (): Promise<void> => context.pause(pick(context.random, 1, 4))
-  const one = read(context, member(topic, group), { member: 'one', into, handle })
-  const two = read(context, member(numbers(other.cloud, name), group), { member: 'two', into, handle })
+  const one = read(context, member(topic, group, sharing), { member: 'one', into, handle })
+  const two = read(context, member(numbers(other.cloud, name), group, sharing), { member: 'two', into, handle })
   await bothTake(context, one.consumer, two.consumer)
   await sendAll(topic, messages(300, 20))
   await context.eventually(() => that(into.some((delivery) => delivery.member === 'two'), 'the second member is at work'))
@@ -174,7 +177,8 @@ async function storm(context: CaseContext): Promise<void> {
   const compare = context.world.shape === 'log' ? driverTopic.comparePositions.bind(driverTopic) : undefined
   const unexcused = unexcusedRepeats(into, compare)
   const bound = atRisk + total * (copies(context) - 1)
-  that(unexcused.length <= bound, `${unexcused.length} records came again; ${bound} were not committed when a member died: ${unexcused.slice(0, 5).join(', ')}`)
+  const free = context.world.harness.ackedMayRepeat === true
+  that(free || unexcused.length <= bound, `${unexcused.length} records came again; ${bound} were not committed when a member died: ${unexcused.slice(0, 5).join(', ')}`)
   keysInOrder(context, into, 30, total)
   equal(lost, [], 'commits of partitions that were lost')
 }
@@ -204,7 +208,8 @@ async function batchWindow(context: CaseContext): Promise<void> {
   await context.settleWindow()
   await two.stop()
   equal(before, 0, 'records handled before the window was full or over')
-  each(handled, texts(range(80)), copies(context), 'records that waited for a batch')
+  // Once more where a record before it in its partition was not done at the hand-over.
+  each(handled, texts(range(80)), copies(context) + 1, 'records that waited for a batch')
 }
 
 async function resumeAfterClose(context: CaseContext): Promise<void> {
@@ -248,7 +253,8 @@ async function crashMidBatch(context: CaseContext): Promise<void> {
   await context.settleWindow()
   await next.stop()
   const repeats = next.values().filter((value) => done.has(value)).length
-  that(repeats <= atRisk * copies(context), `${repeats} records that were done came again; ${atRisk} were not committed at the kill`)
+  const free = context.world.harness.ackedMayRepeat === true
+  that(free || repeats <= atRisk * copies(context), `${repeats} records that were done came again; ${atRisk} were not committed at the kill`)
   const all = [...first.deliveries.filter((one) => one.endedAtMs !== undefined), ...next.deliveries]
   each(texts(all.map((one) => one.value)), texts(range(100)), 2 * copies(context), 'records handled before and after the kill')
   keysInOrder(context, all, 10, 100)

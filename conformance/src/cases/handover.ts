@@ -1,6 +1,7 @@
 import type { LogSource, PartitionEvents, Position } from '@sluice/driver'
 import type { Case } from '../case.ts'
 import { all, childProcess, keyOrder, logShape } from '../case.ts'
+import type { Need } from '../case.ts'
 import { Children } from '../children/children.ts'
 import type { Child } from '../children/children.ts'
 import type { CaseContext } from '../context.ts'
@@ -70,7 +71,7 @@ function copies(context: CaseContext): number {
   return context.world.harness.copies ?? 1
 }
 
-function canGrow(repartition: 'grow' | 'any' | false): true | string {
+function canGrow(repartition: 'grow' | 'any' | false): Need {
   return repartition === false ? 'the capability repartition is false' : true
 }
 

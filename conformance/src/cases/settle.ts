@@ -57,7 +57,8 @@ async function watermark(context: CaseContext): Promise<void> {
   await crash()
   const heir = await context.shimmed()
   const next = read(context, member(numbers(heir.cloud, name), group))
-  const expected = context.world.shape === 'log' ? [3, 4, 5] : [3]
+  const again = context.world.shape === 'log' || context.world.harness.ackedMayRepeat === true
+  const expected = again ? [3, 4, 5] : [3]
   await next.count(expected.length)
   await next.stop()
   sameOrder(firsts(next.deliveries, (one) => one.id).map((one) => one.value), expected, 'what the successor is given')
@@ -84,7 +85,8 @@ async function failedNeverPassed(context: CaseContext): Promise<void> {
   const heir = await context.shimmed()
   const next = read(context, member(numbers(heir.cloud, name), group))
   await context.eventually(() => {
-    const missing = [5, 13, 21, 29, 37].filter((value) => !next.values().includes(value))
+    const undone = context.world.order === 'key' ? [5, 13, 21, 29, 37] : [5]
+    const missing = undone.filter((value) => !next.values().includes(value))
     equal(missing, [], 'records of the failing key that the successor was not given')
   })
   await context.settleWindow()

@@ -1,0 +1,47 @@
+import { writeSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { connect } from '@sluice/core'
+import type { Cloud } from '@sluice/core'
+import { apply, consume } from './consume.ts'
+import type { ChildEvent, Instruction } from './instruction.ts'
+import { produce } from './produce.ts'
+
+/**
+ * The program of a child process. It waits for an instruction, so that it can be kept in reserve, and follows it until
+ * it is told to stop, or killed. It ends at once when its parent is gone.
+ */
+async function main(): Promise<void> {
+  const instruction = Promise.withResolvers<Instruction>()
+  const stop = new AbortController()
+  createInterface({ input: process.stdin })
+    .on('line', (line) => (line === 'stop' ? stop.abort() : instruction.resolve(JSON.parse(line) as Instruction)))
+    .on('close', () => process.exit(3))
+  tell('idle')
+  await follow(await instruction.promise, stop.signal)
+  process.exit(0)
+}
+
+async function follow(instruction: Instruction, signal: AbortSignal): Promise<void> {
+  await using cloud = await connect(instruction.address, { create: false })
+  tell('ready')
+  if (signal.aborted) return
+  // Waited for here: the connection is closed where this function ends.
+  await work(cloud, instruction, signal)
+}
+
+function work(cloud: Cloud, instruction: Instruction, signal: AbortSignal): Promise<void> {
+  switch (instruction.role) {
+    case 'produce':
+      return produce(cloud, instruction, signal, () => tell('first-ack'))
+    case 'consume':
+      return consume(cloud, instruction, signal)
+    case 'apply':
+      return apply(cloud, instruction, signal)
+  }
+}
+
+function tell(event: ChildEvent): void {
+  writeSync(1, `${event}\n`)
+}
+
+await main()

@@ -1,0 +1,107 @@
+import { groupBy, recordName } from './history.ts'
+import type { Delivered, History, MemberEnd } from './history.ts'
+
+/** How often messages came again, and how often they might have. */
+export interface Duplicates {
+  /** Deliveries that repeated one by a member that was killed: it was in a handler, or done and not committed. */
+  readonly count: number
+  /** What the kills of this round could have repeated at most. */
+  readonly bound: number
+  readonly problems: readonly string[]
+}
+
+/**
+ * What a member that is killed leaves to be repeated in one partition it reads: the records it took in that are not
+ * covered by a commit. Core stops reading a partition once `maxUncommitted` records lie between the last commit and the
+ * last one read, and looks at it after every read. So the last read may begin with `maxUncommitted - 1` and bring
+ * `maxBufferedRecords` more. Records behind those were never handed out, records before are committed and never
+ * come again.
+ */
+export function duplicateBound(settings: History['settings']): number {
+  return settings.maxUncommitted - 1 + settings.maxBufferedRecords
+}
+
+interface Repeat {
+  readonly before: Delivered
+  readonly again: Delivered
+}
+
+/**
+ * Blames each repeated delivery on the member that had the record before. A failed attempt is no delivery in this
+ * sense: that it is repeated is what was asked for. A member that was killed may leave {@link duplicateBound} records in each
+ * partition that was its own then; one somebody else read before it died was not. A partition that was handed over
+ * in good order may bring back as many, but only behind a record that was not done: progress is a position, and
+ * cannot pass that one. Without such a record nothing may come again.
+ */
+export function findDuplicates(history: History): Duplicates {
+  const { delivered, members, settings } = history
+  const perPartition = duplicateBound(settings)
+  const places = new Map(history.stored.map((record, place) => [recordName(record), place]))
+  const repeats = groupBy(findRepeats(delivered), ({ before }) => tenureName(before))
+  const problems: string[] = []
+  let count = 0
+  let bound = 0
+  for (const end of members) {
+    const held = partitionsHeld(delivered, end)
+    const own = delivered.filter((one) => one.member === end.member)
+    for (const [partition, begun] of groupBy(own, (one) => one.partition)) {
+      const repeated = repeats.get(tenureName({ member: end.member, partition })) ?? []
+      const abrupt = held.has(partition) || begun.some((one) => one.lost)
+      const excused = abrupt || (repeated.length > 0 && isBehindUndone(repeated, delivered, places))
+      const allowed = excused ? Math.min(perPartition, begun.length) : 0
+      count += repeated.length
+      bound += allowed
+      if (repeated.length > allowed) problems.push(tooMany(end, abrupt, repeated, allowed))
+    }
+  }
+  return { count, bound, problems }
+}
+
+function tenureName(one: Pick<Delivered, 'member' | 'partition'>): string {
+  return `${one.member} ${one.partition}`
+}
+
+/** Deliveries that were repeated by another member. */
+function findRepeats(delivered: readonly Delivered[]): readonly Repeat[] {
+  const repeats: Repeat[] = []
+  for (const deliveries of groupBy(delivered, recordName).values()) {
+    deliveries.forEach((again, index) => {
+      const before = deliveries[index - 1]
+      if (before !== undefined && before.member !== again.member && before.outcome !== 'failed') repeats.push({ before, again })
+    })
+  }
+  return repeats
+}
+
+/** The partitions a member read when it was killed: those in which the last delivery until then was its own. */
+function partitionsHeld(delivered: readonly Delivered[], end: MemberEnd): ReadonlySet<string> {
+  const { killedAt, member } = end
+  if (killedAt === undefined) return new Set()
+  const last = new Map<string, string>()
+  for (const one of delivered) if (one.beganAt <= killedAt) last.set(one.partition, one.member)
+  return new Set([...last].flatMap(([partition, owner]) => (owner === member ? [partition] : [])))
+}
+
+/** Whether each member that repeated these records began with one in front of them that nobody had done. */
+function isBehindUndone(repeated: readonly Repeat[], delivered: readonly Delivered[], places: ReadonlyMap<string, number>): boolean {
+  const placeOf = (one: Delivered): number => places.get(recordName(one)) ?? Infinity
+  const bySuccessor = groupBy(repeated, ({ again }) => again.member)
+  return [...bySuccessor.values()].every((repeats) => {
+    const first = repeats.reduce((lowest, one) => (placeOf(one.again) < placeOf(lowest.again) ? one : lowest))
+    const { again, before } = first
+    const since = delivered.filter((one) => tenureName(one) === tenureName(again) && one.beganAt > before.beganAt)
+    return since.some((one) => placeOf(one) < placeOf(again) && !wasDone(one, delivered))
+  })
+}
+
+function wasDone(one: Delivered, delivered: readonly Delivered[]): boolean {
+  const name = recordName(one)
+  return delivered.some((other) => recordName(other) === name && other.outcome === 'done' && other.endedAt <= one.beganAt)
+}
+
+function tooMany(end: MemberEnd, abrupt: boolean, repeated: readonly Repeat[], allowed: number): string {
+  const first = repeated[0]?.before
+  if (first === undefined) return ''
+  const how = abrupt ? `${end.member} was killed and` : `${end.member} handed partition ${first.partition} over in good order and`
+  return `duplicates: ${how} left ${repeated.length} records of partition ${first.partition} to be repeated, at most ${allowed} were allowed; the first is ${recordName(first)} of key ${first.key ?? '(none)'}, ${first.outcome}`
+}

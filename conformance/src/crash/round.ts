@@ -1,0 +1,153 @@
+import { connect, StreamError } from '@sluice/core'
+import type { Cloud } from '@sluice/core'
+import { json } from '../codecs.ts'
+import { Cast } from './cast.ts'
+import type { Scene } from './cast.ts'
+import { checkOutputs } from './check-outputs.ts'
+import { checkHistory } from './check.ts'
+import type { Stored } from './history.ts'
+import type { Output } from './instruction.ts'
+import type { Step } from './plan.ts'
+
+/** What became of a round. */
+export interface RoundResult {
+  readonly kills: number
+  /** Records that producers tried to send. */
+  readonly sent: number
+  readonly acked: number
+  /** Different records that were handled, or outputs in a function round. */
+  readonly handled: number
+  readonly duplicates: number
+  /** What {@link RoundResult.duplicates} may be at most. */
+  readonly bound: number
+  /** None: the round passed. */
+  readonly problems: readonly string[]
+}
+
+const drainMs = 20_000
+
+/** Plays one round: processes at work, some of them killed, everything drained, everything checked. */
+export async function playRound(scene: Scene): Promise<RoundResult> {
+  const { outputs, plan, topic } = scene
+  await using cloud = await connect(scene.address, { create: false })
+  await cloud.admin.createTopic(topic, { partitions: plan.partitions, order: 'key' })
+  if (plan.mode === 'function') await cloud.admin.createTopic(outputs, { order: 'key' })
+  const cast = new Cast(scene)
+  const problems: string[] = []
+  await cast.open()
+  for (const step of plan.steps) {
+    await pause(step.afterMs)
+    problems.push(...(await harm(cloud, cast, scene, step)))
+    await cast.ready()
+  }
+  await pause(plan.calmMs)
+  problems.push(...(await cast.stopProducers()))
+  problems.push(...(await drained(cloud, cast, topic)))
+  problems.push(...(await cast.stopMembers()), ...cast.failures)
+  const result = await (plan.mode === 'group' ? judgeGroup : judgeFunction)(cloud, cast, scene)
+  return { ...result, kills: cast.kills, problems: [...problems, ...result.problems] }
+}
+
+/** Does one harm. Says what should not have happened. */
+async function harm(cloud: Cloud, cast: Cast, scene: Scene, step: Step): Promise<readonly string[]> {
+  const { gapMs, victim } = step
+  switch (step.harm) {
+    case 'kill-producer':
+      await cast.killProducer(victim)
+      break
+    case 'kill-consumer':
+      await cast.killMember(victim)
+      break
+    case 'kill-both':
+      await Promise.all([cast.killProducer(victim), cast.killMember(victim)])
+      break
+    case 'kill-after-first-ack':
+      await cast.firstAck()
+      await cast.killProducer(victim, true)
+      break
+    case 'kill-while-growing': {
+      const kills = pause(gapMs).then(() => Promise.all([cast.killMember(victim), cast.killProducer(victim)]))
+      await Promise.all([grow(cloud, scene.topic), kills])
+      break
+    }
+    case 'kill-while-closing':
+      await cast.killClosingMember(victim, gapMs)
+      break
+    case 'leave': {
+      const problem = await cast.replaceMember(victim)
+      return problem === undefined ? [] : [problem]
+    }
+  }
+  return []
+}
+
+async function grow(cloud: Cloud, topic: string): Promise<void> {
+  if (cloud.capabilities.repartition === false) return
+  const { partitions } = await cloud.admin.describeTopic(topic)
+  const open = partitions.filter((partition) => partition.state === 'open').length
+  await cloud.admin.setPartitions(topic, open + 1 + (open % 2))
+}
+
+/** Waits until the group has settled everything. Says what is left when it takes too long, or when a process failed. */
+async function drained(cloud: Cloud, cast: Cast, topic: string): Promise<readonly string[]> {
+  const end = performance.now() + drainMs
+  for (;;) {
+    const behind = (await lagOf(cloud, topic, cast.group)).filter((one) => one.messages !== 0)
+    if (behind.length === 0 || cast.failures.length > 0) return []
+    if (performance.now() > end) {
+      const left = behind.map((one) => `${one.messages} in partition ${one.partition} of ${one.owner ?? 'nobody'}`)
+      return [`stuck: after ${drainMs} ms there are still ${left.join(', ')}`]
+    }
+    await pause(20)
+  }
+}
+
+interface Behind {
+  readonly partition: string
+  readonly messages?: number
+  readonly owner: string | undefined
+}
+
+async function lagOf(cloud: Cloud, topic: string, group: string): Promise<readonly Behind[]> {
+  try {
+    return await cloud.admin.lag(topic, group)
+  } catch (error) {
+    if (StreamError.is(error, 'not-found')) return [{ partition: '-', owner: undefined }]
+    throw error
+  }
+}
+
+type Judgement = Omit<RoundResult, 'kills'>
+
+async function judgeGroup(cloud: Cloud, cast: Cast, scene: Scene): Promise<Judgement> {
+  const attempted = cast.attempted()
+  const stored = await readAll(cloud, scene.topic)
+  const delivered = cast.delivered()
+  const settings = scene.plan.member
+  const { duplicates, problems } = checkHistory({ attempted, stored, delivered, members: cast.members(), settings })
+  const handled = new Set(delivered.filter((one) => one.outcome === 'done').map((one) => one.id)).size
+  const acked = attempted.filter((record) => record.acked).length
+  return { sent: attempted.length, acked, handled, duplicates: duplicates.count, bound: duplicates.bound, problems }
+}
+
+async function judgeFunction(cloud: Cloud, cast: Cast, scene: Scene): Promise<Judgement> {
+  const attempted = cast.attempted()
+  const inputs = await readAll(cloud, scene.topic)
+  const outputs = await readAll(cloud, scene.outputs)
+  const problems = checkOutputs({ attempted, inputs, outputs })
+  const acked = attempted.filter((record) => record.acked).length
+  const handled = new Set(outputs.map((one) => `${one.slot}-${one.seq}`)).size
+  return { sent: attempted.length, acked, handled, duplicates: outputs.length - handled, bound: 0, problems }
+}
+
+async function readAll(cloud: Cloud, topic: string): Promise<readonly Stored[]> {
+  const stored: Stored[] = []
+  for await (const { key, value } of cloud.topic(topic, { codec: json<Output>() }).read()) {
+    stored.push({ slot: value.slot, seq: value.seq, key })
+  }
+  return stored
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
