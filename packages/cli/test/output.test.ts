@@ -1,0 +1,58 @@
+import { expect, it } from 'vitest'
+import { StreamError } from '@sluice/driver'
+import { formatFailure, safeAddress, toFailure, UsageError } from '../src/failure.ts'
+import { bodyLine, showBody } from '../src/show-message.ts'
+import { formatTable } from '../src/table.ts'
+
+it('takes the way out from behind the last semicolon of a message', () => {
+  const error = new StreamError('not-found', 'topic "a; b" does not exist; create it', { details: { topic: 'a; b' } })
+  expect(toFailure(error, 'local:./data')).toEqual({
+    code: 'not-found',
+    what: 'topic "a; b" does not exist',
+    where: 'local:./data, topic a; b',
+    help: 'create it',
+  })
+})
+
+it('knows a way out for codes whose message names none', () => {
+  expect(toFailure(new StreamError('unavailable', 'connection refused'), undefined)).toMatchObject({
+    what: 'connection refused',
+    where: undefined,
+    help: /check that the backend runs/,
+  })
+})
+
+it('says of anything else that it is a defect, and of a bad command line where to look', () => {
+  expect(toFailure(new TypeError('x is undefined'), undefined)).toMatchObject({ code: 'internal', help: /report it/ })
+  expect(toFailure(new UsageError('no'), undefined)).toMatchObject({ code: 'usage', help: 'see sluice --help' })
+})
+
+it('keeps the lines of a message under each other', () => {
+  const failure = { code: 'invalid-argument', what: 'first\nsecond', where: undefined, help: undefined }
+  expect(formatFailure(failure)).toBe('error: invalid-argument\n  what:  first\n         second')
+})
+
+it('never shows the address as it was given when it holds a secret', () => {
+  const address = 'nats://me:hunter2@host:4222?token=hunter2&x=1'
+  expect(safeAddress(address)).toBe('nats://***@host:4222?token=***&x=1')
+  expect(toFailure(new Error(`cannot open ${address}`), address).what).toBe(`cannot open ${safeAddress(address)}`)
+  expect(safeAddress('hunter2')).toBe('(not an address)')
+})
+
+it.each([
+  [Buffer.from('{"a":[1, 2]}'), { value: { a: [1, 2] } }, '{"a":[1,2]}'],
+  [Buffer.from('plain text'), { text: 'plain text' }, '"plain text"'],
+  [Buffer.from([0xff, 0x00]), { base64: '/wA=' }, 'base64:/wA='],
+  [Buffer.alloc(0), { text: '' }, '""'],
+])('shows the body %s whatever is in it', (body, shown, line) => {
+  expect(showBody(body)).toEqual(shown)
+  expect(bodyLine(body)).toBe(line)
+})
+
+it('aligns tables, with a dash for what is not known', () => {
+  const rows = [
+    { name: 'orders', ageMs: 5 },
+    { name: 'o', ageMs: undefined },
+  ]
+  expect(formatTable(rows, ['name', 'ageMs'])).toBe('NAME    AGE MS\norders  5\no       -')
+})
