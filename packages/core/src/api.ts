@@ -198,8 +198,8 @@ export interface ConsumerOptions<T> {
   /** Bytes read ahead or in hands, at most (one message may pass it). Default 32 MiB. */
   readonly maxBufferedBytes?: number
   /**
-   * How far reading may run ahead of the commit in one partition while a message is stuck, in records: what a crash
-   * could repeat at most. Default 1 000 000.
+   * How far reading may run ahead of the commit in one partition, in records: what a crash could repeat at most. Looked
+   * at after each read, which may pass it by less than `maxBufferedRecords`. Default 1 000 000.
    */
   readonly maxUncommitted?: number
   /** Progress is committed this often at most, in milliseconds; always on revoke and close. Default 50. */

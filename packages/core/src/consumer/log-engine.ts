@@ -73,6 +73,7 @@ export class LogEngine implements Engine {
       source,
       transactional: this.#transactional,
       onFenced: (partition, error) => this.#giveUp(partition, error),
+      onCommitted: (partition) => this.#relieve(partition),
       onEndCommitted: (partition) => this.#forget(partition),
       onStored: (deliveries) => {
         for (const delivery of deliveries) this.#deps.dispatcher.release(delivery)
@@ -104,7 +105,6 @@ export class LogEngine implements Engine {
     if (!this.#transactional) this.#deps.dispatcher.release(delivery)
     if (delivery.node !== undefined) partition.watermark.settle(delivery.node)
     this.#progress?.touch(partition)
-    this.#relieve(partition)
     this.#handover.noteSettled()
   }
 
@@ -146,13 +146,16 @@ export class LogEngine implements Engine {
     const source = this.#source as LogSource
     for (const partition of this.#partitions.values()) {
       const at = partition.takeRewind()
-      if (at !== undefined) source.rewind(partition.id, at)
+      if (at === undefined) continue
+      source.rewind(partition.id, at)
+      // What is read again is part of what is uncommitted, and must be read for a commit to get past it.
+      if (partition.heldBack) this.#letGo(partition)
     }
     this.#reading = true
     try {
       const records = await source.poll(credit, signal)
       for (const record of records) this.#take(record)
-      if (records.length > 0) this.#holdBackFarAhead()
+      this.#holdBackFarAhead()
     } finally {
       this.#reading = false
       for (const partition of this.#endedMeanwhile.splice(0)) this.#markEnded(partition)
@@ -173,14 +176,19 @@ export class LogEngine implements Engine {
 
   #holdBackFarAhead(): void {
     for (const partition of this.#partitions.values()) {
-      if (partition.heldBack || partition.watermark.distance < this.#deps.settings.maxUncommitted) continue
+      if (partition.uncommitted < this.#deps.settings.maxUncommitted || partition.replaying) continue
+      this.#progress?.touch(partition)
+      if (partition.heldBack) continue
       partition.heldBack = true
       this.#source?.pause([partition.id])
     }
   }
 
   #relieve(partition: LogPartition): void {
-    if (!partition.heldBack || partition.watermark.distance > this.#deps.settings.maxUncommitted * 0.9) return
+    if (partition.heldBack && partition.uncommitted <= this.#deps.settings.maxUncommitted * 0.9) this.#letGo(partition)
+  }
+
+  #letGo(partition: LogPartition): void {
     partition.heldBack = false
     this.#source?.resume([partition.id])
   }

@@ -49,6 +49,8 @@ export class LogPartition implements DeliveryOrigin {
   ended = false
   heldBack = false
   committed: Position | undefined
+  /** How many of its records are covered by a commit. */
+  committedRecords = 0
   endCommitted = false
 
   constructor(id: PartitionId, epoch: number, compare: (a: Position, b: Position) => number) {
@@ -60,6 +62,16 @@ export class LogPartition implements DeliveryOrigin {
   /** Everything that was ever in it is settled, and there will be no more. */
   get complete(): boolean {
     return this.ended && this.watermark.size === 0 && this.#inOrder.length === 0 && this.#parked.size === 0
+  }
+
+  /** Records read and not covered by a commit: what a crash would repeat. */
+  get uncommitted(): number {
+    return this.watermark.added - this.committedRecords
+  }
+
+  /** Records that were given up are read again, up to where reading had been. */
+  get replaying(): boolean {
+    return this.#replaying
   }
 
   /** Where reading must go back to before it goes on; asking takes the request. */

@@ -16,6 +16,7 @@ export interface ProgressDeps {
   readonly random: Random
   readonly logger: Logger
   readonly onFenced: (partition: LogPartition, error: StreamError) => void
+  readonly onCommitted: (partition: LogPartition) => void
   readonly onEndCommitted: (partition: LogPartition) => void
   readonly onFailed: (error: StreamError) => void
   /** The outputs of these deliveries are stored; they no longer need room. */
@@ -26,6 +27,8 @@ interface Write {
   readonly partition: LogPartition
   readonly commit: Commit
   readonly run: SettledRun | undefined
+  /** How many of the partition's records are committed once it is stored. */
+  readonly records: number
 }
 
 const backoff = { baseMs: 50, maxMs: 5_000 }
@@ -149,7 +152,8 @@ export class ProgressWriter {
       through: through ?? partition.committed,
       ended,
     }
-    return { partition, commit, run }
+    const records = run === undefined ? partition.watermark.reached : partition.committedRecords + run.deliveries.length
+    return { partition, commit, run, records }
   }
 
   #isAll(partition: LogPartition, run: SettledRun): boolean {
@@ -157,12 +161,13 @@ export class ProgressWriter {
   }
 
   #settle(write: Write, outcome: CommitOutcome): void {
-    const { partition, commit, run } = write
+    const { partition, commit, records, run } = write
     if (!outcome.ok) {
       if (outcome.error.code === 'fenced') return this.#deps.onFenced(partition, outcome.error)
       return this.#failed([write], outcome.error)
     }
     partition.committed = commit.through
+    partition.committedRecords = records
     if (run !== undefined) {
       this.#deps.onStored(partition.dropSettledRun(run))
     }
@@ -170,6 +175,7 @@ export class ProgressWriter {
       partition.endCommitted = true
       return this.#deps.onEndCommitted(partition)
     }
+    this.#deps.onCommitted(partition)
     if (this.#next(partition) !== undefined) this.#dirty.add(partition)
   }
 

@@ -35,9 +35,14 @@ export class Watermark {
     return this.#size
   }
 
-  /** Records between the watermark and the last one added. */
-  get distance(): number {
-    return this.#first === undefined ? 0 : this.#sequence - this.#first.sequence + 1
+  /** The number of the last record added. */
+  get added(): number {
+    return this.#sequence
+  }
+
+  /** The number of the last record below which, inclusive, everything is settled. */
+  get reached(): number {
+    return this.#first === undefined ? this.#sequence : this.#first.sequence - 1
   }
 
   /** Adds the next record of the partition. */
