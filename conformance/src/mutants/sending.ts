@@ -1,0 +1,118 @@
+import type { OutgoingRecord, SendOutcome } from '@sluice/driver'
+import { StreamError } from '@sluice/driver'
+import { override } from '../override.ts'
+import { onCloudTopic, onProducer, onTopic } from './mutant.ts'
+import type { Mutant } from './mutant.ts'
+
+/** Bugs on the way in. */
+export const sendingMutants: readonly Mutant[] = [
+  {
+    name: 'whole-batch-resend',
+    bug: 'when one record of a request fails, all of them are sent again',
+    killedBy: 'publish/partial-failure-per-record',
+    infect: () => ({ mutate: (driver) => onProducer(driver, (producer) => ({ sendBatch: resendAll(producer.sendBatch.bind(producer)) })) }),
+  },
+  {
+    name: 'lose-on-close',
+    bug: 'a send is confirmed when it is buffered, and close throws the buffer away',
+    killedBy: 'publish/close-flushes',
+    infect: () => ({ mutate: (driver) => onProducer(driver, bufferAndLose) }),
+  },
+  {
+    name: 'lane-not-fenced',
+    bug: 'after a final failure later records of the key are sent as if nothing had been',
+    killedBy: 'publish/lane-fenced-after-final-failure',
+    infect: () => ({
+      mutateCloud: (cloud) =>
+        onCloudTopic(cloud, (topic) => ({ producer: (options) => topic.producer({ ...options, onOrderedFailure: 'continue' }) })),
+    }),
+  },
+  {
+    name: 'dlq-loses-headers',
+    bug: 'dead letters are stored without the headers of the record',
+    killedBy: 'settle/attempts-then-dead-letter',
+    infect: () => ({
+      mutate: (driver) =>
+        onProducer(withoutTransactions(driver), (producer, topic) =>
+          topic.name.endsWith('.dead-letters')
+            ? { sendBatch: (records, signal) => producer.sendBatch(records.map(bareDeadLetter), signal) }
+            : {},
+        ),
+    }),
+  },
+  {
+    name: 'limits-lie',
+    bug: 'the limits promise twice what the backend takes',
+    killedBy: 'limits/match-reality',
+    infect: () => ({
+      mutate: (driver) => onTopic(driver, (topic) => ({ limits: { ...topic.limits, maxRecordBytes: topic.limits.maxRecordBytes * 2 } })),
+    }),
+  },
+  {
+    name: 'error-code-unknown',
+    bug: 'a topic that does not exist is reported as an internal error',
+    killedBy: 'admin/missing-topic',
+    infect: () => ({
+      mutate: (driver) =>
+        override(driver, {
+          openTopic: (name, signal) =>
+            driver.openTopic(name, signal).catch((cause: unknown) => {
+              throw new StreamError('internal', 'something went wrong', { cause })
+            }),
+        }),
+    }),
+  },
+  {
+    name: 'cause-thrown-away',
+    bug: 'errors come without the native error underneath',
+    killedBy: 'errors/code-table',
+    infect: () => ({
+      mutate: (driver) =>
+        override(driver, {
+          toStreamError: (error, context) => {
+            const { code, message } = driver.toStreamError(error, context)
+            return new StreamError(code, message)
+          },
+        }),
+    }),
+  },
+]
+
+type SendBatch = (records: readonly OutgoingRecord[], signal: AbortSignal) => Promise<readonly SendOutcome[]>
+
+function resendAll(sendBatch: SendBatch): SendBatch {
+  return async (records, signal) => {
+    const outcomes = await sendBatch(records, signal)
+    if (outcomes.every((outcome) => outcome.ok)) return outcomes
+    const renamed = records.map((record, index) => (outcomes[index]?.ok === true ? { ...record, id: `${record.id}-again` } : record))
+    return sendBatch(renamed, signal)
+  }
+}
+
+function bufferAndLose(producer: { sendBatch: SendBatch; close(): Promise<void> }): { sendBatch: SendBatch; close(): Promise<void> } {
+  const buffer: OutgoingRecord[] = []
+  let timer: NodeJS.Timeout | undefined
+  const flush = (): void => {
+    timer = undefined
+    void producer.sendBatch(buffer.splice(0), new AbortController().signal)
+  }
+  return {
+    sendBatch: async (records) => {
+      buffer.push(...records)
+      timer ??= setTimeout(flush, 10)
+      return records.map(() => ({ ok: true }))
+    },
+    close: () => {
+      clearTimeout(timer)
+      return producer.close()
+    },
+  }
+}
+
+function bareDeadLetter(record: OutgoingRecord): OutgoingRecord {
+  return { ...record, headers: Object.fromEntries(Object.entries(record.headers).filter(([name]) => name.startsWith('dlq-'))) }
+}
+
+function withoutTransactions(driver: Parameters<typeof onProducer>[0]): Parameters<typeof onProducer>[0] {
+  return override(driver, { capabilities: { ...driver.capabilities, transactions: false } })
+}
