@@ -69,7 +69,6 @@ export class TopicConsumer implements Consumer<unknown> {
   #paused = false
   #draining = false
   #pumping = false
-  #received = 0
   #loop: LoopMode | undefined
   #drained: (() => void) | undefined
 
@@ -149,7 +148,7 @@ export class TopicConsumer implements Consumer<unknown> {
       bufferedBytes: this.#dispatcher.bytes,
       running: this.#running?.handling.active.size ?? 0,
       partitions: this.#running?.engine.partitions ?? [],
-      received: this.#received,
+      received: this.#running?.handling.begun ?? 0,
       acked: counts?.acked ?? 0,
       retried: counts?.retried ?? 0,
       deadLettered: counts?.deadLettered ?? 0,
@@ -264,7 +263,6 @@ export class TopicConsumer implements Consumer<unknown> {
     while (!this.#paused && !this.#draining && mode.free) {
       const delivery = this.#dispatcher.next()
       if (delivery === undefined) break
-      this.#received++
       mode.take(delivery)
     }
   }

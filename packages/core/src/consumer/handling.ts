@@ -50,6 +50,9 @@ export class Handling {
     expired: 0,
   }
 
+  /** Deliveries that were made ready, each attempt counted. */
+  begun = 0
+
   constructor(deps: HandlingDeps) {
     this.#deps = deps
   }
@@ -60,6 +63,7 @@ export class Handling {
    */
   begin(delivery: Delivery): boolean | Promise<boolean> {
     delivery.state = 'running'
+    this.begun++
     this.active.add(delivery)
     const { record } = delivery
     if (record.expiresAtMs !== undefined && record.expiresAtMs <= this.#deps.clock.now())
