@@ -16,11 +16,31 @@ export function checkOutputs({ attempted, inputs, outputs }: FunctionHistory): r
   const stored = groupBy(inputs, recordName)
   const made = groupBy(outputs, recordName)
   return [
-    ...count('lost', 'acknowledged records are not in the input topic', attempted.filter((one) => one.acked && !stored.has(recordName(one)))),
-    ...count('stored twice', 'records are in the input topic more than once', inputs.filter((one) => (stored.get(recordName(one))?.length ?? 0) > 1)),
-    ...count('no output', 'inputs have no output', inputs.filter((one) => !made.has(recordName(one)))),
-    ...count('output twice', 'outputs are there more than once', outputs.filter((one) => made.get(recordName(one))?.[0] !== one)),
-    ...count('stranger', 'outputs have no input', outputs.filter((one) => !stored.has(recordName(one)))),
+    ...count(
+      'lost',
+      'acknowledged records are not in the input topic',
+      attempted.filter((one) => one.acked && !stored.has(recordName(one))),
+    ),
+    ...count(
+      'stored twice',
+      'records are in the input topic more than once',
+      inputs.filter((one) => (stored.get(recordName(one))?.length ?? 0) > 1),
+    ),
+    ...count(
+      'no output',
+      'inputs have no output',
+      inputs.filter((one) => !made.has(recordName(one))),
+    ),
+    ...count(
+      'output twice',
+      'outputs are there more than once',
+      outputs.filter((one) => made.get(recordName(one))?.[0] !== one),
+    ),
+    ...count(
+      'stranger',
+      'outputs have no input',
+      outputs.filter((one) => !stored.has(recordName(one))),
+    ),
     ...findChangedOrder(inputs, outputs),
   ]
 }
@@ -36,7 +56,9 @@ function findChangedOrder(inputs: readonly Stored[], outputs: readonly Stored[])
     const at = expected.findIndex((name, index) => names[index] !== name)
     if (at < 0 && expected.length === names.length) return []
     const place = Math.max(at, 0)
-    return [`order: outputs of key ${key} differ from its inputs at number ${place}: ${names[place]} instead of ${expected[place]}`]
+    return [
+      `order: outputs of key ${key} differ from its inputs at number ${place}: ${names[place]} instead of ${expected[place]}`,
+    ]
   })
 }
 

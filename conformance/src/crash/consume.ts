@@ -43,14 +43,22 @@ export async function apply(cloud: Cloud, instruction: ApplyInstruction, signal:
 }
 
 /** No dead letters: every message is handled in the end, or is lost. */
-function optionsOf(settings: MemberSettings, bug: Bug | undefined): Omit<ConsumerOptions<never>, 'group' | 'onSettled'> {
+function optionsOf(
+  settings: MemberSettings,
+  bug: Bug | undefined,
+): Omit<ConsumerOptions<never>, 'group' | 'onSettled'> {
   const { commitIntervalMs, maxBufferedRecords, maxUncommitted } = settings
   const progress = bug === 'no-commit' ? { commitIntervalMs: 3_600_000 } : { commitIntervalMs, maxUncommitted }
   return { ...progress, maxBufferedRecords, deadLetter: false, retry: { baseMs: 2, maxMs: 10 }, revokeTimeoutMs: 5_000 }
 }
 
 /** What becomes of one attempt, the same for whoever handles it. */
-function fateOf(seed: number, slot: number, seq: number, attempt: number): { readonly waitMs: number; readonly fails: boolean } {
+function fateOf(
+  seed: number,
+  slot: number,
+  seq: number,
+  attempt: number,
+): { readonly waitMs: number; readonly fails: boolean } {
   const random = seededRandom(Math.imul(seed, 31) ^ Math.imul(seq * 4 + slot + 1, 2_654_435_761) ^ attempt)
   const kind = random()
   const slow = kind < 0.01 ? between(random, 30, 60) : between(random, 1, 4)

@@ -67,7 +67,8 @@ function findRepeats(delivered: readonly Delivered[]): readonly Repeat[] {
   for (const deliveries of groupBy(delivered, recordName).values()) {
     deliveries.forEach((again, index) => {
       const before = deliveries[index - 1]
-      if (before !== undefined && before.member !== again.member && before.outcome !== 'failed') repeats.push({ before, again })
+      if (before !== undefined && before.member !== again.member && before.outcome !== 'failed')
+        repeats.push({ before, again })
     })
   }
   return repeats
@@ -83,7 +84,11 @@ function partitionsHeld(delivered: readonly Delivered[], end: MemberEnd): Readon
 }
 
 /** Whether each member that repeated these records began with one in front of them that nobody had done. */
-function isBehindUndone(repeated: readonly Repeat[], delivered: readonly Delivered[], places: ReadonlyMap<string, number>): boolean {
+function isBehindUndone(
+  repeated: readonly Repeat[],
+  delivered: readonly Delivered[],
+  places: ReadonlyMap<string, number>,
+): boolean {
   const placeOf = (one: Delivered): number => places.get(recordName(one)) ?? Infinity
   const bySuccessor = groupBy(repeated, ({ again }) => again.member)
   return [...bySuccessor.values()].every((repeats) => {
@@ -96,12 +101,16 @@ function isBehindUndone(repeated: readonly Repeat[], delivered: readonly Deliver
 
 function wasDone(one: Delivered, delivered: readonly Delivered[]): boolean {
   const name = recordName(one)
-  return delivered.some((other) => recordName(other) === name && other.outcome === 'done' && other.endedAt <= one.beganAt)
+  return delivered.some(
+    (other) => recordName(other) === name && other.outcome === 'done' && other.endedAt <= one.beganAt,
+  )
 }
 
 function tooMany(end: MemberEnd, abrupt: boolean, repeated: readonly Repeat[], allowed: number): string {
   const first = repeated[0]?.before
   if (first === undefined) return ''
-  const how = abrupt ? `${end.member} was killed and` : `${end.member} handed partition ${first.partition} over in good order and`
+  const how = abrupt
+    ? `${end.member} was killed and`
+    : `${end.member} handed partition ${first.partition} over in good order and`
   return `duplicates: ${how} left ${repeated.length} records of partition ${first.partition} to be repeated, at most ${allowed} were allowed; the first is ${recordName(first)} of key ${first.key ?? '(none)'}, ${first.outcome}`
 }

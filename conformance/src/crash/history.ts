@@ -95,7 +95,10 @@ export function inOrder(deliveries: readonly Delivered[]): readonly Delivered[] 
 }
 
 /** The items in groups, each in the order of the whole. Items without a name are left out. */
-export function groupBy<T>(items: readonly T[], nameOf: (item: T) => string | undefined): ReadonlyMap<string, readonly T[]> {
+export function groupBy<T>(
+  items: readonly T[],
+  nameOf: (item: T) => string | undefined,
+): ReadonlyMap<string, readonly T[]> {
   const groups = new Map<string, T[]>()
   for (const item of items) {
     const name = nameOf(item)

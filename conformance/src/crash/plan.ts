@@ -79,7 +79,7 @@ export function planRound(seed: number, mode?: Mode): RoundPlan {
     members: between(random, 1, 3),
     window: pick(random, [4, 16, 64]),
     // A transaction stores no more than a member buffers, so functions are slower.
-    recordsPerProducer: chosen === 'group' ? between(random, 1_500, 3_000) : between(random, 300, 900),
+    recordsPerProducer: chosen === 'group' ? between(random, 800, 2_000) : between(random, 300, 800),
     member: {
       concurrency: pick(random, [1, 4, 16]),
       batch: pick(random, [undefined, undefined, between(random, 2, 12)]),
@@ -87,13 +87,13 @@ export function planRound(seed: number, mode?: Mode): RoundPlan {
       maxBufferedRecords: between(random, 16, 64),
       maxUncommitted: between(random, 32, 128),
     },
-    steps: Array.from({ length: between(random, 2, 4) }, () => ({
-      afterMs: between(random, 20, 250),
+    steps: Array.from({ length: between(random, 2, 3) }, () => ({
+      afterMs: between(random, 10, 150),
       harm: pick(random, harms),
       gapMs: between(random, 0, 15),
       victim: random(),
     })),
-    calmMs: between(random, 50, 250),
+    calmMs: between(random, 30, 150),
   }
 }
 

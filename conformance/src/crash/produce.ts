@@ -38,7 +38,7 @@ export async function produce(
       journal.write({ kind: 'refused', seq: value.seq, why: String(error) })
     }
   }
-  for (let seq = first; seq < end && !signal.aborted; ) {
+  for (let seq = first; seq < end && !signal.aborted;) {
     const group = bug === 'reorder' && seq % 50 === 0 ? twoOfOneKey(slot, seq, random) : [record(slot, seq, random)]
     for (const { id, key, value } of group) {
       journal.write({ kind: 'try', seq: value.seq, key, id, bytes: value.pad.length })

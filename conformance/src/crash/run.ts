@@ -40,7 +40,9 @@ export async function runRounds(args: CrashArguments, context: RunContext): Prom
   const crew = new Crew({ ...context.environment, NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(root, 'compiled') })
   context.onStart(() => crew.dismiss())
   const totals: Totals = { passed: 0, failed: 0, kills: 0, sent: 0, acked: 0, handled: 0, duplicates: 0, bound: 0 }
-  print(`seed ${args.seed}, ${args.rounds} rounds on ${args.backend ?? 'local, a folder for each round'}${args.bug === undefined ? '' : `, with the bug ${args.bug}`}`)
+  print(
+    `seed ${args.seed}, ${args.rounds} rounds on ${args.backend ?? 'local, a folder for each round'}${args.bug === undefined ? '' : `, with the bug ${args.bug}`}`,
+  )
   try {
     for (let index = 0; index < args.rounds && !context.signal.aborted; index++) {
       crew.prepare(reserve)
@@ -52,12 +54,21 @@ export async function runRounds(args: CrashArguments, context: RunContext): Prom
     if (totals.failed === 0 && !args.keep) rmSync(root, { recursive: true, force: true })
   }
   const seconds = ((performance.now() - started) / 1_000).toFixed(1)
-  print(`${totals.kills} kills, ${totals.sent} sent, ${totals.acked} acked, ${totals.handled} handled, ${totals.duplicates}/${totals.bound} duplicates, ${seconds} s`)
+  print(
+    `${totals.kills} kills, ${totals.sent} sent, ${totals.acked} acked, ${totals.handled} handled, ${totals.duplicates}/${totals.bound} duplicates, ${seconds} s`,
+  )
   print(`${totals.passed} passed, ${totals.failed} failed`)
   return totals.failed
 }
 
-async function oneRound(args: CrashArguments, index: number, crew: Crew, root: string, totals: Totals, print: (line: string) => void): Promise<void> {
+async function oneRound(
+  args: CrashArguments,
+  index: number,
+  crew: Crew,
+  root: string,
+  totals: Totals,
+  print: (line: string) => void,
+): Promise<void> {
   const plan = planRound((args.seed + index) % 4_294_967_296, args.mode)
   const folder = join(root, `round-${plan.seed}`)
   mkdirSync(folder, { recursive: true })
