@@ -34,13 +34,17 @@ export class CommandContext {
 
   /**
    * Connects to the backend that is meant (flag, environment, `./sluice.yaml`, `local:./data`), and closes it again.
-   * The signal aborts at Ctrl-C and when nobody reads stdout any more.
+   * The signal aborts at Ctrl-C and when nobody reads stdout any more. A topic that is missing is an error unless
+   * `create` is set: on the command line a mistyped name is likelier than a new topic.
    */
-  async withCloud(use: (cloud: Cloud, signal: AbortSignal) => Promise<void>): Promise<void> {
+  async withCloud(
+    use: (cloud: Cloud, signal: AbortSignal) => Promise<void>,
+    options: { readonly create?: boolean } = {},
+  ): Promise<void> {
     const { connect } = await import('@sluice/core')
     this.backend = await this.#chooseBackend()
     await this.interruptible(async (signal) => {
-      await using cloud = await connect(this.backend ?? '', { signal })
+      await using cloud = await connect(this.backend ?? '', { signal, create: options.create === true })
       await use(cloud, signal)
     })
   }

@@ -12,7 +12,19 @@ function lines(text: string): Record<string, unknown>[] {
 
 it('sends a value with key and headers, and shows it again', async () => {
   using here = new Workplace()
-  const sent = await here.sluice(['send', 'orders', '{"cents":1200}', '-k', 'c7', '-H', 'a=1', '-H', 'b=x=y', '--json'])
+  const sent = await here.sluice([
+    'send',
+    '--create',
+    'orders',
+    '{"cents":1200}',
+    '-k',
+    'c7',
+    '-H',
+    'a=1',
+    '-H',
+    'b=x=y',
+    '--json',
+  ])
   expect(sent).toMatchObject({ code: 0, stderr: '' })
   const tail = await here.sluice(['tail', 'orders', '--json'])
   expect(lines(tail.stdout)).toMatchObject([{ key: 'c7', headers: { a: '1', b: 'x=y' }, value: { cents: 1200 } }])
@@ -21,17 +33,19 @@ it('sends a value with key and headers, and shows it again', async () => {
 
 it('sends what does not parse as JSON as text, and everything with --text', async () => {
   using here = new Workplace()
-  await here.sluice(['send', 'words', 'hello there', '-k', 'k'])
-  await here.sluice(['send', 'words', '42', '-k', 'k'])
-  await here.sluice(['send', 'words', '42', '-k', 'k', '--text'])
+  await here.sluice(['send', '--create', 'words', 'hello there', '-k', 'k'])
+  await here.sluice(['send', '--create', 'words', '42', '-k', 'k'])
+  await here.sluice(['send', '--create', 'words', '42', '-k', 'k', '--text'])
   const { stdout } = await here.sluice(['tail', 'words', '--json'])
   expect(lines(stdout).map(({ value }) => value)).toEqual(['hello there', 42, '42'])
 })
 
 it('sends each line of stdin and of a file, taking keys from a field', async () => {
   using here = new Workplace({ 'orders.ndjson': '{"id":1}\n\n{"id":"two"}\n' })
-  const piped = await here.sluice(['send', 'orders', '--stdin', '--key-from', 'id'], { input: '{"id":3}\n' })
-  const filed = await here.sluice(['send', 'orders', '--file', 'orders.ndjson', '--key-from', 'id'])
+  const piped = await here.sluice(['send', '--create', 'orders', '--stdin', '--key-from', 'id'], {
+    input: '{"id":3}\n',
+  })
+  const filed = await here.sluice(['send', '--create', 'orders', '--file', 'orders.ndjson', '--key-from', 'id'])
   expect([piped.stdout, filed.stdout]).toEqual(['sent 1 messages to orders\n', 'sent 2 messages to orders\n'])
   const { stdout } = await here.sluice(['tail', 'orders', '--json'])
   expect(new Set(lines(stdout).map(({ key }) => key))).toEqual(new Set(['1', 'two', '3']))
@@ -39,7 +53,7 @@ it('sends each line of stdin and of a file, taking keys from a field', async () 
 
 it('names the line whose value has no key, and sends those before it', async () => {
   using here = new Workplace()
-  const { code, stderr } = await here.sluice(['send', 'o', '--stdin', '--key-from', 'id'], {
+  const { code, stderr } = await here.sluice(['send', '--create', 'o', '--stdin', '--key-from', 'id'], {
     input: '{"id":3}\n{"x":1}\n',
   })
   expect(code).toBe(2)
@@ -50,7 +64,7 @@ it('names the line whose value has no key, and sends those before it', async () 
 it('starts at a position of a partition, at a time, and ends after the limit', async () => {
   using here = new Workplace()
   await here.sluice(['topics', 'create', 'n', '--partitions', '1'])
-  await here.sluice(['send', 'n', '--stdin'], { input: '0\n1\n2\n3\n' })
+  await here.sluice(['send', '--create', 'n', '--stdin'], { input: '0\n1\n2\n3\n' })
   const tail = async (...args: string[]): Promise<unknown[]> =>
     lines((await here.sluice(['tail', 'n', '--json', ...args])).stdout).map(({ value }) => value)
   expect(await tail('--from', '0:2')).toEqual([2, 3])
@@ -63,9 +77,9 @@ it('follows until Ctrl-C, which ends it with 130', async () => {
   using here = new Workplace()
   await here.sluice(['topics', 'create', 'n'])
   const following = here.start(['tail', 'n', '-f', '--from', 'earliest'])
-  await here.sluice(['send', 'n', '"first"'])
+  await here.sluice(['send', '--create', 'n', '"first"'])
   await following.printed('"first"')
-  await here.sluice(['send', 'n', '"second"'])
+  await here.sluice(['send', '--create', 'n', '"second"'])
   await following.printed('"second"')
   following.interrupt()
   expect(await following.ended).toMatchObject({ code: 130, stderr: '' })
@@ -74,7 +88,7 @@ it('follows until Ctrl-C, which ends it with 130', async () => {
 it('ends quietly when nobody reads its output any more', async () => {
   using here = new Workplace()
   const input = Array.from({ length: 5_000 }, (_, n) => `{"n":${n},"padding":"${'x'.repeat(100)}"}`).join('\n')
-  await here.sluice(['send', 'n', '--stdin'], { input })
+  await here.sluice(['send', '--create', 'n', '--stdin'], { input })
   const tail = here.start(['tail', 'n'])
   tail.child.stdout.once('data', () => tail.child.stdout.destroy())
   expect(await tail.ended).toMatchObject({ code: 0, stderr: '' })
@@ -106,4 +120,11 @@ it('takes the backend from the flag, the environment or the pipeline of the fold
   expect(await listWith({})).toBe('on-file\n')
   expect(await listWith(env)).toBe('on-environment\n')
   expect(await listWith(env, '-b', 'local:./of-flag')).toBe('on-flag\n')
+})
+
+it('says that a topic is missing, instead of making one of a mistyped name', async () => {
+  using here = new Workplace()
+  const { code, stderr } = await here.sluice(['send', 'oders', '1'])
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/not-found[\s\S]*oders/)
 })

@@ -26,6 +26,7 @@ export const registerSend: Register = (program, act) => {
     .option('-H, --header <name=value>', 'a header; may be repeated', collect, [])
     .option('-f, --file <path>', 'newline-delimited JSON to send')
     .option('--stdin', 'the same from stdin')
+    .option('--create', 'make the topic when it does not exist')
     .option('--text', 'values are text, even where they would parse as JSON')
     .action(
       act(async (context, [topic = '', value], options) => {
@@ -38,18 +39,21 @@ export const registerSend: Register = (program, act) => {
           headers: parseHeaders(options['header'] as string[]),
           asText: options['text'] === true,
         }
-        await context.withCloud(async (cloud, signal) => {
-          if (value !== undefined) return sendOne(context, cloud, topic, toMessage(value, plan, 1))
-          const file = text(options, 'file')
-          const stream = file === undefined ? context.host.stdin : createReadStream(file)
-          await sendLines(
-            context,
-            cloud.topic(topic),
-            createInterface({ input: stream, crlfDelay: Infinity }),
-            plan,
-            signal,
-          )
-        })
+        await context.withCloud(
+          async (cloud, signal) => {
+            if (value !== undefined) return sendOne(context, cloud, topic, toMessage(value, plan, 1))
+            const file = text(options, 'file')
+            const stream = file === undefined ? context.host.stdin : createReadStream(file)
+            await sendLines(
+              context,
+              cloud.topic(topic),
+              createInterface({ input: stream, crlfDelay: Infinity }),
+              plan,
+              signal,
+            )
+          },
+          { create: options['create'] === true },
+        )
       }),
     )
 }

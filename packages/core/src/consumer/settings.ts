@@ -22,7 +22,7 @@ export interface ConsumerSettings {
 }
 
 /** The name of a topic's dead-letter topic unless another is asked for. */
-export function deadLetterTopicOf(topic: string): string {
+function deadLetterTopicOf(topic: string): string {
   return `${topic}.dead-letters`
 }
 
