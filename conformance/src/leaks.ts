@@ -12,11 +12,14 @@ export function openHandles(): Handles {
   return counts
 }
 
-/** What is open beyond `before`, after at most `graceMs`; empty when nothing is. */
+/**
+ * What is open beyond `before`, after at most `graceMs`; empty when nothing is. Handles are counted by kind, so where
+ * other code opens and closes some of the same kind meanwhile (a test framework's timers) one can hide one of ours;
+ * the runner by itself, `runSuite`, has no such company.
+ */
 export async function leakedSince(before: Handles, graceMs = 1_500): Promise<readonly string[]> {
   const end = performance.now() + graceMs
   for (;;) {
-    // A timer of its own would count as one: immediates and microtasks do not wait long enough, so it is left out.
     await new Promise((resolve) => setTimeout(resolve, 2))
     const more = beyond(before, openHandles())
     if (more.length === 0 || performance.now() > end) return more

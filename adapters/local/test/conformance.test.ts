@@ -1,0 +1,4 @@
+import { conformance } from '@sluice/conformance'
+import { localHarnesses } from './harness.ts'
+
+for (const harness of localHarnesses()) conformance(() => harness)
