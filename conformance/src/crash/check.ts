@@ -23,8 +23,12 @@ function findLost({ attempted, delivered, stored }: History): readonly string[] 
   const unstored = attempted.filter((record) => record.acked && !there.has(recordName(record)))
   const unhandled = stored.filter((record) => !done.has(recordName(record)))
   const problems: string[] = []
-  if (unstored.length > 0) problems.push(`lost: ${unstored.length} acknowledged records are not stored, the first ${describe(unstored[0])}`)
-  if (unhandled.length > 0) problems.push(`lost: ${unhandled.length} stored records were never handled to the end, the first ${describe(unhandled[0])}`)
+  if (unstored.length > 0)
+    problems.push(`lost: ${unstored.length} acknowledged records are not stored, the first ${describe(unstored[0])}`)
+  if (unhandled.length > 0)
+    problems.push(
+      `lost: ${unhandled.length} stored records were never handled to the end, the first ${describe(unhandled[0])}`,
+    )
   if (there.size < stored.length) problems.push(`stored twice: ${stored.length - there.size} records`)
   return problems
 }
@@ -36,7 +40,9 @@ function findStrangers({ attempted, delivered }: History): readonly string[] {
     const sent = known.get(recordName(one))
     if (sent === undefined) return [`stranger: ${describe(one)} was handled and never sent`]
     if (sent.key === one.key && sent.id === one.id && sent.bytes === one.bytes) return []
-    return [`changed: ${describe(sent)} with id ${sent.id} and ${sent.bytes} bytes arrived as ${describe(one)} with id ${one.id} and ${one.bytes} bytes`]
+    return [
+      `changed: ${describe(sent)} with id ${sent.id} and ${sent.bytes} bytes arrived as ${describe(one)} with id ${one.id} and ${one.bytes} bytes`,
+    ]
   })
 }
 
@@ -85,7 +91,9 @@ function findStepsBack({ delivered }: History): readonly string[] {
       const before = lane[index - 1]
       if (before === undefined || one.seq > before.seq || wasRobbed) return []
       if (one.seq === before.seq && before.outcome === 'failed' && one.attempt > before.attempt) return []
-      return [`step back: ${one.member} handled ${describe(one)}, attempt ${one.attempt}, after ${describe(before)}, attempt ${before.attempt}, ${before.outcome}`]
+      return [
+        `step back: ${one.member} handled ${describe(one)}, attempt ${one.attempt}, after ${describe(before)}, attempt ${before.attempt}, ${before.outcome}`,
+      ]
     })
   })
 }
@@ -97,7 +105,9 @@ function findOverlaps({ delivered }: History): readonly string[] {
     let last: Delivered | undefined
     for (const one of deliveries) {
       if (last !== undefined && one.beganAt < last.endedAt && !last.lost) {
-        problems.push(`overlap: key ${key} was in two handlers at once: ${last.member} had ${recordName(last)} until ${last.endedAt} µs, ${one.member} began ${recordName(one)} at ${one.beganAt} µs`)
+        problems.push(
+          `overlap: key ${key} was in two handlers at once: ${last.member} had ${recordName(last)} until ${last.endedAt} µs, ${one.member} began ${recordName(one)} at ${one.beganAt} µs`,
+        )
       }
       if (last === undefined || one.endedAt > last.endedAt) last = one
     }

@@ -79,7 +79,7 @@ class JournallingHandler {
 
   handle(message: Message<Payload>): Promise<void> | void {
     if (this.#bug === 'ack-before-handling') {
-      setTimeout(() => void this.#work(message), 20)
+      setTimeout(() => void this.#work(message), 100)
       return
     }
     const working = this.#work(message)

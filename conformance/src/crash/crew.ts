@@ -77,7 +77,8 @@ export class Hand {
       })
     })
     void this.gone.then(() => this.#event('idle').resolve())
-    if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', (line) => this.#event(line as ChildEvent).resolve())
+    if (child.stdout !== null)
+      createInterface({ input: child.stdout }).on('line', (line) => this.#event(line as ChildEvent).resolve())
     child.stderr?.on('data', (data: Buffer) => (this.#errors += data.toString()))
     // The pipe of a child that was killed breaks; its end is what is looked at.
     child.stdin?.on('error', () => undefined)

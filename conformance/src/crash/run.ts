@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CrashArguments } from './arguments.ts'
 import { Crew } from './crew.ts'
+import { groupBy } from './history.ts'
 import { planRound } from './plan.ts'
 import type { RoundPlan } from './plan.ts'
 import { playRound } from './round.ts'
@@ -31,6 +32,7 @@ interface Totals {
 }
 
 const reserve = 2
+const shownOfRule = 3
 
 /** Plays all rounds, tells of each, and resolves with how many failed. Leaves no process, and only the folders it should. */
 export async function runRounds(args: CrashArguments, context: RunContext): Promise<number> {
@@ -87,10 +89,18 @@ async function oneRound(
   const tookMs = Math.round(performance.now() - started)
   add(totals, result)
   print(roundLine(index + 1, plan, result, tookMs))
-  for (const problem of result.problems.slice(0, 10)) print(`  ${problem}`)
-  if (result.problems.length > 10) print(`  and ${result.problems.length - 10} more`)
+  for (const line of problemLines(result.problems)) print(`  ${line}`)
   if (result.problems.length > 0) print(`  kept in ${folder}; again: npm run crash -- ${again(args, plan)}`)
   else if (!args.keep) rmSync(folder, { recursive: true, force: true })
+}
+
+/** The first problems of each rule, and how many more there are; errors without the end of their stack. */
+function problemLines(problems: readonly string[]): readonly string[] {
+  return [...groupBy(problems, (problem) => problem.split(':', 1)[0])].flatMap(([rule, found]) => {
+    const more = found.length - shownOfRule
+    const shown = found.slice(0, shownOfRule).map((problem) => problem.split('\n').slice(0, 8).join('\n  '))
+    return more > 0 ? [...shown, `${rule}: and ${more} more`] : shown
+  })
 }
 
 /** A round that could not be played counts as failed; the rounds after it are played. */
