@@ -35,7 +35,7 @@ export async function openHarness(harness: Harness, options: OpenDriverOptions =
 async function findAdapter(harness: Harness, scheme: string): Promise<Adapter> {
   const container = new Container()
   const modules = harness.adapters ?? [await loadAdapter(scheme)]
-  await container.load(...modules)
+  container.load(...modules)
   const adapters = container.getAll<Adapter>(tokens.Adapter)
   const adapter = adapters.find((one) => one.scheme === scheme)
   if (adapter !== undefined) return adapter

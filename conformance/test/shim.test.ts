@@ -22,7 +22,7 @@ it('changes nothing without rules, and writes down every call', async () => {
   const { topic, shim } = await bench(context)
   await topic.sendAll(messages(5))
   const reading = await drain(context, topic, 5)
-  expect(reading.values().toSorted()).toEqual(range(5))
+  expect(new Set(reading.values())).toEqual(new Set(range(5)))
   expect(shim.callsOf('sendBatch').flatMap((call) => call.records)).toHaveLength(5)
   expect(shim.events.some((event) => event.kind === 'assigned')).toBe(true)
 })

@@ -80,7 +80,7 @@ export function onCloudTopic(cloud: Cloud, change: (topic: AnyTopic, cloud: Clou
     const real = cloud.topic(name, options)
     return override(real, change(real, cloud))
   }
-  return override(cloud, { topic: topic as Cloud['topic'] })
+  return override(cloud, { topic })
 }
 
 /** A connection whose consumers run a changed handler. Batch handlers are left alone. */

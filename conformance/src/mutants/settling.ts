@@ -199,7 +199,7 @@ function ownBatchWindow(consumer: Consumer<unknown>): Partial<Consumer<unknown>>
     }, rest)
   }
   return {
-    run: run as Consumer<unknown>['run'],
+    run,
     close: (options) => {
       clearTimeout(timer)
       return consumer.close(options)

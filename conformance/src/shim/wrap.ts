@@ -80,8 +80,9 @@ function shimProducer(producer: DriverProducer, topic: string, driver: Driver, t
   return override(producer, {
     sendBatch: (records, signal) =>
       tap.through({ operation: 'sendBatch', topic, records }, signal, async (call) => {
-        call.outcomes = await sendSome(producer, driver, call, signal, tap)
-        return call.outcomes as readonly SendOutcome[]
+        const outcomes = await sendSome(producer, driver, call, signal, tap)
+        call.outcomes = outcomes
+        return outcomes
       }),
     close: () => (tap.crashed() ? Promise.resolve() : producer.close()),
   })
