@@ -1,7 +1,14 @@
 /** Kinds of handles that keep a process alive, with how many there are. Garbage of the runtime itself is left out. */
 export type Handles = ReadonlyMap<string, number>
 
-const ofTheRuntime = new Set(['TTYWrap', 'PipeWrap', 'FSReqCallback', 'FSReqPromise', 'CloseReq', 'WORKER_PORT_TRANSFER'])
+const ofTheRuntime = new Set([
+  'TTYWrap',
+  'PipeWrap',
+  'FSReqCallback',
+  'FSReqPromise',
+  'CloseReq',
+  'WORKER_PORT_TRANSFER',
+])
 
 /** What is open now. */
 export function openHandles(): Handles {

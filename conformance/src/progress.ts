@@ -7,7 +7,9 @@ import type { RequestShim } from './shim/shim.ts'
  * this moment may repeat.
  */
 export function uncommitted(shim: RequestShim, deliveries: readonly Delivery<unknown>[], topic: DriverTopic): number {
-  const settled = shim.callsOf('settle').flatMap((call) => call.settlements.filter((one, index) => one.verb === 'ack' && call.outcomes[index]?.ok === true))
+  const settled = shim
+    .callsOf('settle')
+    .flatMap((call) => call.settlements.filter((one, index) => one.verb === 'ack' && call.outcomes[index]?.ok === true))
   if (settled.length > 0 || deliveries.every((one) => one.position === undefined)) {
     return Math.max(0, new Set(deliveries.map((one) => one.id)).size - settled.length)
   }
@@ -15,12 +17,15 @@ export function uncommitted(shim: RequestShim, deliveries: readonly Delivery<unk
   for (const call of shim.callsOf({ operation: ['commit', 'transact'] })) {
     call.commits.forEach((commit, index) => {
       const outcome: CommitOutcome | undefined = call.outcomes[index]
-      if (commit.through !== undefined && (outcome?.ok === true || call.operation === 'transact')) through.set(commit.partition, commit.through)
+      if (commit.through !== undefined && (outcome?.ok === true || call.operation === 'transact'))
+        through.set(commit.partition, commit.through)
     })
   }
   return deliveries.filter((one) => {
     const done = through.get(one.partition)
-    return done === undefined || one.position === undefined || topic.comparePositions(one.position as Position, done) > 0
+    return (
+      done === undefined || one.position === undefined || topic.comparePositions(one.position as Position, done) > 0
+    )
   }).length
 }
 
@@ -31,10 +36,16 @@ export function commitsAfterLoss(shim: RequestShim): readonly string[] {
   return shim.callsOf('commit').flatMap((call) =>
     call.commits.flatMap((commit, index) => {
       if (call.outcomes[index]?.ok !== true) return []
-      const began = starts.findLast((event) => event.member === call.member && event.partitions.includes(commit.partition) && event.epoch === commit.epoch)
+      const began = starts.findLast(
+        (event) =>
+          event.member === call.member && event.partitions.includes(commit.partition) && event.epoch === commit.epoch,
+      )
       const over = ends.find(
         (event) =>
-          event.member === call.member && event.partitions.includes(commit.partition) && event.atMs > (began?.atMs ?? 0) && event.atMs < call.startedAtMs,
+          event.member === call.member &&
+          event.partitions.includes(commit.partition) &&
+          event.atMs > (began?.atMs ?? 0) &&
+          event.atMs < call.startedAtMs,
       )
       return over === undefined ? [] : [`${commit.partition} at epoch ${commit.epoch}, ${over.kind} before`]
     }),
@@ -48,14 +59,19 @@ type Compare = (a: Position, b: Position) => number
  * first handler had not finished, or when an earlier record of its partition was not done by that member: then progress
  * could not be committed past it. Queues have no such excuse.
  */
-export function unexcusedRepeats(deliveries: readonly Delivery<unknown>[], compare: Compare | undefined): readonly string[] {
+export function unexcusedRepeats(
+  deliveries: readonly Delivery<unknown>[],
+  compare: Compare | undefined,
+): readonly string[] {
   const byId = new Map<string, Delivery<unknown>[]>()
   for (const delivery of deliveries) byId.set(delivery.id, [...(byId.get(delivery.id) ?? []), delivery])
   return [...byId].flatMap(([, copies]) =>
     copies.slice(1).flatMap((again, index) => {
       const first = copies[index]
       if (first === undefined || first.attempt !== again.attempt || finishedBefore(first, again) === false) return []
-      return compare !== undefined && hasGapBelow(first, again, deliveries, compare) ? [] : [`${String(again.value)} by ${first.member}, then ${again.member}`]
+      return compare !== undefined && hasGapBelow(first, again, deliveries, compare)
+        ? []
+        : [`${String(again.value)} by ${first.member}, then ${again.member}`]
     }),
   )
 }
@@ -65,14 +81,23 @@ function finishedBefore(first: Delivery<unknown>, again: Delivery<unknown>): boo
 }
 
 /** Whether a record below this one, in its partition, was not done by the member that was done with this one. */
-function hasGapBelow(first: Delivery<unknown>, again: Delivery<unknown>, deliveries: readonly Delivery<unknown>[], compare: Compare): boolean {
+function hasGapBelow(
+  first: Delivery<unknown>,
+  again: Delivery<unknown>,
+  deliveries: readonly Delivery<unknown>[],
+  compare: Compare,
+): boolean {
   const below = deliveries.filter(
     (one) =>
-      one.partition === first.partition && one.position !== undefined && first.position !== undefined && compare(one.position as Position, first.position as Position) < 0,
+      one.partition === first.partition &&
+      one.position !== undefined &&
+      first.position !== undefined &&
+      compare(one.position as Position, first.position as Position) < 0,
   )
   const done = (one: Delivery<unknown>): boolean => {
     const ends = deliveries.filter((other) => other.id === one.id && other.endedAtMs !== undefined)
-    if (first.member !== again.member) return ends.some((other) => other.member === first.member && finishedBefore(other, again))
+    if (first.member !== again.member)
+      return ends.some((other) => other.member === first.member && finishedBefore(other, again))
     return ends.some((other) => (other.endedAtMs ?? Infinity) <= (first.endedAtMs ?? 0))
   }
   return below.some((one) => !done(one))

@@ -77,8 +77,12 @@ export function read<T>(context: CaseContext, consumer: Consumer<T>, options: Re
     ended: () => state.ended,
     count: async (expected) => {
       await context.eventually(() => {
-        that(state.error === undefined, `the consumer ended with ${String(state.error)} after ${into.length} deliveries`)
-        const came = copies === 1 ? into.length : new Set(into.map((delivery) => `${delivery.id} ${delivery.attempt}`)).size
+        that(
+          state.error === undefined,
+          `the consumer ended with ${String(state.error)} after ${into.length} deliveries`,
+        )
+        const came =
+          copies === 1 ? into.length : new Set(into.map((delivery) => `${delivery.id} ${delivery.attempt}`)).size
         that(came >= expected, `${came} of ${expected} deliveries came`)
       })
       await context.settleWindow()

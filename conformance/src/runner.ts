@@ -90,7 +90,11 @@ async function race(run: () => Promise<void>, deadlineMs: number, name: string):
 function toVerdict(error: unknown): Verdict {
   if (error instanceof Unmet) return { failure: 'unmet', message: error.message }
   if (!(error instanceof Error)) return { failure: 'crash', message: String(error) }
-  const where = error.stack?.split('\n').slice(1, 4).map((line) => line.trim()).join(' < ')
+  const where = error.stack
+    ?.split('\n')
+    .slice(1, 4)
+    .map((line) => line.trim())
+    .join(' < ')
   return { failure: 'crash', message: `${error.name}: ${error.message} (${where ?? 'no stack'})` }
 }
 

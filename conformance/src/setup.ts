@@ -43,7 +43,13 @@ export async function sendAll<T>(topic: Topic<T>, all: readonly OutgoingMessage<
 
 /** A consumer with small times, for tests. */
 export function member<T>(topic: Topic<T>, group: string, options: Partial<ConsumerOptions<T>> = {}): Consumer<T> {
-  return topic.consumer({ group, retry: { baseMs: 10, maxMs: 50 }, commitIntervalMs: 10, revokeTimeoutMs: 2_000, ...options })
+  return topic.consumer({
+    group,
+    retry: { baseMs: 10, maxMs: 50 },
+    commitIntervalMs: 10,
+    revokeTimeoutMs: 2_000,
+    ...options,
+  })
 }
 
 /** Reads the topic with a group of its own until so many deliveries came, waits for extras, and closes. */
@@ -87,12 +93,22 @@ export async function sendInTurn<T>(topic: Topic<T>, all: readonly OutgoingMessa
  * Every value came, and none was repeated without need, over members that ended in good order: see
  * {@link unexcusedRepeats}. Sends that left two copies excuse themselves by `harness.copies`.
  */
-export async function allOnce(context: CaseContext, topicName: string, deliveries: readonly Delivery<number>[], expected: readonly number[], what: string): Promise<void> {
+export async function allOnce(
+  context: CaseContext,
+  topicName: string,
+  deliveries: readonly Delivery<number>[],
+  expected: readonly number[],
+  what: string,
+): Promise<void> {
   each(texts(deliveries.map((one) => one.value)), texts(expected), Infinity, what)
   const { copies = 1, ackedMayRepeat = false } = context.world.harness
   if (copies > 1 || ackedMayRepeat) return
   const driver = await context.openDriver()
   const topic = await driver.openTopic(topicName, context.signal)
   const compare = context.world.shape === 'log' ? topic.comparePositions.bind(topic) : undefined
-  equal(unexcusedRepeats(deliveries, compare).slice(0, 5), [], `${what}: repeats although nothing before them was undone`)
+  equal(
+    unexcusedRepeats(deliveries, compare).slice(0, 5),
+    [],
+    `${what}: repeats although nothing before them was undone`,
+  )
 }

@@ -97,12 +97,20 @@ export async function explore(harness: Harness): Promise<Explored> {
     const { capabilities } = driver
     const order = harness.topicSpec?.order ?? (capabilities.shapes.key === false ? 'none' : 'key')
     const shape = capabilities.shapes[order]
-    if (shape === false) throw new Error(`harness ${harness.name} asks for topics of order ${order}, which ${driver.name} has not`)
+    if (shape === false)
+      throw new Error(`harness ${harness.name} asks for topics of order ${order}, which ${driver.name} has not`)
     const name = `explore-${Date.now().toString(36)}${Math.floor(Math.random() * 1e6).toString(36)}`
     await driver.admin.createTopic(name, { ...harness.topicSpec, order }, signal)
     const { limits } = await driver.openTopic(name, signal)
     if (capabilities.admin.includes('delete')) await driver.admin.deleteTopic(name, signal)
-    const world: World = { harness, tuning: { ...defaultTuning, ...harness.tuning }, capabilities, limits, order, shape }
+    const world: World = {
+      harness,
+      tuning: { ...defaultTuning, ...harness.tuning },
+      capabilities,
+      limits,
+      order,
+      shape,
+    }
     return { world, anchor: driver }
   } catch (error) {
     await driver.close()

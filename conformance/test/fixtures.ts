@@ -7,7 +7,10 @@ import { explore } from '../src/suite.ts'
 /** A world over the log in memory, and what closes it. */
 export async function memoryWorld(): Promise<{ readonly world: World; close(): Promise<void> }> {
   const { world, anchor } = await explore(memoryHarness())
-  return { world: { ...world, tuning: { ...defaultTuning, patienceMs: 300, settleMs: 20 } }, close: () => anchor.close() }
+  return {
+    world: { ...world, tuning: { ...defaultTuning, patienceMs: 300, settleMs: 20 } },
+    close: () => anchor.close(),
+  }
 }
 
 /** A case that does what the test wants. */

@@ -9,11 +9,25 @@ import type { Report, Result } from '../src/result.ts'
 import { tally } from '../src/result.ts'
 
 function result(name: string, status: Result['status'], more: Partial<Result> = {}): Result {
-  return { name, title: `the title of ${name}`, status, reason: undefined, message: undefined, failure: undefined, tookMs: 5, ...more }
+  return {
+    name,
+    title: `the title of ${name}`,
+    status,
+    reason: undefined,
+    message: undefined,
+    failure: undefined,
+    tookMs: 5,
+    ...more,
+  }
 }
 
 function reportOf(backend: string, results: readonly Result[]): Report {
-  return { version: 1, startedAt: '2026-01-01T00:00:00.000Z', node: 'v24', backends: [{ backend, capabilities: undefined, results, tookMs: 1500 }] }
+  return {
+    version: 1,
+    startedAt: '2026-01-01T00:00:00.000Z',
+    node: 'v24',
+    backends: [{ backend, capabilities: undefined, results, tookMs: 1500 }],
+  }
 }
 
 const one = reportOf('one', [
@@ -40,7 +54,12 @@ it('shows areas by backends in the matrix', () => {
 
 it('gives a reason for everything that is not passed', () => {
   const text = toMarkdown(both)
-  for (const reason of ['the capability seek has no time', 'needs harness.broker', 'known (https://example.org) — it came twice', 'a <b> & "c"']) {
+  for (const reason of [
+    'the capability seek has no time',
+    'needs harness.broker',
+    'known (https://example.org) — it came twice',
+    'a <b> & "c"',
+  ]) {
     expect(text).toContain(reason)
   }
 })
@@ -55,6 +74,10 @@ it('makes one page without other files, with text escaped, for light and dark', 
 it('writes all three forms', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-report-'))
   await writeReport(both, join(folder, 'deep'))
-  expect((await readdir(join(folder, 'deep'))).toSorted()).toEqual(['conformance.html', 'conformance.json', 'conformance.md'])
+  expect((await readdir(join(folder, 'deep'))).toSorted()).toEqual([
+    'conformance.html',
+    'conformance.json',
+    'conformance.md',
+  ])
   await rm(folder, { recursive: true })
 })

@@ -22,7 +22,11 @@ it('passes a case that holds', async () => {
 })
 
 it('fails a case by its expectation, with the sentence', async () => {
-  expect(await runCase(unmet, world)).toMatchObject({ status: 'failed', failure: 'unmet', message: 'it should be otherwise' })
+  expect(await runCase(unmet, world)).toMatchObject({
+    status: 'failed',
+    failure: 'unmet',
+    message: 'it should be otherwise',
+  })
 })
 
 it('tells a crash of the case from an expectation that was not met', async () => {
@@ -68,14 +72,20 @@ it('runs the refusal where the capability is missing, and counts it as refused',
 })
 
 it('fails when the refusal does not hold', async () => {
-  const one = caseOf(async () => undefined, { needs: () => 'no', refusal: async () => that(false, 'it did it all the same') })
+  const one = caseOf(async () => undefined, {
+    needs: () => 'no',
+    refusal: async () => that(false, 'it did it all the same'),
+  })
   expect(await runCase(one, world)).toMatchObject({ status: 'failed', message: 'it did it all the same' })
 })
 
 it('does not run what the harness lacks something for, and says what', async () => {
   const one = caseOf(async () => undefined, { needs: () => 'needs harness.broker' })
   expect(await runCase(one, world)).toMatchObject({ status: 'not-run', reason: 'needs harness.broker' })
-  const meaningless = caseOf(async () => undefined, { needs: () => ({ notRun: 'no order here' }), refusal: async () => undefined })
+  const meaningless = caseOf(async () => undefined, {
+    needs: () => ({ notRun: 'no order here' }),
+    refusal: async () => undefined,
+  })
   expect(await runCase(meaningless, world)).toMatchObject({ status: 'not-run', reason: 'no order here' })
 })
 

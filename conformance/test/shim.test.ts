@@ -39,7 +39,11 @@ it('fails later records of a key with the chosen one where requests keep their o
   const { topic, shim } = await bench(context)
   shim.failRecords((record) => record.id === 'chosen', 'throttled', { times: 1 })
   const producer = topic.producer({ lingerMs: 10, retry: { baseMs: 1 } })
-  await producer.sendAll([{ value: 1, key: 'a', id: 'chosen' }, { value: 2, key: 'a' }, { value: 3, key: 'b' }])
+  await producer.sendAll([
+    { value: 1, key: 'a', id: 'chosen' },
+    { value: 2, key: 'a' },
+    { value: 3, key: 'b' },
+  ])
   const [first] = shim.callsOf('sendBatch')
   expect(first?.outcomes.map((outcome) => outcome.ok)).toEqual([false, false, true])
 })
@@ -47,7 +51,10 @@ it('fails later records of a key with the chosen one where requests keep their o
 it('loses an answer after the record was stored', async () => {
   const { topic, shim } = await bench(context)
   shim.loseAnswer('sendBatch', { times: 1 })
-  await expect(topic.producer({ retry: { maxAttempts: 1 } }).send({ value: 7 })).rejects.toMatchObject({ code: 'timeout', ambiguous: true })
+  await expect(topic.producer({ retry: { maxAttempts: 1 } }).send({ value: 7 })).rejects.toMatchObject({
+    code: 'timeout',
+    ambiguous: true,
+  })
   expect((await drain(context, topic, 1)).values()).toEqual([7])
 })
 

@@ -31,7 +31,9 @@ for (const harness of embeddedHarnesses()) {
   reports.push(report)
   const counts = tally(report.backends.flatMap((backend) => backend.results))
   failed += counts.failed
-  console.log(`${harness.name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.refused} refused, ${counts['not-run']} not run`)
+  console.log(
+    `${harness.name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.refused} refused, ${counts['not-run']} not run`,
+  )
 }
 
 const merged = mergeReports(reports)

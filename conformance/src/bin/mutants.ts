@@ -29,7 +29,9 @@ const trials: Trial[] = []
 for (const mutant of mutants.filter((one) => values.only === undefined || one.name === values.only)) {
   const trial = await tryMutant(mutant)
   trials.push(trial)
-  console.log(`${trial.killed ? 'killed  ' : 'SURVIVED'}  ${mutant.name.padEnd(30)}  ${mutant.killedBy.padEnd(46)}  ${trial.why.slice(0, 150)}`)
+  console.log(
+    `${trial.killed ? 'killed  ' : 'SURVIVED'}  ${mutant.name.padEnd(30)}  ${mutant.killedBy.padEnd(46)}  ${trial.why.slice(0, 150)}`,
+  )
 }
 const killed = trials.filter((trial) => trial.killed).length
 console.log(`\n${killed} passed, ${trials.length - killed} failed`)
@@ -40,11 +42,20 @@ async function tryMutant(mutant: Mutant): Promise<Trial> {
   if (one === undefined) return { mutant, killed: false, why: `there is no case ${mutant.killedBy}` }
   const without = sound.get(one.name) ?? (await runOn(one, memoryHarness(undefined, impatient)))
   sound.set(one.name, without)
-  if (without.status !== 'passed') return { mutant, killed: false, why: `the case is ${without.status} without the bug: ${without.message ?? without.reason ?? ''}` }
+  if (without.status !== 'passed')
+    return {
+      mutant,
+      killed: false,
+      why: `the case is ${without.status} without the bug: ${without.message ?? without.reason ?? ''}`,
+    }
   const result = await runOn(one, memoryHarness(undefined, { ...impatient, ...mutant.infect() }))
   const unmet = result.status === 'failed' && result.failure === 'unmet'
   if (unmet) return { mutant, killed: true, why: result.message ?? '' }
-  return { mutant, killed: false, why: `the case is ${result.status} with the bug (${result.failure ?? 'no failure'}): ${result.message ?? ''}` }
+  return {
+    mutant,
+    killed: false,
+    why: `the case is ${result.status} with the bug (${result.failure ?? 'no failure'}): ${result.message ?? ''}`,
+  }
 }
 
 async function runOn(one: Case, harness: Harness): Promise<Result> {

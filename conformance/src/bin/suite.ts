@@ -23,7 +23,9 @@ for (const wanted of positionals.length === 0 ? ['memory', 'local'] : positional
   const counts = tally(backend?.results ?? [])
   failed += counts.failed
   const seconds = ((backend?.tookMs ?? 0) / 1000).toFixed(1)
-  console.log(`${harness.name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.refused} refused, ${counts.diverged} diverged, ${counts['not-run']} not run, ${seconds} s`)
+  console.log(
+    `${harness.name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.refused} refused, ${counts.diverged} diverged, ${counts['not-run']} not run, ${seconds} s`,
+  )
 }
 process.exit(failed === 0 ? 0 : 1)
 

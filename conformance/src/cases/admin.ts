@@ -9,19 +9,41 @@ import { bench, drain, member, messages, range, sendAll, texts } from '../setup.
 
 /** Looking after topics. */
 export const adminCases: readonly Case[] = [
-  { name: 'admin/create-is-idempotent', title: 'creating a topic again says that it exists', needs: can('create'), refusal: refuse('create'), run: createTwice },
+  {
+    name: 'admin/create-is-idempotent',
+    title: 'creating a topic again says that it exists',
+    needs: can('create'),
+    refusal: refuse('create'),
+    run: createTwice,
+  },
   {
     name: 'admin/create-conflict',
     title: 'creating a topic that exists in another shape is a conflict',
-    needs: (world) => all(can('create')(world), world.order === 'key' ? true : 'topics of order none have no number of partitions to differ in'),
+    needs: (world) =>
+      all(
+        can('create')(world),
+        world.order === 'key' ? true : 'topics of order none have no number of partitions to differ in',
+      ),
     refusal: refuseOtherOrder,
     run: createConflict,
   },
-  { name: 'admin/describe', title: 'a topic is described as it was made', needs: can('describe'), refusal: refuse('describe'), run: describe },
-  { name: 'admin/list', title: 'a topic is listed while it exists', needs: can('list'), refusal: refuse('list'), run: list },
+  {
+    name: 'admin/describe',
+    title: 'a topic is described as it was made',
+    needs: can('describe'),
+    refusal: refuse('describe'),
+    run: describe,
+  },
+  {
+    name: 'admin/list',
+    title: 'a topic is listed while it exists',
+    needs: can('list'),
+    refusal: refuse('list'),
+    run: list,
+  },
   {
     name: 'admin/delete',
-    title: 'a deleted topic is gone, with its records and its groups\' progress',
+    title: "a deleted topic is gone, with its records and its groups' progress",
     needs: can('delete'),
     refusal: refuse('delete'),
     run: remove,
@@ -36,11 +58,16 @@ export const adminCases: readonly Case[] = [
   {
     name: 'admin/retention-expires',
     title: 'records past retention go, and a group that stood on them goes on at the earliest',
-    needs: (world) => all(can('retention')(world), world.capabilities.embedded ? true : 'retention cannot be waited for here'),
+    needs: (world) =>
+      all(can('retention')(world), world.capabilities.embedded ? true : 'retention cannot be waited for here'),
     run: retentionExpires,
     deadlineMs: 30_000,
   },
-  { name: 'admin/missing-topic', title: 'a topic that does not exist is not-found on send, on consume and on describe, never a hang', run: missing },
+  {
+    name: 'admin/missing-topic',
+    title: 'a topic that does not exist is not-found on send, on consume and on describe, never a hang',
+    run: missing,
+  },
   { name: 'admin/groups', title: 'groups are listed, and forgotten when asked to', run: groups },
 ]
 
@@ -72,25 +99,41 @@ async function createTwice(context: CaseContext): Promise<void> {
   equal(await cloud.admin.createTopic(name, context.spec({})), 'exists', 'a creation that leaves everything open')
   const raced = context.name()
   const other = await context.connect()
-  const outcomes = await Promise.all([cloud, other, cloud, other].map((one) => one.admin.createTopic(raced, context.spec())))
+  const outcomes = await Promise.all(
+    [cloud, other, cloud, other].map((one) => one.admin.createTopic(raced, context.spec())),
+  )
   equal(outcomes.filter((outcome) => outcome === 'created').length, 1, 'creations that made the topic, of four at once')
 }
 
 async function createConflict(context: CaseContext): Promise<void> {
   const { cloud, name, topic } = await bench(context, { partitions: 2 })
   await sendAll(topic, messages(4, 2))
-  if (context.world.shape === 'log') await rejects(cloud.admin.createTopic(name, context.spec({ partitions: 3 })), 'conflict', 'the same topic with other partitions')
+  if (context.world.shape === 'log')
+    await rejects(
+      cloud.admin.createTopic(name, context.spec({ partitions: 3 })),
+      'conflict',
+      'the same topic with other partitions',
+    )
   if (context.world.capabilities.shapes.none !== false) {
     await rejects(cloud.admin.createTopic(name, { order: 'none' }), 'conflict', 'the same topic with another order')
   }
   const reading = await drain(context, topic, 4)
-  each(texts(reading.values()), texts(range(4)), context.world.harness.copies ?? 1, 'records after creations that were refused')
+  each(
+    texts(reading.values()),
+    texts(range(4)),
+    context.world.harness.copies ?? 1,
+    'records after creations that were refused',
+  )
 }
 
 async function refuseOtherOrder(context: CaseContext): Promise<void> {
   const { cloud, name } = await bench(context)
   const otherOrder = context.world.order === 'none' ? 'key' : 'none'
-  await refuses(() => cloud.admin.createTopic(name, { order: otherOrder }), ['conflict', 'unsupported'], 'the same topic with another order')
+  await refuses(
+    () => cloud.admin.createTopic(name, { order: otherOrder }),
+    ['conflict', 'unsupported'],
+    'the same topic with another order',
+  )
 }
 
 async function describe(context: CaseContext): Promise<void> {
@@ -99,13 +142,23 @@ async function describe(context: CaseContext): Promise<void> {
   equal(before.name, name, 'the name')
   equal(before.order, context.world.order, 'the order')
   equal(await topic.order(), context.world.order, 'the order, asked of the topic')
-  if (context.world.shape === 'log') equal(before.partitions.map((one) => one.state), ['open', 'open', 'open'], 'the states of three new partitions')
+  if (context.world.shape === 'log')
+    equal(
+      before.partitions.map((one) => one.state),
+      ['open', 'open', 'open'],
+      'the states of three new partitions',
+    )
   equal(new Set(before.partitions.map((one) => one.id)).size, before.partitions.length, 'different names of partitions')
   await sendAll(topic, messages(30, 10))
   const after = await cloud.admin.describeTopic(name)
   const told = after.partitions.flatMap((one) => one.records ?? [])
   if (told.length === after.partitions.length) {
-    between(told.reduce((sum, count) => sum + count, 0), 30, 30 * (context.world.harness.copies ?? 1), 'records stored, as described')
+    between(
+      told.reduce((sum, count) => sum + count, 0),
+      30,
+      30 * (context.world.harness.copies ?? 1),
+      'records stored, as described',
+    )
   }
 }
 
@@ -145,7 +198,11 @@ async function retention(context: CaseContext): Promise<void> {
   const made = context.name()
   await cloud.admin.createTopic(made, context.spec({ retentionMs: 86_400_000 }))
   equal((await cloud.admin.describeTopic(made)).retentionMs, 86_400_000, 'the retention given on creation')
-  await rejects(cloud.admin.setRetention(context.name(), { retentionMs: 3_600_000 }), 'not-found', 'setting it for a topic that does not exist')
+  await rejects(
+    cloud.admin.setRetention(context.name(), { retentionMs: 3_600_000 }),
+    'not-found',
+    'setting it for a topic that does not exist',
+  )
 }
 
 async function retentionExpires(context: CaseContext): Promise<void> {
@@ -166,7 +223,12 @@ async function retentionExpires(context: CaseContext): Promise<void> {
   const later = read(context, member(topic, group))
   await later.count(5)
   await later.stop()
-  each(texts(later.values()), texts(range(5, 20)), context.world.harness.copies ?? 1, 'what a group is given that stood on records that went')
+  each(
+    texts(later.values()),
+    texts(range(5, 20)),
+    context.world.harness.copies ?? 1,
+    'what a group is given that stood on records that went',
+  )
 }
 
 async function missing(context: CaseContext): Promise<void> {
@@ -176,7 +238,14 @@ async function missing(context: CaseContext): Promise<void> {
   const soon = <T>(promise: Promise<T>, what: string): Promise<T> => context.within(promise, 5_000, what)
   await soon(rejects(topic.send({ value: 1 }), 'not-found', 'a send'), 'a send to a missing topic')
   const consumer = member(topic, context.name('g'))
-  await soon(rejects(consumer.run(() => undefined), 'not-found', 'consuming'), 'consuming a missing topic')
+  await soon(
+    rejects(
+      consumer.run(() => undefined),
+      'not-found',
+      'consuming',
+    ),
+    'consuming a missing topic',
+  )
   await consumer.close().catch(() => undefined)
   const reads = (async () => {
     for await (const _ of topic.read()) break
@@ -184,7 +253,10 @@ async function missing(context: CaseContext): Promise<void> {
   await soon(rejects(reads, 'not-found', 'reading'), 'reading a missing topic')
   await soon(rejects(cloud.admin.describeTopic(name), 'not-found', 'describing'), 'describing a missing topic')
   await soon(rejects(topic.limits(), 'not-found', 'asking its limits'), 'asking for the limits of a missing topic')
-  await soon(rejects(cloud.admin.lag(name, 'g'), ['not-found', 'unsupported'], 'asking its lag'), 'asking for the lag on a missing topic')
+  await soon(
+    rejects(cloud.admin.lag(name, 'g'), ['not-found', 'unsupported'], 'asking its lag'),
+    'asking for the lag on a missing topic',
+  )
 }
 
 async function groups(context: CaseContext): Promise<void> {
@@ -202,5 +274,10 @@ async function groups(context: CaseContext): Promise<void> {
   const again = read(context, member(topic, group))
   await again.count(10)
   await again.stop()
-  each(texts(again.values()), texts(range(10)), context.world.harness.copies ?? 1, 'what a group is given whose progress was forgotten')
+  each(
+    texts(again.values()),
+    texts(range(10)),
+    context.world.harness.copies ?? 1,
+    'what a group is given whose progress was forgotten',
+  )
 }

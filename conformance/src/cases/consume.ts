@@ -13,18 +13,39 @@ export const consumeCases: readonly Case[] = [
     title: 'each record is handled, and handled once',
     run: everyRecordOnce,
   },
-  { name: 'consume/order-per-key', title: 'first deliveries of a key come in the order of its sends', needs: keyOrder, run: orderPerKey },
+  {
+    name: 'consume/order-per-key',
+    title: 'first deliveries of a key come in the order of its sends',
+    needs: keyOrder,
+    run: orderPerKey,
+  },
   { name: 'consume/key-exclusive', title: 'never two handlers of one key at once', needs: keyOrder, run: keyExclusive },
   {
     name: 'consume/keys-concurrent',
-    title: 'a stuck key does not stop others, and a stuck partition does not stop others\' commits',
+    title: "a stuck key does not stop others, and a stuck partition does not stop others' commits",
     needs: keyOrder,
     run: keysConcurrent,
   },
-  { name: 'consume/empty-topic-waits', title: 'a consumer of an empty topic waits without spinning, and sees the first record', run: emptyTopic },
-  { name: 'consume/iterator-and-run-agree', title: 'the loop and the handler are given the same records in the same order', run: iteratorAgrees },
-  { name: 'consume/batches', title: 'batches stay under their size, hold each record once, and settle what the handler leaves', run: batches },
-  { name: 'consume/read-leaves-no-trace', title: 'reading without a group ends at the end and leaves no group behind', run: readLeavesNoTrace },
+  {
+    name: 'consume/empty-topic-waits',
+    title: 'a consumer of an empty topic waits without spinning, and sees the first record',
+    run: emptyTopic,
+  },
+  {
+    name: 'consume/iterator-and-run-agree',
+    title: 'the loop and the handler are given the same records in the same order',
+    run: iteratorAgrees,
+  },
+  {
+    name: 'consume/batches',
+    title: 'batches stay under their size, hold each record once, and settle what the handler leaves',
+    run: batches,
+  },
+  {
+    name: 'consume/read-leaves-no-trace',
+    title: 'reading without a group ends at the end and leaves no group behind',
+    run: readLeavesNoTrace,
+  },
 ]
 
 function copies(context: CaseContext): number {
@@ -54,8 +75,14 @@ async function orderPerKey(context: CaseContext): Promise<void> {
   const reading = await drain(context, topic, 500, { handle, concurrency: 8 })
   each(texts(reading.values()), texts(range(500)), copies(context), 'records of five keys')
   for (const key of range(5)) {
-    const seen = firsts(ofKey(reading.deliveries, `k${key}`), (delivery) => delivery.id).map((delivery) => delivery.value)
-    sameOrder(seen, range(500).filter((value) => value % 5 === key), `first deliveries of key k${key}`)
+    const seen = firsts(ofKey(reading.deliveries, `k${key}`), (delivery) => delivery.id).map(
+      (delivery) => delivery.value,
+    )
+    sameOrder(
+      seen,
+      range(500).filter((value) => value % 5 === key),
+      `first deliveries of key k${key}`,
+    )
   }
 }
 
@@ -117,7 +144,8 @@ async function othersCommitted(
   await context.eventually(async () => {
     const committed = new Map((await lag()).map((one) => [one.partition, one.committed]))
     for (const [partition, end] of ends) {
-      if (partition !== stuckIn) equal(committed.get(partition), end, `the commit of partition ${partition}, where nothing is stuck`)
+      if (partition !== stuckIn)
+        equal(committed.get(partition), end, `the commit of partition ${partition}, where nothing is stuck`)
     }
   })
   const committed = (await lag()).find((one) => one.partition === stuckIn)?.committed
@@ -154,7 +182,10 @@ async function iteratorAgrees(context: CaseContext): Promise<void> {
   each(texts(byRun.values()), texts(range(60)), copies(context), 'records of the handler')
   if (context.world.order === 'none') return
   for (const key of ['k0', 'k1', 'k2']) {
-    const looped = firsts(byLoop.filter((one) => one.key === key), (one) => String(one.value)).map((one) => one.value)
+    const looped = firsts(
+      byLoop.filter((one) => one.key === key),
+      (one) => String(one.value),
+    ).map((one) => one.value)
     const ran = firsts(ofKey(byRun.deliveries, key), (one) => one.id).map((one) => one.value)
     sameOrder(looped, ran, `order of key ${key} in the loop, compared with the handler`)
   }
@@ -178,7 +209,9 @@ async function batches(context: CaseContext): Promise<void> {
     },
     { batch: { max: 8, waitMs: 5 } },
   )
-  await context.eventually(() => that(consumer.stats().acked >= 100, `${consumer.stats().acked} of 100 are acknowledged`))
+  await context.eventually(() =>
+    that(consumer.stats().acked >= 100, `${consumer.stats().acked} of 100 are acknowledged`),
+  )
   await context.settleWindow()
   await consumer.close()
   await running

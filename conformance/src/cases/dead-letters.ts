@@ -11,16 +11,25 @@ import type { Bench } from '../setup.ts'
 export const deadLetterCases: readonly Case[] = [
   {
     name: 'settle/attempts-then-dead-letter',
-    title: 'after the last attempt a record is a dead letter with its bytes, headers, origin and error, and its key goes on',
+    title:
+      'after the last attempt a record is a dead letter with its bytes, headers, origin and error, and its key goes on',
     run: attemptsThenDeadLetter,
   },
-  { name: 'settle/dead-letter-by-hand', title: 'the verb deadLetter files the record at once, with the reason given', run: byHand },
+  {
+    name: 'settle/dead-letter-by-hand',
+    title: 'the verb deadLetter files the record at once, with the reason given',
+    run: byHand,
+  },
   {
     name: 'settle/dead-letter-fails-so-not-acked',
     title: 'while the dead letter cannot be stored the record is not acknowledged, and nothing is lost by a kill',
     run: deadLetterFails,
   },
-  { name: 'settle/poison-bytes', title: 'bytes that cannot be decoded are dead-lettered, skipped or end the consumer, by policy', run: poison },
+  {
+    name: 'settle/poison-bytes',
+    title: 'bytes that cannot be decoded are dead-lettered, skipped or end the consumer, by policy',
+    run: poison,
+  },
   {
     name: 'settle/dead-letter-sent-back',
     title: 'a dead letter that is sent back comes to the group that gave up on it, and to no other',
@@ -42,8 +51,13 @@ async function attemptsThenDeadLetter(context: CaseContext): Promise<void> {
   const made = await bench(context)
   const { topic, name } = made
   const group = context.name('g')
-  const headers: Record<string, string> = context.world.capabilities.headers ? { tenant: 'Ünïcode', 'x-case': 'MiXeD' } : {}
-  await sendAll(topic, messages(12, 3).map((message) => ({ ...message, headers })))
+  const headers: Record<string, string> = context.world.capabilities.headers
+    ? { tenant: 'Ünïcode', 'x-case': 'MiXeD' }
+    : {}
+  await sendAll(
+    topic,
+    messages(12, 3).map((message) => ({ ...message, headers })),
+  )
   const consumer = member(topic, group, { retry: { maxAttempts: 3, baseMs: 5, maxMs: 20 } })
   const reading = read(context, consumer, {
     handle: ({ value }) => {
@@ -56,7 +70,12 @@ async function attemptsThenDeadLetter(context: CaseContext): Promise<void> {
   await reading.stop()
   between(deadLettered, 1, copies(context), 'dead letters counted')
   const of4 = reading.deliveries.filter((one) => one.value === 4)
-  if (copies(context) === 1) sameOrder(of4.map((one) => one.attempt), [1, 2, 3], 'attempts of the record that never works')
+  if (copies(context) === 1)
+    sameOrder(
+      of4.map((one) => one.attempt),
+      [1, 2, 3],
+      'attempts of the record that never works',
+    )
   if (context.world.order === 'key') {
     const order = firsts(ofKey(reading.deliveries, 'k1'), (one) => one.id).map((one) => one.value)
     sameOrder(order, [1, 4, 7, 10], 'the key of the dead letter')
@@ -69,14 +88,23 @@ async function attemptsThenDeadLetter(context: CaseContext): Promise<void> {
   equal(letter.key, 'k1', 'its key')
   equal(letter.id, of4[0]?.id, 'its id')
   for (const [header, value] of Object.entries(headers)) equal(letter.headers[header], value, `its header ${header}`)
-  equal(Object.keys(letter.headers).filter((header) => header.startsWith('dlq-')), [], 'headers of Sluice\'s own among the original ones')
+  equal(
+    Object.keys(letter.headers).filter((header) => header.startsWith('dlq-')),
+    [],
+    "headers of Sluice's own among the original ones",
+  )
   equal(letter.origin.topic, name, 'the topic it came from')
   equal(letter.origin.group, group, 'the group that gave up on it')
   equal(letter.origin.partition, of4[0]?.partition, 'the partition it came from')
   equal(letter.origin.position, of4[0]?.position, 'the position it came from')
   equal(letter.attempts, 3, 'its attempts')
   that(letter.reason.includes('the parcel has no address'), `the reason says what went wrong: ${letter.reason}`)
-  between(letter.time.getTime(), Date.now() - 30_000, Date.now() + context.world.tuning.clockSkewMs, 'the time of the dead letter')
+  between(
+    letter.time.getTime(),
+    Date.now() - 30_000,
+    Date.now() + context.world.tuning.clockSkewMs,
+    'the time of the dead letter',
+  )
 }
 
 async function byHand(context: CaseContext): Promise<void> {
@@ -112,7 +140,10 @@ async function deadLetterFails(context: CaseContext): Promise<void> {
   })
   await context.eventually(() => {
     equal(new Set(reading.values()).size, 6, 'records handled')
-    that(shim.callsOf({ operation: ['sendBatch', 'transact'], when: (call) => call.error !== undefined }).length > 0, 'a dead letter was tried')
+    that(
+      shim.callsOf({ operation: ['sendBatch', 'transact'], when: (call) => call.error !== undefined }).length > 0,
+      'a dead letter was tried',
+    )
   })
   await context.settleWindow()
   equal(consumer.stats().deadLettered, 0, 'dead letters counted while none could be stored')
@@ -129,7 +160,12 @@ async function deadLetterFails(context: CaseContext): Promise<void> {
   })
   await next.stop()
   const found = await letters(heir, `${name}.dead-letters`)
-  each(found.map((letter) => new TextDecoder().decode(letter.body)), ['2'], copies(context), 'dead letters stored')
+  each(
+    found.map((letter) => new TextDecoder().decode(letter.body)),
+    ['2'],
+    copies(context),
+    'dead letters stored',
+  )
 }
 
 const broken = Uint8Array.from([0x7b, 0x22, 0xff, 0xfe, 0x00, 0x5d])
@@ -166,7 +202,10 @@ async function poison(context: CaseContext): Promise<void> {
   const stopping = read(context, member(topic, group, { onPoison: 'stop' }))
   await context.eventually(() => that(stopping.ended(), 'the consumer ended at the poison'))
   isError(stopping.error(), 'corrupt', 'what ended the consumer with the policy stop')
-  that(!stopping.values().includes(2) || context.world.order === 'none', 'nothing of the key was handled beyond the poison')
+  that(
+    !stopping.values().includes(2) || context.world.order === 'none',
+    'nothing of the key was handled beyond the poison',
+  )
   await stopping.consumer.close()
   const after = read(context, member(topic, group, { onPoison: 'skip' }))
   await context.eventually(() => {
@@ -178,7 +217,15 @@ async function poison(context: CaseContext): Promise<void> {
 
 function neighbours(context: CaseContext, values: readonly number[], how: string): void {
   each(texts(values), ['1', '2', '3'], copies(context), `neighbours of the poison ${how}`)
-  if (context.world.order === 'key') sameOrder(firsts(values.filter((value) => value < 3), String), [1, 2], `the poison's key ${how}`)
+  if (context.world.order === 'key')
+    sameOrder(
+      firsts(
+        values.filter((value) => value < 3),
+        String,
+      ),
+      [1, 2],
+      `the poison's key ${how}`,
+    )
 }
 
 async function sentBack(context: CaseContext): Promise<void> {
@@ -198,11 +245,18 @@ async function sentBack(context: CaseContext): Promise<void> {
   broken1 = false
   const stored = (await letters({ cloud }, `${name}.dead-letters`)).length
   equal(await cloud.admin.sendBack(`${name}.dead-letters`), stored, 'dead letters sent back')
-  await context.eventually(() => that(reading.values().filter((value) => value === 1).length >= 2, 'the dead letter came again'))
+  await context.eventually(() =>
+    that(reading.values().filter((value) => value === 1).length >= 2, 'the dead letter came again'),
+  )
   await context.settleWindow()
   await Promise.all([reading.stop(), other.stop()])
   const again = reading.values().filter((value) => value === 1).length
-  between(again, 2, 2 * copies(context) * copies(context), 'deliveries to the group that gave up, the first one included')
+  between(
+    again,
+    2,
+    2 * copies(context) * copies(context),
+    'deliveries to the group that gave up, the first one included',
+  )
   each(texts(other.values()), texts(range(3)), copies(context), 'what the other group was given')
   equal(await letters({ cloud }, `${name}.dead-letters`), [], 'dead letters left after sending back')
 }

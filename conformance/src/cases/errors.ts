@@ -31,7 +31,11 @@ export const errorCases: readonly Case[] = [
     needs: (world) => (world.harness.badCredentialsUrl === undefined ? 'needs harness.badCredentialsUrl' : true),
     run: unauthenticated,
   },
-  { name: 'errors/secrets-never-in-messages', title: 'no message shows a password or key of the address', run: secrets },
+  {
+    name: 'errors/secrets-never-in-messages',
+    title: 'no message shows a password or key of the address',
+    run: secrets,
+  },
 ]
 
 async function codeTable(context: CaseContext): Promise<void> {
@@ -52,19 +56,34 @@ async function codeTable(context: CaseContext): Promise<void> {
   }
   const own = new StreamError('throttled', 'slow down', { retryAfterMs: 10 })
   equal(driver.toStreamError(own, errorContext).code, 'throttled', 'the code of an error that is one of ours already')
-  const missing = await driver.openTopic(context.name(), context.signal).then(() => undefined, (error: unknown) => error)
+  const missing = await driver.openTopic(context.name(), context.signal).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
   isError(missing, 'not-found', 'opening a topic that does not exist, asked of the driver')
 }
 
 async function codesReachTheCaller(context: CaseContext): Promise<void> {
-  const final: readonly ErrorCode[] = ['not-found', 'invalid-argument', 'unauthenticated', 'permission-denied', 'too-large', 'conflict', 'corrupt', 'internal']
+  const final: readonly ErrorCode[] = [
+    'not-found',
+    'invalid-argument',
+    'unauthenticated',
+    'permission-denied',
+    'too-large',
+    'conflict',
+    'corrupt',
+    'internal',
+  ]
   const { topic, shim } = await bench(context)
   const producer = topic.producer()
   for (const code of final) {
     const native = new Error(`native ${code}`)
     const rule = shim.fail('sendBatch', () => new StreamError(code, `the backend said ${code}`, { cause: native }))
     const error = await rejects(producer.send({ value: 1 }), code, `a send that fails with ${code}`)
-    that(error.cause === native || (error.cause instanceof Error && error.cause.cause === native), `the native cause of ${code} is kept`)
+    that(
+      error.cause === native || (error.cause instanceof Error && error.cause.cause === native),
+      `the native cause of ${code} is kept`,
+    )
     equal(error.ambiguous, false, `whether ${code} may have happened`)
     equal(rule.used, 1, `tries of a send that fails with ${code}, which no retry can help`)
     rule.remove()
@@ -92,11 +111,22 @@ async function transient(context: CaseContext): Promise<void> {
     await sendAll(topic, messages(20, 5, sent))
     sent += 20
     await reading.count(sent)
-    await context.eventually(() => equal(rules.map((rule) => rule.used), [1, 1], `failures with ${code} of reading and of committing`))
+    await context.eventually(() =>
+      equal(
+        rules.map((rule) => rule.used),
+        [1, 1],
+        `failures with ${code} of reading and of committing`,
+      ),
+    )
   }
   equal(reading.error(), undefined, 'the error that ended the consumer')
   await reading.stop()
-  each(texts(reading.values()), texts(range(sent)), context.world.harness.copies ?? 1, 'records through trouble that passed')
+  each(
+    texts(reading.values()),
+    texts(range(sent)),
+    context.world.harness.copies ?? 1,
+    'records through trouble that passed',
+  )
 }
 
 async function unauthenticated(context: CaseContext): Promise<void> {
@@ -106,7 +136,11 @@ async function unauthenticated(context: CaseContext): Promise<void> {
     context.defer(() => driver.close())
     await driver.openTopic(context.name(), context.signal)
   })
-  await context.within(rejects(opening, ['unauthenticated', 'permission-denied'], 'opening with bad credentials'), 10_000, 'the refusal')
+  await context.within(
+    rejects(opening, ['unauthenticated', 'permission-denied'], 'opening with bad credentials'),
+    10_000,
+    'the refusal',
+  )
 }
 
 async function secrets(context: CaseContext): Promise<void> {
@@ -120,7 +154,11 @@ async function secrets(context: CaseContext): Promise<void> {
     `no-such-scheme://user:${secret}@host/?secret=${secret}`,
   ]
   for (const url of bad) {
-    const options = { ...harness.connectOptions, ...(harness.adapters === undefined ? {} : { adapters: harness.adapters }), connectTimeoutMs: 3_000 }
+    const options = {
+      ...harness.connectOptions,
+      ...(harness.adapters === undefined ? {} : { adapters: harness.adapters }),
+      connectTimeoutMs: 3_000,
+    }
     const error = await connect(url, options).then(
       async (cloud) => {
         const shown = cloud.address
@@ -133,7 +171,10 @@ async function secrets(context: CaseContext): Promise<void> {
   }
   const { cloud, topic } = await bench(context)
   that(!cloud.address.includes(secret), 'the address of the connection shows no secret')
-  const error = await topic.send({ value: 1, headers: { 'Bad Name': secret } }).then(() => undefined, (reason: unknown) => reason)
+  const error = await topic.send({ value: 1, headers: { 'Bad Name': secret } }).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
   isError(error, ['invalid-argument', 'unsupported'], 'a send with a bad header name')
   that(!everything(error).includes(secret), 'the message about a header shows none of its value')
 }

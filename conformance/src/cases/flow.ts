@@ -8,7 +8,8 @@ import { bench, member, messages, numbers, range, sendAll, sendInTurn, texts } f
 export const flowCases: readonly Case[] = [
   {
     name: 'flow/credits-bounded',
-    title: 'a stuck handler in front of a large backlog: records and bytes read ahead stay under their bounds, and memory is flat',
+    title:
+      'a stuck handler in front of a large backlog: records and bytes read ahead stay under their bounds, and memory is flat',
     run: creditsBounded,
     deadlineMs: 60_000,
   },
@@ -24,7 +25,11 @@ export const flowCases: readonly Case[] = [
     run: longHandler,
     deadlineMs: 40_000,
   },
-  { name: 'flow/pause-resume', title: 'pause starts no new handler and keeps the partitions; resume goes on without a gap', run: pauseResume },
+  {
+    name: 'flow/pause-resume',
+    title: 'pause starts no new handler and keeps the partitions; resume goes on without a gap',
+    run: pauseResume,
+  },
 ]
 
 async function creditsBounded(context: CaseContext): Promise<void> {
@@ -38,7 +43,10 @@ async function creditsBounded(context: CaseContext): Promise<void> {
   }
   await producer.close()
   const reader = await context.shimmed()
-  const consumer = member(numbers(reader.cloud, name), context.name('g'), { maxBufferedRecords: 200, maxBufferedBytes: 1_000_000 })
+  const consumer = member(numbers(reader.cloud, name), context.name('g'), {
+    maxBufferedRecords: 200,
+    maxBufferedBytes: 1_000_000,
+  })
   let release = (): void => undefined
   const stuck = new Promise<void>((resolve) => (release = resolve))
   const before = process.memoryUsage.rss()
@@ -52,7 +60,9 @@ async function creditsBounded(context: CaseContext): Promise<void> {
     await context.pause(15)
   }
   const grown = process.memoryUsage.rss() - before
-  const over = reader.shim.callsOf({ operation: ['poll', 'pull'] }).filter((call) => call.received > (call.credit?.records ?? 0))
+  const over = reader.shim
+    .callsOf({ operation: ['poll', 'pull'] })
+    .filter((call) => call.received > (call.credit?.records ?? 0))
   release()
   await context.eventually(() => that(consumer.stats().received > 1_000, 'reading goes on once the handler is free'))
   await reading.stop()
@@ -76,22 +86,37 @@ async function deadlineStartsAtHandler(context: CaseContext): Promise<void> {
   const into: never[] = []
   const options = { concurrency: 2, handle: () => context.pause(handlerMs) }
   const first = read(context, member(topic, group, { maxBufferedRecords: 10 }), { ...options, member: 'a', into })
-  const second = read(context, member(numbers(other, name), group, { maxBufferedRecords: 10 }), { ...options, member: 'b', into })
+  const second = read(context, member(numbers(other, name), group, { maxBufferedRecords: 10 }), {
+    ...options,
+    member: 'b',
+    into,
+  })
   await bothRead(context, first.consumer, second.consumer)
   await sendInTurn(topic, messages(12, 4))
   const came = (): number => new Set(first.values()).size
   await context.eventually(() => that(came() >= 12, `${came()} of 12 records came`), 30_000)
   await context.pause(leaseMs(context))
   await Promise.all([first.stop(), second.stop()])
-  each(texts(first.values()), texts(range(12)), context.world.harness.copies ?? 1, 'records that waited behind slow handlers')
+  each(
+    texts(first.values()),
+    texts(range(12)),
+    context.world.harness.copies ?? 1,
+    'records that waited behind slow handlers',
+  )
 }
 
 /** Waits until both members are there, so that no hand-over falls into what follows. */
-async function bothRead(context: CaseContext, ...members: readonly { stats(): { readonly partitions: readonly string[] } }[]): Promise<void> {
+async function bothRead(
+  context: CaseContext,
+  ...members: readonly { stats(): { readonly partitions: readonly string[] } }[]
+): Promise<void> {
   if (context.world.shape === 'queue') return context.settleWindow()
   await context.eventually(() => {
     const held = members.map((one) => one.stats().partitions.length)
-    that(held.every((count) => count > 0), `every member holds a partition: ${held.join(', ')}`)
+    that(
+      held.every((count) => count > 0),
+      `every member holds a partition: ${held.join(', ')}`,
+    )
   })
 }
 
@@ -104,10 +129,19 @@ async function longHandler(context: CaseContext): Promise<void> {
   const handle = (): Promise<void> => context.pause(Math.round(leaseMs(context) * 2.5))
   const first = read(context, member(topic, group), { handle, member: 'a', into })
   await context.eventually(() => that(first.deliveries.length >= 4, 'all four handlers run'))
-  const second = read(context, member(numbers(other, name), group, { revokeTimeoutMs: 10_000 }), { handle, member: 'b', into })
+  const second = read(context, member(numbers(other, name), group, { revokeTimeoutMs: 10_000 }), {
+    handle,
+    member: 'b',
+    into,
+  })
   await context.pause(Math.round(leaseMs(context) * 3.5))
   await Promise.all([first.stop(), second.stop()])
-  each(texts(first.values()), texts(range(4)), context.world.harness.copies ?? 1, 'records whose handlers outlasted the lease')
+  each(
+    texts(first.values()),
+    texts(range(4)),
+    context.world.harness.copies ?? 1,
+    'records whose handlers outlasted the lease',
+  )
 }
 
 async function pauseResume(context: CaseContext): Promise<void> {
@@ -128,5 +162,10 @@ async function pauseResume(context: CaseContext): Promise<void> {
   await reading.stop()
   between(during, 40, 40 * (context.world.harness.copies ?? 1), 'deliveries while paused: those from before')
   equal(kept.toSorted(), held.toSorted(), 'partitions held while paused')
-  each(texts(reading.values()), texts(range(80)), context.world.harness.copies ?? 1, 'records before and after the pause')
+  each(
+    texts(reading.values()),
+    texts(range(80)),
+    context.world.harness.copies ?? 1,
+    'records before and after the pause',
+  )
 }

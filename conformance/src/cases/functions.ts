@@ -12,8 +12,17 @@ import type { Bench } from '../setup.ts'
 export const functionCases: readonly Case[] = [
   { name: 'function/maps', title: 'one message in, one out, with its key', run: maps },
   { name: 'function/filters', title: 'a function that gives nothing puts nothing out', run: filters },
-  { name: 'function/fans-out', title: 'a function may give many, also as it goes, and their order is kept', run: fansOut },
-  { name: 'function/order-per-key', title: 'outputs of a key come in the order of its inputs', needs: keyOrder, run: orderPerKey },
+  {
+    name: 'function/fans-out',
+    title: 'a function may give many, also as it goes, and their order is kept',
+    run: fansOut,
+  },
+  {
+    name: 'function/order-per-key',
+    title: 'outputs of a key come in the order of its inputs',
+    needs: keyOrder,
+    run: orderPerKey,
+  },
   {
     name: 'function/failure-reports-lowest',
     title: 'progress stops below the lowest message that failed, whatever was done beyond it',
@@ -28,7 +37,7 @@ export const functionCases: readonly Case[] = [
   {
     name: 'function/output-and-offset-are-one',
     title: 'outputs and progress are stored together: after a kill at any point each output is there once',
-    needs: (world) => 
+    needs: (world) =>
       all(
         world.capabilities.transactions ? true : 'the capability transactions is false',
         world.shape === 'log' ? true : 'topics here are queues, which have no offset to store with the outputs',
@@ -37,8 +46,16 @@ export const functionCases: readonly Case[] = [
     run: outputAndOffset,
     deadlineMs: 30_000,
   },
-  { name: 'function/output-before-ack', title: 'an output that cannot be stored keeps its message from being acknowledged', run: outputBeforeAck },
-  notRunYet('function/cold-and-warm-agree', 'a cold and a warm serverless instance give the same outputs', 'needs a serverless host: functions run on the worker host here'),
+  {
+    name: 'function/output-before-ack',
+    title: 'an output that cannot be stored keeps its message from being acknowledged',
+    run: outputBeforeAck,
+  },
+  notRunYet(
+    'function/cold-and-warm-agree',
+    'a cold and a warm serverless instance give the same outputs',
+    'needs a serverless host: functions run on the worker host here',
+  ),
 ]
 
 interface Made {
@@ -84,14 +101,24 @@ async function settled(context: CaseContext, made: Made, count: number): Promise
   await context.settleWindow()
 }
 
-async function outputs(context: CaseContext, cloud: Cloud, to: string, expected: number): Promise<readonly { readonly value: unknown; readonly key: string | undefined; readonly id: string }[]> {
+async function outputs(
+  context: CaseContext,
+  cloud: Cloud,
+  to: string,
+  expected: number,
+): Promise<readonly { readonly value: unknown; readonly key: string | undefined; readonly id: string }[]> {
   return (await drain(context, cloud.topic(to, { codec: json<unknown>() }), expected)).deliveries
 }
 
 async function maps(context: CaseContext): Promise<void> {
   const { cloud, topic, name, to } = await benchTo(context)
   await sendAll(topic, messages(60, 6))
-  const made = start(context, cloud, ({ value, key }) => ({ value: value * 2, ...(key === undefined ? {} : { key }) }), { from: name, to })
+  const made = start(
+    context,
+    cloud,
+    ({ value, key }) => ({ value: value * 2, ...(key === undefined ? {} : { key }) }),
+    { from: name, to },
+  )
   await settled(context, made, 60)
   const { produced } = made.worker.stats()
   await made.stop()
@@ -104,11 +131,21 @@ async function maps(context: CaseContext): Promise<void> {
 async function filters(context: CaseContext): Promise<void> {
   const { cloud, topic, name, to } = await benchTo(context)
   await sendAll(topic, messages(40, 4))
-  const made = start(context, cloud, ({ value }) => (value % 4 === 1 ? { value } : value % 4 === 2 ? null : undefined), { from: name, to })
+  const made = start(
+    context,
+    cloud,
+    ({ value }) => (value % 4 === 1 ? { value } : value % 4 === 2 ? null : undefined),
+    { from: name, to },
+  )
   await settled(context, made, 40)
   await made.stop()
   const out = await outputs(context, cloud, to, 10)
-  each(texts(out.map((one) => one.value)), texts(range(40).filter((value) => value % 4 === 1)), copies(context) ** 2, 'outputs that were let through')
+  each(
+    texts(out.map((one) => one.value)),
+    texts(range(40).filter((value) => value % 4 === 1)),
+    copies(context) ** 2,
+    'outputs that were let through',
+  )
 }
 
 async function fansOut(context: CaseContext): Promise<void> {
@@ -123,11 +160,23 @@ async function fansOut(context: CaseContext): Promise<void> {
   await made.stop()
   const out = await outputs(context, cloud, to, 60)
   const expected = range(20).flatMap((value) => range(3).map((part) => value * 10 + part))
-  each(texts(out.map((one) => one.value)), texts(expected), copies(context) ** 2, 'outputs of a function that gives three')
+  each(
+    texts(out.map((one) => one.value)),
+    texts(expected),
+    copies(context) ** 2,
+    'outputs of a function that gives three',
+  )
   if (context.world.order === 'none') return
   for (const value of range(20)) {
-    const of = firsts(out.filter((one) => one.key === `out-${value}`), (one) => String(one.value)).map((one) => one.value)
-    sameOrder(of, range(3).map((part) => value * 10 + part), `outputs of message ${value}`)
+    const of = firsts(
+      out.filter((one) => one.key === `out-${value}`),
+      (one) => String(one.value),
+    ).map((one) => one.value)
+    sameOrder(
+      of,
+      range(3).map((part) => value * 10 + part),
+      `outputs of message ${value}`,
+    )
   }
 }
 
@@ -152,8 +201,15 @@ async function orderPerKey(context: CaseContext): Promise<void> {
   const out = await outputs(context, cloud, to, 150)
   each(texts(out.map((one) => one.value)), texts(range(150)), copies(context) ** 2, 'outputs')
   for (const key of range(5)) {
-    const of = firsts(out.filter((one) => one.key === `k${key}`), (one) => String(one.value)).map((one) => one.value)
-    sameOrder(of, range(150).filter((value) => value % 5 === key), `outputs of key k${key}`)
+    const of = firsts(
+      out.filter((one) => one.key === `k${key}`),
+      (one) => String(one.value),
+    ).map((one) => one.value)
+    sameOrder(
+      of,
+      range(150).filter((value) => value % 5 === key),
+      `outputs of key k${key}`,
+    )
   }
 }
 
@@ -162,7 +218,10 @@ async function failure(context: CaseContext): Promise<void> {
   const { cloud, name } = made
   const to = await context.createTopic(cloud)
   const group = context.name('g')
-  await sendInTurn(made.topic, range(10).map((value) => ({ value, key: `k${value}` })))
+  await sendInTurn(
+    made.topic,
+    range(10).map((value) => ({ value, key: `k${value}` })),
+  )
   const positions: (string | undefined)[] = []
   for await (const message of made.topic.read()) if (message.value >= positions.length) positions.push(message.position)
   const handle: Handle = ({ value }) => {
@@ -181,7 +240,10 @@ async function failure(context: CaseContext): Promise<void> {
   const second = start(context, heir.cloud, ({ value }) => void again.add(value), { from: name, to, group })
   await context.eventually(() => that(again.has(4) && again.has(7), 'what failed came again'))
   await second.stop()
-  that(![0, 1, 2, 3].some((value) => again.has(value)) || copies(context) > 1, `nothing below the lowest failure came again: ${[...again].join(' ')}`)
+  that(
+    ![0, 1, 2, 3].some((value) => again.has(value)) || copies(context) > 1,
+    `nothing below the lowest failure came again: ${[...again].join(' ')}`,
+  )
 }
 
 async function retriesThenDeadLetter(context: CaseContext): Promise<void> {
@@ -198,7 +260,12 @@ async function retriesThenDeadLetter(context: CaseContext): Promise<void> {
   await made.stop()
   if (copies(context) === 1) sameOrder(tries, [1, 2, 3], 'attempts of the message that never works')
   const out = await outputs(context, cloud, to, 11)
-  each(texts(out.map((one) => one.value)), texts(range(12).filter((value) => value !== 4)), copies(context) ** 2, 'outputs beside a dead letter')
+  each(
+    texts(out.map((one) => one.value)),
+    texts(range(12).filter((value) => value !== 4)),
+    copies(context) ** 2,
+    'outputs beside a dead letter',
+  )
   const reasons: string[] = []
   for await (const letter of cloud.admin.deadLetters(`${name}.dead-letters`)) reasons.push(letter.reason)
   between(reasons.length, 1, copies(context) ** 2, 'dead letters')
@@ -221,7 +288,12 @@ async function outputBeforeAck(context: CaseContext): Promise<void> {
   await settled(context, again, 6)
   await again.stop()
   const out = await outputs(context, heir.cloud, to, 6)
-  each(texts(out.map((one) => one.value)), texts(range(6)), copies(context) ** 2, 'outputs after the first worker could store none')
+  each(
+    texts(out.map((one) => one.value)),
+    texts(range(6)),
+    copies(context) ** 2,
+    'outputs after the first worker could store none',
+  )
 }
 
 async function refuseExactlyOnce(context: CaseContext): Promise<void> {
@@ -252,11 +324,19 @@ async function outputAndOffset(context: CaseContext): Promise<void> {
     const made: Shimmed = await context.shimmed()
     if (round % 3 === 1) made.shim.fail('transact', 'unavailable', { times: 1 })
     if (round % 3 === 2) made.shim.loseAnswer('transact', { times: 1 })
-    const { worker } = start(context, made.cloud, handle, { from: name, to, group, delivery: 'exactly-once', maxBufferedRecords: 20 })
+    const { worker } = start(context, made.cloud, handle, {
+      from: name,
+      to,
+      group,
+      delivery: 'exactly-once',
+      maxBufferedRecords: 20,
+    })
     equal(worker.delivery, 'exactly-once', 'what the worker says it delivers')
     const after = Math.ceil(context.random() * 30)
     const until = performance.now() + 400
-    await context.eventually(() => that(worker.stats().received >= after || performance.now() > until, 'the worker is at work, or all is done'))
+    await context.eventually(() =>
+      that(worker.stats().received >= after || performance.now() > until, 'the worker is at work, or all is done'),
+    )
     await context.pause(Math.floor(context.random() * 25))
     await made.crash()
   }

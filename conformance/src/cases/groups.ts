@@ -11,11 +11,16 @@ import { allOnce, bench, member, messages, numbers, range, sendAll, texts } from
 export const groupCases: readonly Case[] = [
   { name: 'group/two-groups-each-get-all', title: 'each of two groups gets every record', run: twoGroups },
   { name: 'group/members-share', title: 'members of a group share the records, each record once', run: share },
-  { name: 'group/join', title: 'a member that joins takes its part; nothing is lost or repeated, and keys keep their order', run: join },
+  {
+    name: 'group/join',
+    title: 'a member that joins takes its part; nothing is lost or repeated, and keys keep their order',
+    run: join,
+  },
   { name: 'group/leave', title: 'when a member leaves the others take over where it ended', run: leave },
   {
     name: 'group/storm',
-    title: 'members join, leave and die at random: all is seen, repeats are bounded, and no lost partition is committed',
+    title:
+      'members join, leave and die at random: all is seen, repeats are bounded, and no lost partition is committed',
     run: storm,
     deadlineMs: 40_000,
   },
@@ -24,8 +29,16 @@ export const groupCases: readonly Case[] = [
     title: 'records that wait for a batch are not lost when their partition is handed over or the member closes',
     run: batchWindow,
   },
-  { name: 'group/resume-after-close', title: 'a group goes on exactly where it ended after all members closed', run: resumeAfterClose },
-  { name: 'group/crash-mid-batch', title: 'after a kill in the middle every unacknowledged record comes again, and few others do', run: crashMidBatch },
+  {
+    name: 'group/resume-after-close',
+    title: 'a group goes on exactly where it ended after all members closed',
+    run: resumeAfterClose,
+  },
+  {
+    name: 'group/crash-mid-batch',
+    title: 'after a kill in the middle every unacknowledged record comes again, and few others do',
+    run: crashMidBatch,
+  },
 ]
 
 function copies(context: CaseContext): number {
@@ -37,7 +50,11 @@ function keysInOrder(context: CaseContext, deliveries: readonly Delivery<number>
   if (context.world.order === 'none') return
   for (const key of range(keys)) {
     const seen = firsts(ofKey(deliveries, `k${key}`), (one) => one.id).map((one) => one.value)
-    sameOrder(seen, range(total).filter((value) => value % keys === key), `first deliveries of key k${key} over all members`)
+    sameOrder(
+      seen,
+      range(total).filter((value) => value % keys === key),
+      `first deliveries of key k${key} over all members`,
+    )
   }
 }
 
@@ -67,7 +84,10 @@ async function share(context: CaseContext): Promise<void> {
   await allOnce(context, name, into, range(400), 'records over both members')
   keysInOrder(context, into, 40, 400)
   const parts = ['one', 'two'].map((who) => into.filter((delivery) => delivery.member === who).length)
-  that(parts.every((part) => part > 0), `both members had a part: ${parts.join(' and ')} of ${into.length}`)
+  that(
+    parts.every((part) => part > 0),
+    `both members had a part: ${parts.join(' and ')} of ${into.length}`,
+  )
 }
 
 /** Few read ahead, so that one member of a queue does not take all there is. */
@@ -80,7 +100,10 @@ async function bothTake(context: CaseContext, ...members: readonly Holder[]): Pr
   if (context.world.shape === 'queue') return context.pause(context.world.tuning.failoverMs * 2)
   await context.eventually(() => {
     const held = members.map((one) => one.stats().partitions.length)
-    that(held.every((count) => count > 0), `every member holds a partition: ${held.join(', ')}`)
+    that(
+      held.every((count) => count > 0),
+      `every member holds a partition: ${held.join(', ')}`,
+    )
   })
 }
 
@@ -100,7 +123,10 @@ async function join(context: CaseContext): Promise<void> {
   await Promise.all([one.stop(), two.stop()])
   await allOnce(context, name, into, range(400), 'records across a join')
   keysInOrder(context, into, 20, 400)
-  that(into.some((delivery) => delivery.member === 'two'), 'the member that joined had a part')
+  that(
+    into.some((delivery) => delivery.member === 'two'),
+    'the member that joined had a part',
+  )
   equal([...commitsAfterLoss(shim), ...commitsAfterLoss(late.shim)], [], 'commits of partitions that were handed over')
 }
 
@@ -114,7 +140,12 @@ async function leave(context: CaseContext): Promise<void> {
   const two = read(context, member(numbers(other.cloud, name), group, sharing), { member: 'two', into, handle })
   await bothTake(context, one.consumer, two.consumer)
   await sendAll(topic, messages(300, 20))
-  await context.eventually(() => that(into.some((delivery) => delivery.member === 'two'), 'the second member is at work'))
+  await context.eventually(() =>
+    that(
+      into.some((delivery) => delivery.member === 'two'),
+      'the second member is at work',
+    ),
+  )
   await two.stop()
   await sendAll(topic, messages(100, 20, 300))
   await one.count(400)
@@ -178,7 +209,10 @@ async function storm(context: CaseContext): Promise<void> {
   const unexcused = unexcusedRepeats(into, compare)
   const bound = atRisk + total * (copies(context) - 1)
   const free = context.world.harness.ackedMayRepeat === true
-  that(free || unexcused.length <= bound, `${unexcused.length} records came again; ${bound} were not committed when a member died: ${unexcused.slice(0, 5).join(', ')}`)
+  that(
+    free || unexcused.length <= bound,
+    `${unexcused.length} records came again; ${bound} were not committed when a member died: ${unexcused.slice(0, 5).join(', ')}`,
+  )
   keysInOrder(context, into, 30, total)
   equal(lost, [], 'commits of partitions that were lost')
 }
@@ -192,13 +226,22 @@ async function batchWindow(context: CaseContext): Promise<void> {
     batch: { max: 500, waitMs: 1_500 },
   })
   await sendAll(topic, messages(40, 20))
-  await context.eventually(() => that(consumer.stats().received >= 40, 'all records are in the hands of the first member'))
+  await context.eventually(() =>
+    that(consumer.stats().received >= 40, 'all records are in the hands of the first member'),
+  )
   const before = handled.length
   const late = await context.connect()
-  const two = read(context, member(numbers(late, name), group), { handle: ({ value }) => void handled.push(String(value)) })
+  const two = read(context, member(numbers(late, name), group), {
+    handle: ({ value }) => void handled.push(String(value)),
+  })
   await bothTake(context, consumer, two.consumer)
   await sendAll(topic, messages(40, 20, 40))
-  await context.eventually(() => that(consumer.stats().received >= 60 || new Set(handled).size >= 40, 'the records sent later are in somebody\'s hands'))
+  await context.eventually(() =>
+    that(
+      consumer.stats().received >= 60 || new Set(handled).size >= 40,
+      "the records sent later are in somebody's hands",
+    ),
+  )
   await consumer.close()
   await running
   await context.eventually(() => equal(new Set(handled).size, 80, 'records handled in the end'))
@@ -218,7 +261,11 @@ async function resumeAfterClose(context: CaseContext): Promise<void> {
   for (let round = 0; round < 60 && seen() < 200; round++) {
     const { cloud } = await context.shimmed()
     const target = Math.min(200, seen() + 30)
-    const reading = read(context, member(numbers(cloud, name), group), { into, member: `m${round}`, handle: () => context.pause(1) })
+    const reading = read(context, member(numbers(cloud, name), group), {
+      into,
+      member: `m${round}`,
+      handle: () => context.pause(1),
+    })
     await context.eventually(() => that(seen() >= target, `${seen()} of ${target} records were handled`))
     await reading.stop()
     await cloud.close()
@@ -251,8 +298,16 @@ async function crashMidBatch(context: CaseContext): Promise<void> {
   await next.stop()
   const repeats = next.values().filter((value) => done.has(value)).length
   const free = context.world.harness.ackedMayRepeat === true
-  that(free || repeats <= atRisk * copies(context), `${repeats} records that were done came again; ${atRisk} were not committed at the kill`)
+  that(
+    free || repeats <= atRisk * copies(context),
+    `${repeats} records that were done came again; ${atRisk} were not committed at the kill`,
+  )
   const all = [...first.deliveries.filter((one) => one.endedAtMs !== undefined), ...next.deliveries]
-  each(texts(all.map((one) => one.value)), texts(range(100)), 2 * copies(context), 'records handled before and after the kill')
+  each(
+    texts(all.map((one) => one.value)),
+    texts(range(100)),
+    2 * copies(context),
+    'records handled before and after the kill',
+  )
   keysInOrder(context, all, 10, 100)
 }

@@ -15,14 +15,14 @@ import type { Bench } from '../setup.ts'
 export const handoverCases: readonly Case[] = [
   {
     name: 'group/kill',
-    title: 'when a member\'s process is killed the others take over, and repeat at most what was not committed',
+    title: "when a member's process is killed the others take over, and repeat at most what was not committed",
     needs: childProcess,
     run: kill,
     deadlineMs: 30_000,
   },
   {
     name: 'group/zombie-is-fenced',
-    title: 'a member that lost a partition cannot commit it any more, and cannot undo its successor\'s progress',
+    title: "a member that lost a partition cannot commit it any more, and cannot undo its successor's progress",
     needs: logShape,
     run: zombie,
   },
@@ -51,7 +51,12 @@ export const handoverCases: readonly Case[] = [
     name: 'group/reshard-merge',
     title: 'a merge, running and stopped, loses nothing: parents are read before children',
     needs: (world) =>
-      all(logShape(world), world.capabilities.repartition === 'any' ? true : `the capability repartition is ${String(world.capabilities.repartition)}`),
+      all(
+        logShape(world),
+        world.capabilities.repartition === 'any'
+          ? true
+          : `the capability repartition is ${String(world.capabilities.repartition)}`,
+      ),
     refusal: (context) => refuseRepartition(context, 1),
     run: merge,
   },
@@ -86,17 +91,34 @@ async function kill(context: CaseContext): Promise<void> {
   await context.pause(50)
   await doomed.kill()
   const killedAt = performance.now()
-  await context.eventually(() => {
-    const seen = new Set([...values(doomed), ...heir.values()])
-    equal(range(200).filter((value) => !seen.has(value)), [], 'records that nobody was given')
-    const held = range(200).filter((value) => value >= 150 && !heir.values().includes(value))
-    equal(held, [], 'records that the child never finished and nobody else was given')
-  }, context.world.tuning.failoverMs * 5 + context.world.tuning.patienceMs)
+  await context.eventually(
+    () => {
+      const seen = new Set([...values(doomed), ...heir.values()])
+      equal(
+        range(200).filter((value) => !seen.has(value)),
+        [],
+        'records that nobody was given',
+      )
+      const held = range(200).filter((value) => value >= 150 && !heir.values().includes(value))
+      equal(held, [], 'records that the child never finished and nobody else was given')
+    },
+    context.world.tuning.failoverMs * 5 + context.world.tuning.patienceMs,
+  )
   const took = performance.now() - killedAt
   await context.settleWindow()
   await heir.stop()
-  between(took, 0, context.world.tuning.failoverMs * 5 + 3_000, 'milliseconds until the dead member\'s records were handled')
-  each(texts(heir.values()), texts(range(200).filter((value) => heir.values().includes(value))), copies(context), 'what the heir was given')
+  between(
+    took,
+    0,
+    context.world.tuning.failoverMs * 5 + 3_000,
+    "milliseconds until the dead member's records were handled",
+  )
+  each(
+    texts(heir.values()),
+    texts(range(200).filter((value) => heir.values().includes(value))),
+    copies(context),
+    'what the heir was given',
+  )
   const repeats = heir.values().filter((value) => value < 150 && values(doomed).includes(value))
   // At a kill, what ran and what was handled since the last commit (10 ms of work in up to 16 handlers, and one more round).
   that(repeats.length <= 16 * 10, `${repeats.length} records that the child had handled came again`)
@@ -141,7 +163,8 @@ async function zombie(context: CaseContext): Promise<void> {
   await sendAll(topic, messages(40, 20))
   const positionsOf = new Map<string, Position[]>()
   for await (const message of topic.read()) {
-    if (message.position !== undefined) positionsOf.set(message.partition, [...(positionsOf.get(message.partition) ?? []), message.position])
+    if (message.position !== undefined)
+      positionsOf.set(message.partition, [...(positionsOf.get(message.partition) ?? []), message.position])
   }
   const old = await rawMember(context, name, group, 'old')
   const poll = (one: RawMember): Promise<unknown> => one.source.poll({ records: 5, bytes: 1_000 }, context.signal)
@@ -152,7 +175,10 @@ async function zombie(context: CaseContext): Promise<void> {
   const young = await rawMember(context, name, group, 'young')
   await context.eventually(async () => {
     await Promise.all([poll(old), poll(young)])
-    that([...young.epochs.keys()].some((partition) => old.revoked.has(partition)), 'a partition went from the old member to the young one')
+    that(
+      [...young.epochs.keys()].some((partition) => old.revoked.has(partition)),
+      'a partition went from the old member to the young one',
+    )
   })
   const [moved] = [...young.epochs.keys()].filter((partition) => old.revoked.has(partition))
   that(moved !== undefined, 'a partition has moved')
@@ -164,7 +190,9 @@ async function zombie(context: CaseContext): Promise<void> {
   const commit = async (one: RawMember, epoch: number, through: Position): Promise<string> => {
     const [outcome] = await one.source.commit([{ partition: moved, epoch, through, ended: false }], context.signal)
     that(outcome !== undefined, 'one commit has one outcome')
-    return outcome.ok ? 'stored' : isError(outcome.error, ['fenced'], 'the commit of a member that lost the partition').code
+    return outcome.ok
+      ? 'stored'
+      : isError(outcome.error, ['fenced'], 'the commit of a member that lost the partition').code
   }
   equal(await commit(young, after, near), 'stored', 'the commit of the owner')
   equal(await commit(old, before, far), 'fenced', 'the commit of a member that lost the partition')
@@ -179,15 +207,28 @@ async function zombieProcess(context: CaseContext): Promise<void> {
   const children = new Children(context)
   await sendAll(topic, messages(60, 12))
   const child = await children.member(name, group, { member: 'sleeper', handlerMs: 5, holdFrom: 40 })
-  await context.eventually(() => that(values(child).filter((value) => value >= 40).length >= 8, 'the child holds records'))
+  await context.eventually(() =>
+    that(values(child).filter((value) => value >= 40).length >= 8, 'the child holds records'),
+  )
   child.freeze()
   const heir = read(context, member(topic, group), { member: 'heir' })
-  await context.eventually(() => {
-    equal(range(60).filter((value) => value >= 40 && !heir.values().includes(value)), [], 'records of the stopped process that nobody took over')
-  }, context.world.tuning.failoverMs * 5 + context.world.tuning.patienceMs)
+  await context.eventually(
+    () => {
+      equal(
+        range(60).filter((value) => value >= 40 && !heir.values().includes(value)),
+        [],
+        'records of the stopped process that nobody took over',
+      )
+    },
+    context.world.tuning.failoverMs * 5 + context.world.tuning.patienceMs,
+  )
   await context.eventually(async () => {
     const behind = (await cloud.admin.lag(name, group)).map((one) => one.messages ?? 0)
-    equal(behind.reduce((sum, count) => sum + count, 0), 0, 'records behind after the take-over')
+    equal(
+      behind.reduce((sum, count) => sum + count, 0),
+      0,
+      'records behind after the take-over',
+    )
   })
   const before = (await cloud.admin.lag(name, group)).map((one) => one.committed)
   child.thaw()
@@ -199,7 +240,10 @@ async function zombieProcess(context: CaseContext): Promise<void> {
   repeatsAtMost(texts(heir.values()), 60 * (copies(context) - 1), 'what the heir was given')
 }
 
-async function reshape(context: CaseContext, plan: { readonly from: number; readonly to: number; readonly running: boolean }): Promise<void> {
+async function reshape(
+  context: CaseContext,
+  plan: { readonly from: number; readonly to: number; readonly running: boolean },
+): Promise<void> {
   const { topic, name, cloud } = await bench(context, { partitions: plan.from })
   const group = context.name('g')
   const first = plan.running ? startReading(context, topic, group) : undefined
@@ -212,10 +256,19 @@ async function reshape(context: CaseContext, plan: { readonly from: number; read
   const open = (await cloud.admin.describeTopic(name)).partitions.filter((partition) => partition.state === 'open')
   await reading.stop()
   equal(open.length, plan.to, 'open partitions afterwards')
-  each(texts(reading.values()), texts(range(400)), copies(context), `records from ${plan.from} to ${plan.to} partitions`)
+  each(
+    texts(reading.values()),
+    texts(range(400)),
+    copies(context),
+    `records from ${plan.from} to ${plan.to} partitions`,
+  )
   for (const key of range(25)) {
     const seen = firsts(ofKey(reading.deliveries, `k${key}`), (one) => one.id).map((one) => one.value)
-    sameOrder(seen, range(400).filter((value) => value % 25 === key), `key k${key} from ${plan.from} to ${plan.to} partitions`)
+    sameOrder(
+      seen,
+      range(400).filter((value) => value % 25 === key),
+      `key k${key} from ${plan.from} to ${plan.to} partitions`,
+    )
   }
 }
 
@@ -248,7 +301,11 @@ async function halfway(context: CaseContext, from: number, to: number): Promise<
   const after = startReading(context, topic, group, 'after')
   await context.eventually(() => {
     const seen = new Set([...before.values(), ...after.values()])
-    equal(range(200).filter((value) => !seen.has(value)), [], 'records that are missing so far')
+    equal(
+      range(200).filter((value) => !seen.has(value)),
+      [],
+      'records that are missing so far',
+    )
   })
   await context.settleWindow()
   await after.stop()
@@ -256,7 +313,11 @@ async function halfway(context: CaseContext, from: number, to: number): Promise<
   await allOnce(context, name, deliveries, range(200), 'records over a change between two members')
   for (const key of range(10)) {
     const seen = firsts(ofKey(deliveries, `k${key}`), (one) => one.id).map((one) => one.value)
-    sameOrder(seen, range(200).filter((value) => value % 10 === key), `key k${key} over a change between two members`)
+    sameOrder(
+      seen,
+      range(200).filter((value) => value % 10 === key),
+      `key k${key} over a change between two members`,
+    )
   }
 }
 
@@ -271,7 +332,9 @@ async function lag(context: CaseContext): Promise<void> {
   const { capabilities } = context.world
   await rejects(cloud.admin.lag(name, group), 'not-found', 'the lag of a group that is not known')
   await sendAll(topic, messages(30, 6))
-  const reading = read(context, member(topic, group), { handle: ({ value }) => (value >= 24 ? new Promise(() => undefined) : undefined) })
+  const reading = read(context, member(topic, group), {
+    handle: ({ value }) => (value >= 24 ? new Promise(() => undefined) : undefined),
+  })
   await reading.count(30)
   const sum = async (): Promise<{ readonly messages: number; readonly ageMs: number }> => {
     const lags = await cloud.admin.lag(name, group)
@@ -282,7 +345,8 @@ async function lag(context: CaseContext): Promise<void> {
   }
   await context.eventually(async () => {
     const behind = await sum()
-    if (capabilities.lag.includes('messages')) between(behind.messages, 6, 30 * copies(context), 'records behind with six stuck at the end')
+    if (capabilities.lag.includes('messages'))
+      between(behind.messages, 6, 30 * copies(context), 'records behind with six stuck at the end')
     if (capabilities.lag.includes('age')) between(behind.ageMs, 1, 60_000, 'age of the oldest record not done')
   })
   await reading.consumer.close({ timeoutMs: 50 }).catch(() => undefined)

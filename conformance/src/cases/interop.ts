@@ -5,19 +5,24 @@ import { each, equal } from '../expect.ts'
 import { bench, drain } from '../setup.ts'
 
 const needsBroker = 'needs harness.broker: nothing outside this process can be cut, stopped or restarted'
-const needsNative = 'needs harness.native: a client of the vendor\'s own to write and read with'
+const needsNative = "needs harness.native: a client of the vendor's own to write and read with"
 
 /** Faults of a broker, and other programs on the same topics. */
 export const interopCases: readonly Case[] = [
   {
     name: 'interop/traceparent',
     title: 'a trace context travels with the record',
-    needs: (world) => (world.capabilities.headers ? true : 'the capability headers is false; see capability/headers-refused'),
+    needs: (world) =>
+      world.capabilities.headers ? true : 'the capability headers is false; see capability/headers-refused',
     run: traceparent,
   },
   notRunYet('interop/native-to-sluice', 'a record written by the vendor SDK is read', needsNative),
   notRunYet('interop/sluice-to-native', 'a record written here is read by the vendor SDK', needsNative),
-  notRunYet('interop/cloudevents', 'CloudEvents go through in binary and structured form', 'needs a CloudEvents codec, which is not part of core'),
+  notRunYet(
+    'interop/cloudevents',
+    'CloudEvents go through in binary and structured form',
+    'needs a CloudEvents codec, which is not part of core',
+  ),
 ]
 
 /** What a broker and the way to it can suffer. */
@@ -28,8 +33,16 @@ export const faultCases: readonly Case[] = [
   notRunYet('fault/partition-30s', 'half a minute without the broker is outlived', needsBroker),
   notRunYet('fault/latency-2s', 'two seconds of latency change nothing but the pace', needsBroker),
   notRunYet('fault/half-open', 'a connection that is dead without saying so is noticed', needsBroker),
-  notRunYet('fault/lease-store-down', 'without its lease store a group stops or goes on, and recovers by itself', needsBroker),
-  notRunYet('fault/dns-or-refused-at-start', 'a broker that cannot be reached is unavailable by the deadline', needsBroker),
+  notRunYet(
+    'fault/lease-store-down',
+    'without its lease store a group stops or goes on, and recovers by itself',
+    needsBroker,
+  ),
+  notRunYet(
+    'fault/dns-or-refused-at-start',
+    'a broker that cannot be reached is unavailable by the deadline',
+    needsBroker,
+  ),
 ]
 
 async function traceparent(context: CaseContext): Promise<void> {

@@ -13,9 +13,17 @@ export const lifeCases: readonly Case[] = [
     run: drains,
   },
   { name: 'life/close-twice', title: 'everything may be closed twice, also at the same time', run: closeTwice },
-  { name: 'life/close-while-blocked', title: 'close returns by its deadline while a handler, a read or a send is stuck', run: closeWhileBlocked },
+  {
+    name: 'life/close-while-blocked',
+    title: 'close returns by its deadline while a handler, a read or a send is stuck',
+    run: closeWhileBlocked,
+  },
   { name: 'life/close-inside-handler', title: 'a handler may close its own consumer', run: closeInsideHandler },
-  { name: 'life/reopen', title: 'a connection closed and opened again finds topics, records and progress', run: reopen },
+  {
+    name: 'life/reopen',
+    title: 'a connection closed and opened again finds topics, records and progress',
+    run: reopen,
+  },
   { name: 'life/use-after-close', title: 'whatever is used after close is refused with closed', run: useAfterClose },
   { name: 'life/no-leaks', title: 'no timer, socket or thread is left after close', run: noLeaks },
 ]
@@ -39,7 +47,11 @@ async function drains(context: CaseContext): Promise<void> {
   await consumer.close()
   const took = performance.now() - closing
   equal(reading.deliveries.length, startedBefore, 'handlers started, compared with before the close')
-  equal(finished.toSorted(ascending), reading.values().toSorted(ascending), 'handlers that finished, compared with those that had started')
+  equal(
+    finished.toSorted(ascending),
+    reading.values().toSorted(ascending),
+    'handlers that finished, compared with those that had started',
+  )
   between(took, 0, 1_500, 'milliseconds for the close, of which a handler took 150')
   const heir = read(context, member(numbers(await context.connect(), name), group))
   const waited = performance.now()
@@ -47,8 +59,18 @@ async function drains(context: CaseContext): Promise<void> {
   const gap = performance.now() - waited
   await heir.count(100 - finished.length)
   await heir.stop()
-  between(gap, 0, Math.max(2_500, context.world.tuning.failoverMs), 'milliseconds until the next member was given a record')
-  each(texts([...finished, ...heir.values()]), texts(range(100)), context.world.harness.copies ?? 1, 'records over the drain')
+  between(
+    gap,
+    0,
+    Math.max(2_500, context.world.tuning.failoverMs),
+    'milliseconds until the next member was given a record',
+  )
+  each(
+    texts([...finished, ...heir.values()]),
+    texts(range(100)),
+    context.world.harness.copies ?? 1,
+    'records over the drain',
+  )
 }
 
 async function closeTwice(context: CaseContext): Promise<void> {
@@ -85,7 +107,12 @@ async function closeWhileBlocked(context: CaseContext): Promise<void> {
   const quiet = await context.shimmed()
   const waiting = member(numbers(quiet.cloud, name), context.name('g'), { start: 'latest' })
   const blocked = read(context, waiting)
-  await context.eventually(() => that(quiet.shim.callsOf({ operation: ['poll', 'pull'] }).some((call) => call.endedAtMs === undefined), 'a read waits'))
+  await context.eventually(() =>
+    that(
+      quiet.shim.callsOf({ operation: ['poll', 'pull'] }).some((call) => call.endedAtMs === undefined),
+      'a read waits',
+    ),
+  )
   const before = performance.now()
   await waiting.close()
   between(performance.now() - before, 0, 1_500, 'milliseconds for closing a consumer that waits for records')
@@ -109,7 +136,9 @@ async function closeInsideHandler(context: CaseContext): Promise<void> {
   const group = context.name('g')
   await sendAll(topic, messages(20, 1))
   const consumer = member(topic, group)
-  const reading = read(context, consumer, { handle: async ({ value }) => void (value === 5 && (await consumer.close())) })
+  const reading = read(context, consumer, {
+    handle: async ({ value }) => void (value === 5 && (await consumer.close())),
+  })
   await context.eventually(() => that(reading.ended(), 'run has ended'), 12_000)
   equal(reading.error(), undefined, 'the error that ended run')
   const heir = read(context, member(numbers(await context.connect(), name), group))
@@ -117,11 +146,19 @@ async function closeInsideHandler(context: CaseContext): Promise<void> {
   await heir.stop()
   const copies = context.world.harness.copies ?? 1
   if (context.world.order === 'key') {
-    that(!reading.values().some((value) => value > 5), `no handler started after the one that closed: ${reading.values().join(' ')}`)
+    that(
+      !reading.values().some((value) => value > 5),
+      `no handler started after the one that closed: ${reading.values().join(' ')}`,
+    )
   }
   const all = [...reading.values(), ...heir.values()]
   // The record whose handler closed the consumer may be repeated: it was not settled when the drain gave up on it.
-  each(texts(all.filter((value) => value !== 5)), texts(range(20).filter((value) => value !== 5)), copies, 'records over a close in a handler')
+  each(
+    texts(all.filter((value) => value !== 5)),
+    texts(range(20).filter((value) => value !== 5)),
+    copies,
+    'records over a close in a handler',
+  )
 }
 
 async function reopen(context: CaseContext): Promise<void> {
@@ -144,11 +181,19 @@ async function useAfterClose(context: CaseContext): Promise<void> {
   const { cloud, topic, name } = await bench(context)
   const consumer = member(topic, context.name('g'))
   await consumer.close()
-  await rejects(consumer.run(() => undefined), 'closed', 'running a closed consumer')
+  await rejects(
+    consumer.run(() => undefined),
+    'closed',
+    'running a closed consumer',
+  )
   await cloud.close()
   await rejects(topic.send({ value: 1 }), 'closed', 'sending on a closed connection')
   await rejects(cloud.admin.describeTopic(name), 'closed', 'administering on a closed connection')
-  await rejects((async () => member(topic, context.name('g')).run(() => undefined))(), 'closed', 'consuming on a closed connection')
+  await rejects(
+    (async () => member(topic, context.name('g')).run(() => undefined))(),
+    'closed',
+    'consuming on a closed connection',
+  )
 }
 
 async function noLeaks(context: CaseContext): Promise<void> {
@@ -159,11 +204,18 @@ async function noLeaks(context: CaseContext): Promise<void> {
   await sendAll(topic, messages(50, 5))
   const group = context.name('g')
   const other = await context.connect()
-  const one = read(context, member(topic, group), { handle: ({ value, attempt }) => value === 3 && attempt === 1 && Promise.reject(new Error('once')) })
+  const one = read(context, member(topic, group), {
+    handle: ({ value, attempt }) => value === 3 && attempt === 1 && Promise.reject(new Error('once')),
+  })
   const two = read(context, member(numbers(other, name), group))
-  await context.eventually(() => that(new Set([...one.values(), ...two.values()]).size === 50, 'all records were handled'))
+  await context.eventually(() =>
+    that(new Set([...one.values(), ...two.values()]).size === 50, 'all records were handled'),
+  )
   const aborted = AbortSignal.timeout(5)
-  await topic.producer().send({ value: 51 }, { signal: aborted }).catch(() => undefined)
+  await topic
+    .producer()
+    .send({ value: 51 }, { signal: aborted })
+    .catch(() => undefined)
   await Promise.all([cloud.close(), other.close()])
   that(one.ended() && two.ended(), 'closing the connections ended their consumers')
   equal(await leakedSince(before, 3_000), [], 'handles left open')

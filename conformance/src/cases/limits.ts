@@ -9,12 +9,21 @@ import { bench, drain, range, texts } from '../setup.ts'
 export const limitsCases: readonly Case[] = [
   {
     name: 'limits/size-boundary',
-    title: 'a record of the limit passes; one byte more is too-large before any I/O, counting key, headers and envelope',
+    title:
+      'a record of the limit passes; one byte more is too-large before any I/O, counting key, headers and envelope',
     run: sizeBoundary,
   },
   { name: 'limits/batch-boundary', title: 'no request is over the limits of records and bytes', run: batchBoundary },
-  { name: 'limits/headers', title: 'keys, header counts, names and values over the limit are refused before any I/O', run: headerLimits },
-  { name: 'limits/match-reality', title: 'the backend takes what the limits grant and refuses what they deny', run: matchReality },
+  {
+    name: 'limits/headers',
+    title: 'keys, header counts, names and values over the limit are refused before any I/O',
+    run: headerLimits,
+  },
+  {
+    name: 'limits/match-reality',
+    title: 'the backend takes what the limits grant and refuses what they deny',
+    run: matchReality,
+  },
 ]
 
 const shapes: readonly Partial<OutgoingRecord>[] = [
@@ -38,7 +47,11 @@ function sample(length: number, changes: Partial<OutgoingRecord> = {}): Outgoing
 }
 
 /** The longest body with which a record still measures no more than `limit`. */
-function longestBody(measure: (record: OutgoingRecord) => number, limit: number, changes: Partial<OutgoingRecord>): number {
+function longestBody(
+  measure: (record: OutgoingRecord) => number,
+  limit: number,
+  changes: Partial<OutgoingRecord>,
+): number {
   let [fits, over] = [0, limit + 1]
   while (over - fits > 1) {
     const middle = Math.floor((fits + over) / 2)
@@ -65,11 +78,20 @@ async function sizeBoundary(context: CaseContext): Promise<void> {
     })
     await topic.send(message(length))
     const before = shim.callsOf('sendBatch').length
-    await refuses(() => topic.send(message(length + 1)), 'too-large', `a record of the limit of ${limit} bytes and one more`)
+    await refuses(
+      () => topic.send(message(length + 1)),
+      'too-large',
+      `a record of the limit of ${limit} bytes and one more`,
+    )
     equal(shim.callsOf('sendBatch').length, before, 'requests made for a record that is too large')
   }
   const reading = await drain(context, topic, usable.length)
-  each(texts(reading.deliveries.map((one) => one.value.length)), texts(lengths), usable.length * (context.world.harness.copies ?? 1), 'bodies of the largest size')
+  each(
+    texts(reading.deliveries.map((one) => one.value.length)),
+    texts(lengths),
+    usable.length * (context.world.harness.copies ?? 1),
+    'bodies of the largest size',
+  )
 }
 
 async function batchBoundary(context: CaseContext): Promise<void> {
@@ -88,7 +110,10 @@ async function batchBoundary(context: CaseContext): Promise<void> {
   for (const call of shim.callsOf('sendBatch')) {
     between(call.records.length, 1, maxBatchRecords, 'records of a request')
     const bytes = call.records.reduce((sum, record) => sum + opened.measure(record), 0)
-    that(bytes <= maxBatchBytes || call.records.length === 1, `a request of ${bytes} bytes is over the limit of ${maxBatchBytes}`)
+    that(
+      bytes <= maxBatchBytes || call.records.length === 1,
+      `a request of ${bytes} bytes is over the limit of ${maxBatchBytes}`,
+    )
   }
   let found = 0
   for await (const message of cloud.topic(name, { codec: bytesCodec }).read()) found += message.body.length > 0 ? 1 : 0
@@ -113,10 +138,18 @@ async function headerLimits(context: CaseContext): Promise<void> {
       await refuses(() => topic.send({ value: 1, headers: many(count + 1) }), over, 'one header more than the limit')
     }
     for (const name of ['Upper', 'with space', '', 'ünicode', 'a:b']) {
-      await refuses(() => topic.send({ value: 1, headers: { [name]: 'x' } }), 'invalid-argument', `the header name "${name}"`)
+      await refuses(
+        () => topic.send({ value: 1, headers: { [name]: 'x' } }),
+        'invalid-argument',
+        `the header name "${name}"`,
+      )
     }
     for (const bad of ['line\nbreak', 'return\r', ' leading', 'trailing ']) {
-      await refuses(() => topic.send({ value: 1, headers: { a: bad } }), 'invalid-argument', `the header value ${JSON.stringify(bad)}`)
+      await refuses(
+        () => topic.send({ value: 1, headers: { a: bad } }),
+        'invalid-argument',
+        `the header value ${JSON.stringify(bad)}`,
+      )
     }
     equal(before(), start, 'requests made for what is over the limits')
     await topic.send({ value: 1, headers: { long: value } })
@@ -143,7 +176,10 @@ async function matchReality(context: CaseContext): Promise<void> {
     for (let tries = 0; tries < 20; tries++) {
       const outcome = await producer.sendBatch([record], context.signal).then(
         ([first]) => first,
-        (error: unknown) => ({ ok: false as const, error: isError(error, ['too-large', 'throttled', 'unavailable', 'timeout', 'internal'], 'a raw send') }),
+        (error: unknown) => ({
+          ok: false as const,
+          error: isError(error, ['too-large', 'throttled', 'unavailable', 'timeout', 'internal'], 'a raw send'),
+        }),
       )
       that(outcome !== undefined, 'a request of one record has one outcome')
       if (outcome.ok) return 'stored'

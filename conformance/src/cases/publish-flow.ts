@@ -14,14 +14,27 @@ export const publishFlowCases: readonly Case[] = [
     title: 'a record with a receipt can be read at once by somebody else, and outlives a killed sender',
     run: durable,
   },
-  { name: 'publish/throttle-backs-off', title: 'throttled calls are repeated at a bounded rate, and everything lands', run: throttle },
+  {
+    name: 'publish/throttle-backs-off',
+    title: 'throttled calls are repeated at a bounded rate, and everything lands',
+    run: throttle,
+  },
   {
     name: 'publish/back-pressure',
     title: 'with a backend that does not answer, buffers stay under their bounds and sends wait',
     run: backPressure,
   },
-  { name: 'publish/rate-limit', title: 'a topic\'s configured rates hold within five percent', run: rateLimit, deadlineMs: 25_000 },
-  { name: 'publish/close-flushes', title: 'a thousand sends that nobody awaited are stored when close resolves', run: closeFlushes },
+  {
+    name: 'publish/rate-limit',
+    title: "a topic's configured rates hold within five percent",
+    run: rateLimit,
+    deadlineMs: 25_000,
+  },
+  {
+    name: 'publish/close-flushes',
+    title: 'a thousand sends that nobody awaited are stored when close resolves',
+    run: closeFlushes,
+  },
   {
     name: 'publish/close-with-dead-broker',
     title: 'close returns by its deadline and names what was not sent',
@@ -36,7 +49,12 @@ async function durable(context: CaseContext): Promise<void> {
   await sendAll(topic, messages(20, 3))
   const found: number[] = []
   for await (const message of other.read()) found.push(message.value)
-  each(texts(found), texts(range(20)), context.world.harness.copies ?? 1, 'records seen by another connection right after the receipts')
+  each(
+    texts(found),
+    texts(range(20)),
+    context.world.harness.copies ?? 1,
+    'records seen by another connection right after the receipts',
+  )
   if (childProcess(context.world) !== true || !context.world.capabilities.persistent) return
   const children = new Children(context)
   const sender = await children.sender(name, { keys: 3, first: 1000 })
@@ -45,7 +63,11 @@ async function durable(context: CaseContext): Promise<void> {
   const promised = sender.lines.flatMap((line) => (line.kind === 'sent' ? [line.value] : []))
   const reading = await drain(context, topic, 20 + promised.length)
   const values = new Set(reading.values())
-  equal(promised.filter((value) => !values.has(value)), [], 'records with a receipt that a killed sender left behind')
+  equal(
+    promised.filter((value) => !values.has(value)),
+    [],
+    'records with a receipt that a killed sender left behind',
+  )
 }
 
 async function throttle(context: CaseContext): Promise<void> {
@@ -126,11 +148,19 @@ function holdRate(shim: RequestShim, topic: string, perSecond: number, weigh: (b
       sent += weigh(record.body.length)
     }
     const allowed = perSecond + ((call.startedAtMs - first) / 1000) * perSecond
-    that(sent <= allowed * 1.05, `${sent} were sent ${Math.round(call.startedAtMs - first)} ms after the first; at ${perSecond} per second ${Math.round(allowed)} are allowed`)
+    that(
+      sent <= allowed * 1.05,
+      `${sent} were sent ${Math.round(call.startedAtMs - first)} ms after the first; at ${perSecond} per second ${Math.round(allowed)} are allowed`,
+    )
   }
   const last = calls.at(-1)?.startedAtMs ?? 0
   const owed = ((sent - perSecond) / perSecond) * 1000
-  between(last - first, owed * 0.95, owed * 1.05 + 400, `milliseconds for ${sent} at ${perSecond} per second after the burst`)
+  between(
+    last - first,
+    owed * 0.95,
+    owed * 1.05 + 400,
+    `milliseconds for ${sent} at ${perSecond} per second after the burst`,
+  )
 }
 
 async function closeFlushes(context: CaseContext): Promise<void> {
@@ -168,23 +198,40 @@ async function closeWithDeadBroker(context: CaseContext): Promise<void> {
 
 async function cancel(context: CaseContext): Promise<void> {
   const { topic, shim } = await bench(context)
-  await rejects(topic.send({ value: 0 }, { signal: AbortSignal.abort() }), 'aborted', 'a send with a signal that has aborted')
+  await rejects(
+    topic.send({ value: 0 }, { signal: AbortSignal.abort() }),
+    'aborted',
+    'a send with a signal that has aborted',
+  )
   const producer = topic.producer({ maxBufferedRecords: 2, maxInFlight: 1, maxBatchRecords: 1 })
   await producer.send({ value: 1, key: 'k' })
   const stuck = shim.hang('sendBatch')
   const [wire, queued, waiting] = [new AbortController(), new AbortController(), new AbortController()]
   const onTheWire = producer.send({ value: 2, key: 'k' }, { signal: wire.signal })
-  await context.eventually(() => that(shim.callsOf('sendBatch').some((call) => call.endedAtMs === undefined), 'a request is on the wire'))
+  await context.eventually(() =>
+    that(
+      shim.callsOf('sendBatch').some((call) => call.endedAtMs === undefined),
+      'a request is on the wire',
+    ),
+  )
   const inQueue = producer.send({ value: 3, key: 'k' }, { signal: queued.signal })
   const atTheDoor = producer.send({ value: 4, key: 'k' }, { signal: waiting.signal })
   void Promise.allSettled([onTheWire, inQueue, atTheDoor])
   waiting.abort()
-  await context.within(rejects(atTheDoor, 'aborted', 'a send waiting for room'), 1_000, 'aborting a send that waits for room')
+  await context.within(
+    rejects(atTheDoor, 'aborted', 'a send waiting for room'),
+    1_000,
+    'aborting a send that waits for room',
+  )
   queued.abort()
   const early = await context.within(rejects(inQueue, 'aborted', 'a queued send'), 1_000, 'aborting a queued send')
   equal(early.ambiguous, false, 'whether a send aborted in the queue may have happened')
   wire.abort()
-  const late = await context.within(rejects(onTheWire, 'aborted', 'a send on the wire'), 1_000, 'aborting a send on the wire')
+  const late = await context.within(
+    rejects(onTheWire, 'aborted', 'a send on the wire'),
+    1_000,
+    'aborting a send on the wire',
+  )
   equal(late.ambiguous, true, 'whether a send aborted on the wire may have happened')
   stuck.remove()
   producer.resume()

@@ -18,7 +18,12 @@ export const publishCases: readonly Case[] = [
     title: 'a record that is too large or badly formed is refused alone',
     run: oneBad,
   },
-  { name: 'publish/order-per-key', title: 'records of a key are stored in the order of their sends', needs: keyOrder, run: orderPerKey },
+  {
+    name: 'publish/order-per-key',
+    title: 'records of a key are stored in the order of their sends',
+    needs: keyOrder,
+    run: orderPerKey,
+  },
   {
     name: 'publish/order-across-partial-failure',
     title: 'a record that fails once does not let later ones of its key pass',
@@ -63,23 +68,38 @@ async function partialFailure(context: CaseContext): Promise<void> {
   const retried = await producer.sendAll(ids.map((id, value) => ({ value, key: `k${value}`, id })))
   const final = new Set(['final-2', 'final-5'])
   shim.failRecords((record) => final.has(record.id), 'permission-denied')
-  const refused = await producer.sendAll(range(10).map((value) => ({ value: 100 + value, key: `f${value}`, id: `final-${value}` })))
+  const refused = await producer.sendAll(
+    range(10).map((value) => ({ value: 100 + value, key: `f${value}`, id: `final-${value}` })),
+  )
   await producer.close()
-  equal(retried.map((result) => result.ok), range(10).map(() => true), 'outcomes after retrying the two that failed')
-  sameOrder(retried.map((result) => (result.ok ? result.receipt.id : 'failed')), ids, 'receipts, index by index')
+  equal(
+    retried.map((result) => result.ok),
+    range(10).map(() => true),
+    'outcomes after retrying the two that failed',
+  )
+  sameOrder(
+    retried.map((result) => (result.ok ? result.receipt.id : 'failed')),
+    ids,
+    'receipts, index by index',
+  )
   equal(
     refused.map((result) => (result.ok ? 'stored' : result.error.code)),
     range(10).map((index) => (index === 2 || index === 5 ? 'permission-denied' : 'stored')),
     'outcomes where two failed for good',
   )
-  const resent = resentThoughStored(shim.callsOf('sendBatch').map((call) => ({ records: call.records, outcomes: call.outcomes })))
+  const resent = resentThoughStored(
+    shim.callsOf('sendBatch').map((call) => ({ records: call.records, outcomes: call.outcomes })),
+  )
   equal(resent, [], 'records sent again although they were stored')
   const reading = await drain(context, topic, 18)
   const expected = [...range(10), ...range(10, 100).filter((value) => value !== 102 && value !== 105)]
   each(texts(reading.values()), texts(expected), copies(context), 'records after partial failures')
 }
 
-type Sent = { readonly records: readonly { readonly id: string }[]; readonly outcomes: readonly { readonly ok: boolean }[] }
+type Sent = {
+  readonly records: readonly { readonly id: string }[]
+  readonly outcomes: readonly { readonly ok: boolean }[]
+}
 
 function resentThoughStored(requests: readonly Sent[]): readonly string[] {
   const stored = new Set<string>()
@@ -107,9 +127,22 @@ async function oneBad(context: CaseContext): Promise<void> {
     { value: 'header', headers: { lines: 'one\ntwo' } },
   ])
   const codes = results.map((result) => (result.ok ? 'stored' : result.error.code))
-  equal(codes, [...range(4).map(() => 'stored'), 'too-large', ...range(5).map(() => 'stored'), 'invalid-argument', 'invalid-argument'], 'outcomes')
+  equal(
+    codes,
+    [
+      ...range(4).map(() => 'stored'),
+      'too-large',
+      ...range(5).map(() => 'stored'),
+      'invalid-argument',
+      'invalid-argument',
+    ],
+    'outcomes',
+  )
   const sizes = shim.callsOf('sendBatch').flatMap((call) => call.records.map((record) => record.body.length))
-  that(sizes.every((size) => size < 100), 'the record that is too large never reached the backend')
+  that(
+    sizes.every((size) => size < 100),
+    'the record that is too large never reached the backend',
+  )
   const reading = await drain(context, topic, 9)
   each(texts(reading.values()), texts(good), copies(context), 'good neighbours of bad records')
 }
@@ -120,8 +153,14 @@ async function orderPerKey(context: CaseContext): Promise<void> {
   const reading = await drain(context, topic, 400)
   each(texts(reading.values()), texts(range(400)), copies(context), 'records of seven keys')
   for (const key of range(7)) {
-    const seen = firsts(ofKey(reading.deliveries, `k${key}`), (delivery) => delivery.id).map((delivery) => delivery.value)
-    sameOrder(seen, range(400).filter((value) => value % 7 === key), `order of key k${key}`)
+    const seen = firsts(ofKey(reading.deliveries, `k${key}`), (delivery) => delivery.id).map(
+      (delivery) => delivery.value,
+    )
+    sameOrder(
+      seen,
+      range(400).filter((value) => value % 7 === key),
+      `order of key k${key}`,
+    )
   }
 }
 
@@ -134,7 +173,11 @@ async function orderAcrossFailure(context: CaseContext): Promise<void> {
   await producer.close()
   equal(failing.size, 0, 'records that were to fail once and were not')
   const reading = await drain(context, topic, 50)
-  sameOrder(firsts(reading.deliveries, (delivery) => delivery.id).map((delivery) => delivery.value), range(50), 'order of the key')
+  sameOrder(
+    firsts(reading.deliveries, (delivery) => delivery.id).map((delivery) => delivery.value),
+    range(50),
+    'order of the key',
+  )
   each(texts(reading.values()), texts(range(50)), copies(context), 'records of the key')
 }
 
@@ -173,7 +216,8 @@ async function laneFenced(context: CaseContext): Promise<void> {
   await producer.send({ value: 7, key: 'fenced' })
   await producer.close()
   const reading = await drain(context, topic, 4)
-  const seen = (key: string): readonly number[] => firsts(ofKey(reading.deliveries, key), (delivery) => delivery.id).map((delivery) => delivery.value)
+  const seen = (key: string): readonly number[] =>
+    firsts(ofKey(reading.deliveries, key), (delivery) => delivery.id).map((delivery) => delivery.value)
   sameOrder(seen('fenced'), [1, 7], 'what landed of the fenced key')
   sameOrder(seen('free'), [4, 6], 'what landed of the other key')
 }
@@ -189,9 +233,17 @@ async function continueWhenTold(context: CaseContext): Promise<void> {
   ])
   await producer.send({ value: 4, key: 'k' })
   await producer.close()
-  equal(results[1]?.ok === false ? results[1].error.code : 'stored', 'permission-denied', 'the outcome of the one that fails')
+  equal(
+    results[1]?.ok === false ? results[1].error.code : 'stored',
+    'permission-denied',
+    'the outcome of the one that fails',
+  )
   const reading = await drain(context, topic, 3)
-  sameOrder(firsts(reading.deliveries, (delivery) => delivery.id).map((delivery) => delivery.value), [1, 3, 4], 'the key with its gap')
+  sameOrder(
+    firsts(reading.deliveries, (delivery) => delivery.id).map((delivery) => delivery.value),
+    [1, 3, 4],
+    'the key with its gap',
+  )
 }
 
 async function ambiguous(context: CaseContext): Promise<void> {
@@ -201,15 +253,25 @@ async function ambiguous(context: CaseContext): Promise<void> {
   const lost = shim.loseAnswer('sendBatch', { times: 1 })
   const results = await producer.sendAll(messages(20, 2))
   await producer.close()
-  equal(results.map((result) => result.ok), range(20).map(() => true), 'outcomes')
+  equal(
+    results.map((result) => result.ok),
+    range(20).map(() => true),
+    'outcomes',
+  )
   equal(lost.used, 1, 'answers lost')
   const reading = await drain(context, topic, 20)
   const most = dedup ? 1 : copies(context) + 1
   each(texts(reading.values()), texts(range(20)), most, 'records whose answer was lost')
   if (context.world.order === 'key') {
     for (const key of [0, 1]) {
-      const seen = firsts(ofKey(reading.deliveries, `k${key}`), (delivery) => delivery.id).map((delivery) => delivery.value)
-      sameOrder(seen, range(20).filter((value) => value % 2 === key), `order of key k${key}`)
+      const seen = firsts(ofKey(reading.deliveries, `k${key}`), (delivery) => delivery.id).map(
+        (delivery) => delivery.value,
+      )
+      sameOrder(
+        seen,
+        range(20).filter((value) => value % 2 === key),
+        `order of key k${key}`,
+      )
     }
   }
   await finallyAmbiguous(context)
@@ -224,7 +286,10 @@ async function finallyAmbiguous(context: CaseContext): Promise<void> {
     () => undefined,
     (reason: unknown) => reason,
   )
-  that(isError(error, 'timeout', 'a send whose only answer was lost').ambiguous, 'the error says that the record may be stored')
+  that(
+    isError(error, 'timeout', 'a send whose only answer was lost').ambiguous,
+    'the error says that the record may be stored',
+  )
   shim.clear()
   await producer.close()
   const reading = await drain(context, topic, 1)

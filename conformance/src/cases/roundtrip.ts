@@ -10,7 +10,11 @@ import { bench, drain, messages, sendAll } from '../setup.ts'
 /** What goes in comes out: bytes, keys, headers, times, ids. */
 export const roundtripCases: readonly Case[] = [
   { name: 'roundtrip/bytes', title: 'bodies come back byte for byte, from empty to the portable maximum', run: bytes },
-  { name: 'roundtrip/key', title: 'keys come back as they were sent: none, unicode, 256 characters, and empty where granted', run: keys },
+  {
+    name: 'roundtrip/key',
+    title: 'keys come back as they were sent: none, unicode, 256 characters, and empty where granted',
+    run: keys,
+  },
   {
     name: 'roundtrip/headers',
     title: 'headers come back with their values untouched, up to the portable maximum',
@@ -18,8 +22,12 @@ export const roundtripCases: readonly Case[] = [
     refusal: refuseHeaders,
     run: headers,
   },
-  { name: 'roundtrip/no-headers', title: 'a record without headers comes back without any of the caller\'s', run: noHeaders },
-  { name: 'roundtrip/time', title: 'a record carries the broker\'s time of its arrival', run: time },
+  {
+    name: 'roundtrip/no-headers',
+    title: "a record without headers comes back without any of the caller's",
+    run: noHeaders,
+  },
+  { name: 'roundtrip/time', title: "a record carries the broker's time of its arrival", run: time },
   { name: 'roundtrip/id', title: 'ids are unique, increase per producer, and a given id is kept', run: ids },
 ]
 
@@ -36,9 +44,17 @@ async function bytes(context: CaseContext): Promise<void> {
     'portable maximum': pattern(portableBodyBytes),
   }
   const names = Object.keys(bodies)
-  await sendAll(topic, names.map((id) => ({ value: bodies[id] ?? new Uint8Array(0), id: id.replaceAll(' ', '_') })))
+  await sendAll(
+    topic,
+    names.map((id) => ({ value: bodies[id] ?? new Uint8Array(0), id: id.replaceAll(' ', '_') })),
+  )
   const reading = await drain(context, topic, names.length)
-  each(reading.ids(), names.map((id) => id.replaceAll(' ', '_')), copies(context), 'bodies')
+  each(
+    reading.ids(),
+    names.map((id) => id.replaceAll(' ', '_')),
+    copies(context),
+    'bodies',
+  )
   for (const delivery of reading.deliveries) {
     const what = delivery.id.replaceAll('_', ' ')
     sameBytes(delivery.value, bodies[what] ?? new Uint8Array(0), `the body "${what}"`)
@@ -57,14 +73,33 @@ function copies(context: CaseContext): number {
 async function keys(context: CaseContext): Promise<void> {
   const { topic } = await bench(context)
   const { capabilities, limits } = context.world
-  const wanted: (string | undefined)[] = [undefined, 'plain', 'schlüssel-鍵-🔑', 'with spaces / and % signs?', 'x'.repeat(Math.min(256, limits.maxKeyBytes))]
+  const wanted: (string | undefined)[] = [
+    undefined,
+    'plain',
+    'schlüssel-鍵-🔑',
+    'with spaces / and % signs?',
+    'x'.repeat(Math.min(256, limits.maxKeyBytes)),
+  ]
   if (capabilities.emptyKey) wanted.push('')
-  await sendAll(topic, wanted.map((key, value) => (key === undefined ? { value } : { value, key })))
+  await sendAll(
+    topic,
+    wanted.map((key, value) => (key === undefined ? { value } : { value, key })),
+  )
   const reading = await drain(context, topic, wanted.length)
-  each(reading.values().map(String), wanted.map((_, value) => String(value)), copies(context), 'keyed records')
-  for (const delivery of reading.deliveries) equal(delivery.key, wanted[delivery.value], `the key of record ${delivery.value}`)
+  each(
+    reading.values().map(String),
+    wanted.map((_, value) => String(value)),
+    copies(context),
+    'keyed records',
+  )
+  for (const delivery of reading.deliveries)
+    equal(delivery.key, wanted[delivery.value], `the key of record ${delivery.value}`)
   if (capabilities.emptyKey) return
-  await refuses(() => topic.send({ value: 0, key: '' }), 'unsupported', 'an empty key where the capability emptyKey is false')
+  await refuses(
+    () => topic.send({ value: 0, key: '' }),
+    'unsupported',
+    'an empty key where the capability emptyKey is false',
+  )
 }
 
 const plainHeaders: Readonly<Record<string, string>> = {
@@ -84,12 +119,16 @@ async function headers(context: CaseContext): Promise<void> {
   const many = Object.fromEntries(Array.from({ length: count }, (_, at) => [`h-${at}`, `${at}:`.padEnd(longest, 'v')]))
   const backwards = Object.fromEntries(Object.entries(plainHeaders).toReversed())
   const sets = [plainHeaders, backwards, many]
-  await sendAll(topic, sets.map((set, value): OutgoingMessage<number> => ({ value, headers: set })))
+  await sendAll(
+    topic,
+    sets.map((set, value): OutgoingMessage<number> => ({ value, headers: set })),
+  )
   const reading = await drain(context, topic, sets.length)
   each(reading.values().map(String), ['0', '1', '2'], copies(context), 'records with headers')
   for (const delivery of reading.deliveries) {
     const expected = sets[delivery.value] ?? {}
-    for (const [name, value] of Object.entries(expected)) equal(delivery.headers[name], value, `header ${name} of record ${delivery.value}`)
+    for (const [name, value] of Object.entries(expected))
+      equal(delivery.headers[name], value, `header ${name} of record ${delivery.value}`)
     equal(strangers(delivery, expected), [], `headers of record ${delivery.value} that nobody sent`)
   }
 }
@@ -102,7 +141,11 @@ function strangers(delivery: Delivery<unknown>, sent: Readonly<Record<string, st
 
 async function refuseHeaders(context: CaseContext): Promise<void> {
   const { topic, shim } = await bench(context)
-  await refuses(() => topic.send({ value: 1, headers: { a: 'b' } }), 'unsupported', 'headers where the capability is false')
+  await refuses(
+    () => topic.send({ value: 1, headers: { a: 'b' } }),
+    'unsupported',
+    'headers where the capability is false',
+  )
   equal(shim.callsOf('sendBatch').length, 0, 'requests to the backend')
 }
 

@@ -15,14 +15,22 @@ export const seekCases: readonly Case[] = [
   startCase('latest', 'a new group starts behind the last record', startLatest),
   startCase('time', 'a new group starts at the first record not older than a time', startTime),
   startCase('position', 'a new group starts at a position, that record included', startPosition),
-  seekCase('earliest', 'a group moved to the earliest gets everything again', (context) => seekTo(context, () => 'earliest', range(20))),
-  seekCase('latest', 'a group moved to the latest gets only what comes later', (context) => seekTo(context, () => 'latest', [])),
-  seekCase('time', 'a group moved to a time gets what is not older', (context) => seekTo(context, (half) => half.time, range(10, 10))),
+  seekCase('earliest', 'a group moved to the earliest gets everything again', (context) =>
+    seekTo(context, () => 'earliest', range(20)),
+  ),
+  seekCase('latest', 'a group moved to the latest gets only what comes later', (context) =>
+    seekTo(context, () => 'latest', []),
+  ),
+  seekCase('time', 'a group moved to a time gets what is not older', (context) =>
+    seekTo(context, (half) => half.time, range(10, 10)),
+  ),
   seekCase('position', 'a group moved to a position gets that record and all after it', (context) =>
     seekTo(context, (half) => ({ positions: half.positions }), range(10, 10)),
   ),
   {
-    ...seekCase('time', 'a time before retention means the earliest record', (context) => seekTo(context, () => new Date(1_000), range(20))),
+    ...seekCase('time', 'a time before retention means the earliest record', (context) =>
+      seekTo(context, () => new Date(1_000), range(20)),
+    ),
     name: 'seek/before-retention',
   },
   {
@@ -74,7 +82,11 @@ function seekCase(kind: StartKind, title: string, run: Case['run']): Case {
     needs: (world) => (world.capabilities.seek.includes(kind) ? true : `the capability seek has no ${kind}`),
     refusal: async (context) => {
       const { cloud, name, shim } = await bench(context)
-      await refuses(() => cloud.admin.seek(name, context.name('g'), anyStart(kind)), 'unsupported', `moving a group to ${kind}`)
+      await refuses(
+        () => cloud.admin.seek(name, context.name('g'), anyStart(kind)),
+        'unsupported',
+        `moving a group to ${kind}`,
+      )
       equal(shim.callsOf('seek').filter((call) => call.error === undefined).length, 0, 'moves that the backend made')
     },
     run,
@@ -90,11 +102,20 @@ function copies(context: CaseContext): number {
   return context.world.harness.copies ?? 1
 }
 
-async function readFrom(context: CaseContext, made: Bench, start: Start, first: readonly number[], later: readonly number[]): Promise<void> {
+async function readFrom(
+  context: CaseContext,
+  made: Bench,
+  start: Start,
+  first: readonly number[],
+  later: readonly number[],
+): Promise<void> {
   const reading = read(context, member(made.topic, context.name('g'), { start }))
   await ready(context, reading, made)
   await reading.count(first.length)
-  await sendAll(made.topic, later.map((value) => ({ value, key: `k${value % 5}` })))
+  await sendAll(
+    made.topic,
+    later.map((value) => ({ value, key: `k${value % 5}` })),
+  )
   await reading.count(first.length + later.length)
   await reading.stop()
   each(texts(reading.values()), texts([...first, ...later]), copies(context), 'records from the start on')
@@ -148,7 +169,8 @@ async function twoHalves(context: CaseContext, made: Bench): Promise<Half> {
 /** Partitions of which the second half has nothing are left out of the map; those would start at the earliest, so none may have records. */
 async function pastEnds(made: Bench, found: Record<string, Position>): Promise<Readonly<Record<string, Position>>> {
   const missing: string[] = []
-  for await (const message of made.topic.read()) if (found[message.partition] === undefined) missing.push(message.partition)
+  for await (const message of made.topic.read())
+    if (found[message.partition] === undefined) missing.push(message.partition)
   equal(missing, [], 'partitions with records of the first half only')
   return found
 }
@@ -219,7 +241,10 @@ async function replayTwice(context: CaseContext): Promise<void> {
     each(texts(replay.map((one) => one.value)), texts(range(60)), copies(context), 'records of a replay')
     for (const key of range(context.world.order === 'key' ? 6 : 0)) {
       const of = (all: readonly Delivery<number>[]): readonly string[] =>
-        firsts(all.filter((one) => one.key === `k${key}`), (one) => one.id).map((one) => `${one.id} ${one.partition} ${one.position ?? '-'}`)
+        firsts(
+          all.filter((one) => one.key === `k${key}`),
+          (one) => one.id,
+        ).map((one) => `${one.id} ${one.partition} ${one.position ?? '-'}`)
       sameOrder(of(replay), of(first), `key k${key} in a replay, compared with the first time`)
     }
   }
@@ -239,7 +264,9 @@ async function seekLive(context: CaseContext): Promise<void> {
     return
   }
   await made.cloud.admin.seek(made.name, group, 'earliest')
-  await context.eventually(() => that(reading.values().length >= 40, `${reading.values().length} of 40 deliveries came`))
+  await context.eventually(() =>
+    that(reading.values().length >= 40, `${reading.values().length} of 40 deliveries came`),
+  )
   await context.settleWindow()
   await reading.stop()
   each(texts(reading.values()), texts(range(20)), 2 * copies(context), 'records of a group that was moved once')
@@ -268,12 +295,19 @@ async function comparable(context: CaseContext): Promise<void> {
   if (!context.world.capabilities.receiptPosition) return
   const receipt = await topic.send({ value: 150, key: 'k1' })
   that(receipt.position !== undefined && receipt.partition !== undefined, 'the receipt has a partition and a position')
-  that(opened.comparePositions(receipt.position, last.get(receipt.partition) ?? receipt.position) >= 0, 'the receipt of a later record has a later position')
+  that(
+    opened.comparePositions(receipt.position, last.get(receipt.partition) ?? receipt.position) >= 0,
+    'the receipt of a later record has a later position',
+  )
   const reading = read(context, member(numbers(await context.connect(), name), context.name('g')))
   await reading.count(151)
   await reading.stop()
   const found = reading.deliveries.find((one) => one.id === receipt.id)
-  equal([found?.partition, found?.position], [receipt.partition, receipt.position], 'the place of the record, compared with its receipt')
+  equal(
+    [found?.partition, found?.position],
+    [receipt.partition, receipt.position],
+    'the place of the record, compared with its receipt',
+  )
 }
 
 async function refuseCompare(context: CaseContext): Promise<void> {

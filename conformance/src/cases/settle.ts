@@ -17,7 +17,11 @@ export const settleCases: readonly Case[] = [
     title: 'a record that only ever failed comes back after a restart, whatever else was done',
     run: failedNeverPassed,
   },
-  { name: 'settle/retry-delay-honoured', title: 'a retry comes after its delay, and other keys flow meanwhile', run: retryDelay },
+  {
+    name: 'settle/retry-delay-honoured',
+    title: 'a retry comes after its delay, and other keys flow meanwhile',
+    run: retryDelay,
+  },
   {
     name: 'settle/retry-keeps-key-order',
     title: 'while a record is retried, later records of its key wait',
@@ -28,8 +32,16 @@ export const settleCases: readonly Case[] = [
   { name: 'settle/skip', title: 'a skipped record is done and does not come again', run: skip },
   { name: 'settle/expired', title: 'a record past its expiry is not handled, and counted', run: expired },
   { name: 'settle/double-ack', title: 'the first verb counts; later ones do nothing', run: doubleAck },
-  { name: 'settle/ack-after-close', title: 'acknowledging after close is harmless, and the record comes again', run: ackAfterClose },
-  { name: 'settle/undone-comes-again', title: 'a record whose handler had not finished at a kill comes again', run: undoneComesAgain },
+  {
+    name: 'settle/ack-after-close',
+    title: 'acknowledging after close is harmless, and the record comes again',
+    run: ackAfterClose,
+  },
+  {
+    name: 'settle/undone-comes-again',
+    title: 'a record whose handler had not finished at a kill comes again',
+    run: undoneComesAgain,
+  },
 ]
 
 function copies(context: CaseContext): number {
@@ -51,7 +63,10 @@ async function watermark(context: CaseContext): Promise<void> {
   await reading.count(5)
   await context.eventually(() => {
     equal(reading.consumer.stats().acked >= 4, true, 'whether 1, 2, 4 and 5 are acknowledged')
-    that(shim.callsOf({ operation: ['commit', 'settle'], when: (call) => call.endedAtMs !== undefined }).length > 0, 'progress was stored')
+    that(
+      shim.callsOf({ operation: ['commit', 'settle'], when: (call) => call.endedAtMs !== undefined }).length > 0,
+      'progress was stored',
+    )
   })
   await context.settleWindow()
   await crash()
@@ -61,7 +76,11 @@ async function watermark(context: CaseContext): Promise<void> {
   const expected = again ? [3, 4, 5] : [3]
   await next.count(expected.length)
   await next.stop()
-  sameOrder(firsts(next.deliveries, (one) => one.id).map((one) => one.value), expected, 'what the successor is given')
+  sameOrder(
+    firsts(next.deliveries, (one) => one.id).map((one) => one.value),
+    expected,
+    'what the successor is given',
+  )
   each(texts(next.values()), texts(expected), copies(context), 'what the successor is given')
 }
 
@@ -112,7 +131,12 @@ async function retryDelay(context: CaseContext): Promise<void> {
   const others = reading.deliveries.filter((one) => one.key !== 'k3')
   const late = others.filter((one) => one.startedAtMs > (tries[0]?.startedAtMs ?? 0) + delayMs / 2)
   equal(late.length, 0, 'records of other keys that waited for the retry')
-  each(texts(others.map((one) => one.value)), texts(range(20).filter((value) => value % 10 !== 3)), copies(context), 'other keys')
+  each(
+    texts(others.map((one) => one.value)),
+    texts(range(20).filter((value) => value % 10 !== 3)),
+    copies(context),
+    'other keys',
+  )
 }
 
 async function retryKeepsOrder(context: CaseContext): Promise<void> {
@@ -132,10 +156,15 @@ async function retryKeepsOrder(context: CaseContext): Promise<void> {
   await reading.stop()
   for (const key of range(3)) {
     const of = finished.filter((value) => value % 3 === key)
-    sameOrder(firsts(of, String), range(30).filter((value) => value % 3 === key), `order in which key k${key} was finished`)
+    sameOrder(
+      firsts(of, String),
+      range(30).filter((value) => value % 3 === key),
+      `order in which key k${key} was finished`,
+    )
   }
   const order = ofKey(reading.deliveries, 'k1').map((one) => one.value)
-  if (copies(context) === 1) sameOrder(order, [1, 1, 1, 4, 7, 10, 13, 16, 16, 16, 19, 22, 25, 28], 'deliveries of the key with retries')
+  if (copies(context) === 1)
+    sameOrder(order, [1, 1, 1, 4, 7, 10, 13, 16, 16, 16, 19, 22, 25, 28], 'deliveries of the key with retries')
 }
 
 async function attemptCounts(context: CaseContext): Promise<void> {
@@ -159,7 +188,8 @@ async function skip(context: CaseContext): Promise<void> {
   const group = context.name('g')
   await sendAll(topic, messages(10, 5))
   const settled: string[] = []
-  const onSettled = (message: { readonly value: number }, outcome: string): void => void settled.push(`${message.value} ${outcome}`)
+  const onSettled = (message: { readonly value: number }, outcome: string): void =>
+    void settled.push(`${message.value} ${outcome}`)
   const reading = read(context, member(topic, group, { onSettled }), {
     handle: (message) => (message.value === 4 ? message.skip() : undefined),
   })
@@ -168,7 +198,10 @@ async function skip(context: CaseContext): Promise<void> {
   await reading.stop()
   between(skipped, 1, copies(context), 'records counted as skipped')
   between(acked, 9, 9 * copies(context), 'records counted as acknowledged')
-  that(settled.includes('4 skipped') && settled.includes('5 acked'), `onSettled was told how each ended: ${settled.join(', ')}`)
+  that(
+    settled.includes('4 skipped') && settled.includes('5 acked'),
+    `onSettled was told how each ended: ${settled.join(', ')}`,
+  )
   const again = read(context, member(numbers(cloud, name), group))
   await context.settleWindow()
   await again.stop()
@@ -186,7 +219,9 @@ async function expired(context: CaseContext): Promise<void> {
   const outcomes: string[] = []
   const reading = read(
     context,
-    member(topic, context.name('g'), { onSettled: (message, outcome) => void outcomes.push(`${message.id} ${outcome}`) }),
+    member(topic, context.name('g'), {
+      onSettled: (message, outcome) => void outcomes.push(`${message.id} ${outcome}`),
+    }),
   )
   await reading.count(2)
   await context.eventually(() => that(reading.consumer.stats().expired >= 1, 'the expired record was counted'))
@@ -242,7 +277,12 @@ async function ackAfterClose(context: CaseContext): Promise<void> {
   each(texts(heir), ['1'], copies(context), 'what the group is given after an acknowledgement that came too late')
 }
 
-async function drainGroup(context: CaseContext, topic: Parameters<typeof member<number>>[0], group: string, count: number): Promise<readonly number[]> {
+async function drainGroup(
+  context: CaseContext,
+  topic: Parameters<typeof member<number>>[0],
+  group: string,
+  count: number,
+): Promise<readonly number[]> {
   const reading = read(context, member(topic, group))
   await reading.count(count)
   await reading.stop()

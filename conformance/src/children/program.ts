@@ -8,7 +8,9 @@ import type { FunctionInstruction, Instruction, Line, ReadInstruction, SendInstr
 /** The program of a child process: does what it is told until it is stopped, killed, or alone. */
 async function main(instruction: Instruction): Promise<void> {
   const stop = new AbortController()
-  createInterface({ input: process.stdin }).on('close', () => stop.abort()).on('line', () => stop.abort())
+  createInterface({ input: process.stdin })
+    .on('close', () => stop.abort())
+    .on('line', () => stop.abort())
   const cloud = await connect(instruction.address, { create: true })
   tell({ kind: 'ready' })
   if (instruction.role === 'send') await send(cloud, instruction, stop.signal)

@@ -28,7 +28,10 @@ export function onTopic(
 }
 
 /** A driver whose producers are changed. */
-export function onProducer(driver: Driver, change: (producer: DriverProducer, topic: DriverTopic) => Partial<DriverProducer>): Driver {
+export function onProducer(
+  driver: Driver,
+  change: (producer: DriverProducer, topic: DriverTopic) => Partial<DriverProducer>,
+): Driver {
   return onTopic(driver, (topic) => ({
     producer: async (signal) => {
       const producer = await topic.producer(signal)
@@ -60,7 +63,10 @@ export function onLog(
 }
 
 /** A driver that changes what is read. */
-export function onRecords(driver: Driver, change: (records: readonly IncomingRecord[]) => readonly IncomingRecord[]): Driver {
+export function onRecords(
+  driver: Driver,
+  change: (records: readonly IncomingRecord[]) => readonly IncomingRecord[],
+): Driver {
   return onLog(driver, (source) => ({
     poll: async (credit, signal) => change(await source.poll(credit, signal)),
   }))
@@ -84,7 +90,10 @@ export function onCloudTopic(cloud: Cloud, change: (topic: AnyTopic, cloud: Clou
 }
 
 /** A connection whose consumers run a changed handler. Batch handlers are left alone. */
-export function onHandler(cloud: Cloud, change: (handler: Handler<unknown>, topic: AnyTopic) => Handler<unknown>): Cloud {
+export function onHandler(
+  cloud: Cloud,
+  change: (handler: Handler<unknown>, topic: AnyTopic) => Handler<unknown>,
+): Cloud {
   return onConsumer(cloud, (consumer, topic) => {
     const run = (handler: Handler<unknown>, options: RunOptions & { readonly batch?: unknown } = {}): Promise<void> =>
       consumer.run(options.batch === undefined ? change(handler, topic) : handler, options)
@@ -93,7 +102,10 @@ export function onHandler(cloud: Cloud, change: (handler: Handler<unknown>, topi
 }
 
 /** A connection whose consumers are changed. */
-export function onConsumer(cloud: Cloud, change: (consumer: AnyConsumer, topic: AnyTopic) => Partial<AnyConsumer>): Cloud {
+export function onConsumer(
+  cloud: Cloud,
+  change: (consumer: AnyConsumer, topic: AnyTopic) => Partial<AnyConsumer>,
+): Cloud {
   return onCloudTopic(cloud, (topic) => ({
     consumer: (options) => {
       const consumer = topic.consumer(options)

@@ -48,7 +48,10 @@ export const readingMutants: readonly Mutant[] = [
     name: 'utf8-mangle',
     bug: 'bodies pass through a string',
     killedBy: 'roundtrip/bytes',
-    infect: () => ({ mutate: (driver) => onRecord(driver, ({ body }) => ({ body: new TextEncoder().encode(new TextDecoder().decode(body)) })) }),
+    infect: () => ({
+      mutate: (driver) =>
+        onRecord(driver, ({ body }) => ({ body: new TextEncoder().encode(new TextDecoder().decode(body)) })),
+    }),
   },
   {
     name: 'empty-key-is-none',
@@ -61,7 +64,8 @@ export const readingMutants: readonly Mutant[] = [
     bug: 'reading takes whatever there is, whatever credit was given',
     killedBy: 'flow/credits-bounded',
     infect: () => ({
-      mutate: (driver) => onLog(driver, (source) => ({ poll: (_, signal) => source.poll({ records: 100_000, bytes: 1e9 }, signal) })),
+      mutate: (driver) =>
+        onLog(driver, (source) => ({ poll: (_, signal) => source.poll({ records: 100_000, bytes: 1e9 }, signal) })),
     }),
   },
   {
@@ -84,7 +88,10 @@ export const readingMutants: readonly Mutant[] = [
       mutate: (driver) =>
         onLog(driver, async (source, { topic }) => {
           const closed = await partitionsOf(driver, topic.name, 'ended')
-          return { poll: async (credit, signal) => (await source.poll(credit, signal)).filter((record) => !closed.has(record.partition)) }
+          return {
+            poll: async (credit, signal) =>
+              (await source.poll(credit, signal)).filter((record) => !closed.has(record.partition)),
+          }
         }),
     }),
   },
@@ -96,7 +103,10 @@ export const readingMutants: readonly Mutant[] = [
       mutate: (driver) =>
         onLog(driver, async (source, { topic }) => {
           const known = await partitionsOf(driver, topic.name, 'open')
-          return { poll: async (credit, signal) => (await source.poll(credit, signal)).filter((record) => known.has(record.partition)) }
+          return {
+            poll: async (credit, signal) =>
+              (await source.poll(credit, signal)).filter((record) => known.has(record.partition)),
+          }
         }),
     }),
   },
@@ -110,12 +120,15 @@ export const readingMutants: readonly Mutant[] = [
         mutate: (driver) => {
           const admin = override(driver.admin, {
             seek: async (topic, group, to, signal) => {
-              if (to.kind === 'position') for (const [partition, position] of Object.entries(to.positions)) skipped.set(partition, position)
+              if (to.kind === 'position')
+                for (const [partition, position] of Object.entries(to.positions)) skipped.set(partition, position)
               await driver.admin.seek(topic, group, to, signal)
             },
           })
           return override(
-            onRecords(driver, (records) => records.filter((record) => skipped.get(record.partition) !== record.position)),
+            onRecords(driver, (records) =>
+              records.filter((record) => skipped.get(record.partition) !== record.position),
+            ),
             { admin },
           )
         },
@@ -127,7 +140,12 @@ export const readingMutants: readonly Mutant[] = [
     bug: 'all groups share one progress',
     killedBy: 'group/two-groups-each-get-all',
     infect: () => ({
-      mutate: (driver) => onLog(driver, () => ({}), (options) => (options.group === undefined ? options : { ...options, group: 'everybody' })),
+      mutate: (driver) =>
+        onLog(
+          driver,
+          () => ({}),
+          (options) => (options.group === undefined ? options : { ...options, group: 'everybody' }),
+        ),
     }),
   },
 ]
@@ -163,7 +181,11 @@ function doubleAfterFailure(source: LogSource): Partial<LogSource> {
   }
 }
 
-async function partitionsOf(driver: Parameters<typeof onLog>[0], topic: string, state: 'open' | 'ended'): Promise<ReadonlySet<PartitionId>> {
+async function partitionsOf(
+  driver: Parameters<typeof onLog>[0],
+  topic: string,
+  state: 'open' | 'ended',
+): Promise<ReadonlySet<PartitionId>> {
   const { partitions } = await driver.admin.describeTopic(topic, new AbortController().signal)
   return new Set(partitions.filter((partition) => partition.state === state).map((partition) => partition.id))
 }

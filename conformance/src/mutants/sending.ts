@@ -10,7 +10,10 @@ export const sendingMutants: readonly Mutant[] = [
     name: 'whole-batch-resend',
     bug: 'when one record of a request fails, all of them are sent again',
     killedBy: 'publish/partial-failure-per-record',
-    infect: () => ({ mutate: (driver) => onProducer(driver, (producer) => ({ sendBatch: resendAll(producer.sendBatch.bind(producer)) })) }),
+    infect: () => ({
+      mutate: (driver) =>
+        onProducer(driver, (producer) => ({ sendBatch: resendAll(producer.sendBatch.bind(producer)) })),
+    }),
   },
   {
     name: 'lose-on-close',
@@ -24,7 +27,9 @@ export const sendingMutants: readonly Mutant[] = [
     killedBy: 'publish/lane-fenced-after-final-failure',
     infect: () => ({
       mutateCloud: (cloud) =>
-        onCloudTopic(cloud, (topic) => ({ producer: (options) => topic.producer({ ...options, onOrderedFailure: 'continue' }) })),
+        onCloudTopic(cloud, (topic) => ({
+          producer: (options) => topic.producer({ ...options, onOrderedFailure: 'continue' }),
+        })),
     }),
   },
   {
@@ -45,7 +50,8 @@ export const sendingMutants: readonly Mutant[] = [
     bug: 'the limits promise twice what the backend takes',
     killedBy: 'limits/match-reality',
     infect: () => ({
-      mutate: (driver) => onTopic(driver, (topic) => ({ limits: { ...topic.limits, maxRecordBytes: topic.limits.maxRecordBytes * 2 } })),
+      mutate: (driver) =>
+        onTopic(driver, (topic) => ({ limits: { ...topic.limits, maxRecordBytes: topic.limits.maxRecordBytes * 2 } })),
     }),
   },
   {
@@ -84,12 +90,17 @@ function resendAll(sendBatch: SendBatch): SendBatch {
   return async (records, signal) => {
     const outcomes = await sendBatch(records, signal)
     if (outcomes.every((outcome) => outcome.ok)) return outcomes
-    const renamed = records.map((record, index) => (outcomes[index]?.ok === true ? { ...record, id: `${record.id}-again` } : record))
+    const renamed = records.map((record, index) =>
+      outcomes[index]?.ok === true ? { ...record, id: `${record.id}-again` } : record,
+    )
     return sendBatch(renamed, signal)
   }
 }
 
-function bufferAndLose(producer: { sendBatch: SendBatch; close(): Promise<void> }): { sendBatch: SendBatch; close(): Promise<void> } {
+function bufferAndLose(producer: { sendBatch: SendBatch; close(): Promise<void> }): {
+  sendBatch: SendBatch
+  close(): Promise<void>
+} {
   const buffer: OutgoingRecord[] = []
   let timer: NodeJS.Timeout | undefined
   const flush = (): void => {
@@ -110,7 +121,10 @@ function bufferAndLose(producer: { sendBatch: SendBatch; close(): Promise<void> 
 }
 
 function bareDeadLetter(record: OutgoingRecord): OutgoingRecord {
-  return { ...record, headers: Object.fromEntries(Object.entries(record.headers).filter(([name]) => name.startsWith('dlq-'))) }
+  return {
+    ...record,
+    headers: Object.fromEntries(Object.entries(record.headers).filter(([name]) => name.startsWith('dlq-'))),
+  }
 }
 
 function withoutTransactions(driver: Parameters<typeof onProducer>[0]): Parameters<typeof onProducer>[0] {

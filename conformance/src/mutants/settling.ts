@@ -34,7 +34,8 @@ export const settlingMutants: readonly Mutant[] = [
     bug: 'handlers are started and not waited for',
     killedBy: 'consume/key-exclusive',
     infect: () => ({
-      mutateCloud: (cloud) => onHandler(cloud, (handler) => (message) => void invoke(handler, message).catch(() => undefined)),
+      mutateCloud: (cloud) =>
+        onHandler(cloud, (handler) => (message) => void invoke(handler, message).catch(() => undefined)),
     }),
   },
   {
@@ -48,7 +49,10 @@ export const settlingMutants: readonly Mutant[] = [
           return {
             ...noteLast(source, last),
             commit: (commits, signal) =>
-              source.commit(commits.map((commit) => ({ ...commit, through: last.get(commit.partition) ?? commit.through })), signal),
+              source.commit(
+                commits.map((commit) => ({ ...commit, through: last.get(commit.partition) ?? commit.through })),
+                signal,
+              ),
           }
         }),
     }),
@@ -81,7 +85,8 @@ export const settlingMutants: readonly Mutant[] = [
               return {
                 commit: async ([commit, ...rest], signal) => {
                   const owner = commit === undefined ? undefined : owners.get(commit.partition)
-                  if (commit === undefined || owner === undefined || rest.length > 0) return source.commit(commit === undefined ? rest : [commit, ...rest], signal)
+                  if (commit === undefined || owner === undefined || rest.length > 0)
+                    return source.commit(commit === undefined ? rest : [commit, ...rest], signal)
                   return (owner.source() ?? source).commit([{ ...commit, epoch: owner.epoch }], signal)
                 },
               }
@@ -121,7 +126,11 @@ export const settlingMutants: readonly Mutant[] = [
     bug: 'a retry comes at once, whatever delay was asked for',
     killedBy: 'settle/retry-delay-honoured',
     infect: () => ({
-      mutateCloud: (cloud) => onHandler(cloud, (handler) => (message) => handler(withVerbs(message, { retry: () => message.retry({ delayMs: 0 }) }))),
+      mutateCloud: (cloud) =>
+        onHandler(
+          cloud,
+          (handler) => (message) => handler(withVerbs(message, { retry: () => message.retry({ delayMs: 0 }) })),
+        ),
     }),
   },
   {
@@ -157,7 +166,9 @@ function commitOnRead(source: LogSource): Partial<LogSource> {
   return {
     poll: async (credit, signal) => {
       const records = await source.poll(credit, signal)
-      const commits = records.flatMap(({ partition, epoch, position }) => (position === undefined ? [] : [{ partition, epoch, through: position, ended: false }]))
+      const commits = records.flatMap(({ partition, epoch, position }) =>
+        position === undefined ? [] : [{ partition, epoch, through: position, ended: false }],
+      )
       const last = new Map(commits.map((commit) => [commit.partition, commit]))
       if (last.size > 0) await source.commit([...last.values()], signal)
       return records
@@ -183,7 +194,10 @@ function oneWatermark(source: LogSource): Partial<LogSource> {
 function ownBatchWindow(consumer: Consumer<unknown>): Partial<Consumer<unknown>> {
   let window: Message<unknown>[] = []
   let timer: NodeJS.Timeout | undefined
-  const run = (handler: BatchHandler<unknown> & Handler<unknown>, options: RunOptions & { readonly batch?: BatchOptions } = {}): Promise<void> => {
+  const run = (
+    handler: BatchHandler<unknown> & Handler<unknown>,
+    options: RunOptions & { readonly batch?: BatchOptions } = {},
+  ): Promise<void> => {
     const { batch, ...rest } = options
     if (batch === undefined) return consumer.run(handler, rest)
     const flush = (): void => {

@@ -40,7 +40,9 @@ export function toHtml(report: Report): string {
 <tbody>
 ${report.backends.map(totalsRow).join('\n')}
 </tbody></table></div>
-${toAreas(report).map((area) => areaTable(area, names)).join('\n')}
+${toAreas(report)
+  .map((area) => areaTable(area, names))
+  .join('\n')}
 </body>
 </html>
 `

@@ -11,7 +11,9 @@ export class Gate {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         this.#waiting.delete(go)
-        reject(new StreamError('aborted', `${what} was aborted by its signal`, { ambiguous: true, cause: signal?.reason }))
+        reject(
+          new StreamError('aborted', `${what} was aborted by its signal`, { ambiguous: true, cause: signal?.reason }),
+        )
       }
       const go = (): void => {
         signal?.removeEventListener('abort', onAbort)

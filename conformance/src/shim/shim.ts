@@ -48,22 +48,14 @@ export class RequestShim {
 
   /** Fails calls before they reach the backend. */
   fail(match: Operation | Match, failure: Failure, options: Times = {}): Rule {
-    return this.#rules.add(
-      match,
-      { before: (call) => Promise.reject(makeError(failure, call)) },
-      options.times,
-    )
+    return this.#rules.add(match, { before: (call) => Promise.reject(makeError(failure, call)) }, options.times)
   }
 
   /**
    * Fails chosen records of requests; the others are sent. Where the driver keeps the order inside a request, later
    * records of a failed one's key fail with it, as the contract says.
    */
-  failRecords(
-    chosen: (record: OutgoingRecord, call: Call) => boolean,
-    failure: Failure,
-    options: Times = {},
-  ): Rule {
+  failRecords(chosen: (record: OutgoingRecord, call: Call) => boolean, failure: Failure, options: Times = {}): Rule {
     return this.#rules.add(
       { operation: ['sendBatch'] },
       { record: (record, call) => (chosen(record, call) ? makeError(failure, call) : undefined) },
@@ -95,11 +87,8 @@ export class RequestShim {
   /** Holds calls until the rule is removed. A call's own signal ends it with `aborted`. */
   hang(match: Operation | Match, options: Times = {}): Rule {
     const gate = new Gate()
-    return this.#rules.add(
-      match,
-      { before: (call, signal) => gate.wait(call.operation, signal) },
-      options.times,
-      () => gate.open(),
+    return this.#rules.add(match, { before: (call, signal) => gate.wait(call.operation, signal) }, options.times, () =>
+      gate.open(),
     )
   }
 
@@ -136,7 +125,11 @@ export class RequestShim {
     this.#dead.open()
   }
 
-  async #through<T>(facts: Partial<Call> & { operation: Operation }, signal: AbortSignal | undefined, real: (call: Call) => Promise<T>): Promise<T> {
+  async #through<T>(
+    facts: Partial<Call> & { operation: Operation },
+    signal: AbortSignal | undefined,
+    real: (call: Call) => Promise<T>,
+  ): Promise<T> {
     const call = this.#begin(facts)
     try {
       await this.#deadEnd(call, signal)

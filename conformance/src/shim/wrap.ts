@@ -42,8 +42,16 @@ export function shimDriver(driver: Driver, tap: Tap): Driver {
 function shimAdmin(admin: DriverAdmin, tap: Tap): DriverAdmin {
   type Method = (...values: unknown[]) => Promise<unknown>
   const names: readonly (keyof DriverAdmin & Operation)[] = [
-    'createTopic', 'describeTopic', 'listTopics', 'setPartitions', 'setRetention', 'deleteTopic', 'listGroups',
-    'deleteGroup', 'seek', 'lag',
+    'createTopic',
+    'describeTopic',
+    'listTopics',
+    'setPartitions',
+    'setRetention',
+    'deleteTopic',
+    'listGroups',
+    'deleteGroup',
+    'seek',
+    'lag',
   ]
   const changes = names.map((operation) => {
     const real = admin[operation].bind(admin) as Method
@@ -111,7 +119,10 @@ async function sendSome(
     if (error !== undefined) return { ok: false, error }
     const outcome = outcomes[next++]
     if (outcome !== undefined) return outcome
-    return { ok: false, error: new StreamError('internal', `the driver gave ${outcomes.length} outcomes for ${sent.length} records`) }
+    return {
+      ok: false,
+      error: new StreamError('internal', `the driver gave ${outcomes.length} outcomes for ${sent.length} records`),
+    }
   })
 }
 
@@ -121,7 +132,8 @@ function shimEvents(options: SubscribeOptions, topic: string, tap: Tap): Partiti
     kind: PartitionEvent['kind'],
     partitions: readonly string[],
     more: { epoch?: number | undefined; error?: StreamError } = {},
-  ): boolean => tap.event({ kind, member, group, topic, partitions, epoch: undefined, atMs: performance.now(), ...more })
+  ): boolean =>
+    tap.event({ kind, member, group, topic, partitions, epoch: undefined, atMs: performance.now(), ...more })
   return {
     assigned: (partition, epoch) => {
       if (tell('assigned', [partition], { epoch })) events.assigned(partition, epoch)
@@ -194,8 +206,10 @@ function shimQueue(source: QueueSource, place: Place, tap: Tap): QueueSource {
         call.outcomes = outcomes
         return outcomes
       }),
-    extend: (tokens, signal) => tap.through({ operation: 'extend', ...place }, signal, () => source.extend(tokens, signal)),
-    release: (tokens, signal) => tap.through({ operation: 'release', ...place }, signal, () => source.release(tokens, signal)),
+    extend: (tokens, signal) =>
+      tap.through({ operation: 'extend', ...place }, signal, () => source.extend(tokens, signal)),
+    release: (tokens, signal) =>
+      tap.through({ operation: 'release', ...place }, signal, () => source.release(tokens, signal)),
     close: () => closing(source, tap),
   })
 }
