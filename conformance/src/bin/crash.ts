@@ -1,30 +1,33 @@
 import { parseCrashArguments, usage, UsageError } from '../crash/arguments.ts'
-import type { CrashArguments } from '../crash/arguments.ts'
+import { playableMode } from '../crash/backend.ts'
 import { runRounds } from '../crash/run.ts'
 
 /**
  * Kills producers, consumers and function workers at random and checks that nothing acknowledged is lost, keys keep
  * their order, and no more is repeated than the contract allows: `npm run crash -- --rounds 100`.
  */
-const args = parse()
-let dismiss = (): void => undefined
-process.on('exit', () => dismiss())
+let leave = (): void => undefined
+process.on('exit', () => leave())
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130))
 
-const failed = await runRounds(args, {
-  print: (line) => console.log(line),
-  environment: process.env,
-  onStart: (end) => (dismiss = end),
-  signal: new AbortController().signal,
-})
-process.exit(failed === 0 ? 0 : 1)
+process.exit(await main())
 
-function parse(): CrashArguments {
+async function main(): Promise<number> {
   try {
-    return parseCrashArguments(process.argv.slice(2), Date.now())
+    const args = parseCrashArguments(process.argv.slice(2), Date.now())
+    const mode = args.backend === undefined ? args.mode : await playableMode(args.backend, args.mode)
+    const failed = await runRounds(
+      { ...args, mode },
+      {
+        print: (line) => console.log(line),
+        environment: process.env,
+        onStart: (clean) => (leave = clean),
+      },
+    )
+    return failed === 0 ? 0 : 1
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     console.error(`${error.message}\n\n${usage}`)
-    process.exit(2)
+    return 2
   }
 }

@@ -14,10 +14,8 @@ export interface RunContext {
   readonly print: (line: string) => void
   /** For the children. */
   readonly environment: NodeJS.ProcessEnv
-  /** Called with what ends all children at once, before there are any. */
-  readonly onStart: (dismiss: () => void) => void
-  /** Ends the run after the round that is on. */
-  readonly signal: AbortSignal
+  /** Called, before there is any child, with what ends them all at once and removes what need not be kept. */
+  readonly onStart: (leave: () => void) => void
 }
 
 interface Totals {
@@ -40,20 +38,22 @@ export async function runRounds(args: CrashArguments, context: RunContext): Prom
   const started = performance.now()
   const root = mkdtempSync(join(tmpdir(), 'sluice-crash-'))
   const crew = new Crew({ ...context.environment, NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(root, 'compiled') })
-  context.onStart(() => crew.dismiss())
   const totals: Totals = { passed: 0, failed: 0, kills: 0, sent: 0, acked: 0, handled: 0, duplicates: 0, bound: 0 }
+  context.onStart(() => {
+    crew.dismiss()
+    tidy(root, args.keep || totals.failed > 0)
+  })
   print(
     `seed ${args.seed}, ${args.rounds} rounds on ${args.backend ?? 'local, a folder for each round'}${args.bug === undefined ? '' : `, with the bug ${args.bug}`}`,
   )
   try {
-    for (let index = 0; index < args.rounds && !context.signal.aborted; index++) {
+    for (let index = 0; index < args.rounds; index++) {
       crew.prepare(reserve)
       await oneRound(args, index, crew, root, totals, print)
     }
   } finally {
     await crew.close()
-    rmSync(join(root, 'compiled'), { recursive: true, force: true })
-    if (totals.failed === 0 && !args.keep) rmSync(root, { recursive: true, force: true })
+    tidy(root, args.keep || totals.failed > 0)
   }
   const seconds = ((performance.now() - started) / 1_000).toFixed(1)
   print(
@@ -61,6 +61,11 @@ export async function runRounds(args: CrashArguments, context: RunContext): Prom
   )
   print(`${totals.passed} passed, ${totals.failed} failed`)
   return totals.failed
+}
+
+/** Removes everything, or only what is of no use to anybody. */
+function tidy(root: string, keep: boolean): void {
+  rmSync(keep ? join(root, 'compiled') : root, { recursive: true, force: true, maxRetries: 3 })
 }
 
 async function oneRound(
