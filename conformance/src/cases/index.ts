@@ -5,6 +5,7 @@ import { consumeCases } from './consume.ts'
 import { deadLetterCases } from './dead-letters.ts'
 import { errorCases } from './errors.ts'
 import { flowCases } from './flow.ts'
+import { functionFailureCases } from './function-failures.ts'
 import { functionCases } from './functions.ts'
 import { groupCases } from './groups.ts'
 import { handoverCases } from './handover.ts'
@@ -13,6 +14,7 @@ import { lifeCases } from './life.ts'
 import { limitsCases } from './limits.ts'
 import { publishFlowCases } from './publish-flow.ts'
 import { publishCases } from './publish.ts'
+import { reshardCases } from './reshard.ts'
 import { roundtripCases } from './roundtrip.ts'
 import { seekCases } from './seek.ts'
 import { settleCases } from './settle.ts'
@@ -29,6 +31,7 @@ export const cases: readonly Case[] = [
   ...flowCases,
   ...groupCases,
   ...handoverCases,
+  ...reshardCases,
   ...seekCases,
   ...adminCases,
   ...lifeCases,
@@ -36,5 +39,6 @@ export const cases: readonly Case[] = [
   ...faultCases,
   ...interopCases,
   ...functionCases,
+  ...functionFailureCases,
   ...capabilityCases,
 ]
