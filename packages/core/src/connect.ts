@@ -62,7 +62,7 @@ export async function connect(address: string | ConnectConfig, options?: Connect
     clock: parts.clock,
     logger: parts.logger,
     random: parts.random,
-    telemetry: await loadTelemetry(driver.name),
+    telemetry: await loadTelemetry(driver.name, parts.clock),
     create: config.create ?? driver.capabilities.embedded,
     topics: config.topics ?? {},
     producer: config.producer ?? {},

@@ -1,7 +1,7 @@
 import type { Attributes, Context, Counter, Histogram, Span, TextMapGetter } from '@opentelemetry/api'
 import type * as OpenTelemetryApi from '@opentelemetry/api'
 import { StreamError } from '@sluice/driver'
-import type { Headers } from '@sluice/driver'
+import type { Clock, Headers } from '@sluice/driver'
 import type { OutgoingMessage, SettledAs } from './api.ts'
 import { textOf } from './values.ts'
 import type { ProcessSpan, SendSpan, Telemetry } from './telemetry.ts'
@@ -25,7 +25,7 @@ const names = {
 const systems: Readonly<Record<string, string>> = { kafka: 'kafka', pubsub: 'gcp_pubsub', eventhubs: 'eventhubs' }
 
 /** Telemetry through `@opentelemetry/api`, if that package is installed and an SDK has registered itself; else none, at no cost. */
-export async function loadTelemetry(backend: string): Promise<Telemetry | undefined> {
+export async function loadTelemetry(backend: string, clock: Clock): Promise<Telemetry | undefined> {
   let api: Api
   try {
     api = await import('@opentelemetry/api')
@@ -35,7 +35,7 @@ export async function loadTelemetry(backend: string): Promise<Telemetry | undefi
   }
   const tracing = hasTracer(api)
   const metering = api.metrics.getMeterProvider().constructor.name !== 'NoopMeterProvider'
-  return tracing || metering ? new OpenTelemetry(api, systems[backend] ?? backend) : undefined
+  return tracing || metering ? new OpenTelemetry(api, systems[backend] ?? backend, clock) : undefined
 }
 
 function hasTracer(api: Api): boolean {
@@ -53,13 +53,15 @@ const getter: TextMapGetter<Headers> = {
 class OpenTelemetry implements Telemetry {
   readonly #api: Api
   readonly #system: string
+  readonly #clock: Clock
   readonly #tracer: ReturnType<Api['trace']['getTracer']>
   readonly #sent: Counter
   readonly #consumed: Counter
   readonly #operation: Histogram
   readonly #process: Histogram
 
-  constructor(api: Api, system: string) {
+  constructor(api: Api, system: string, clock: Clock) {
+    this.#clock = clock
     this.#api = api
     this.#system = system
     this.#tracer = api.trace.getTracer('@sluice/core')
@@ -73,7 +75,7 @@ class OpenTelemetry implements Telemetry {
   startSend(topic: string, message: OutgoingMessage<unknown>): SendSpan {
     const api = this.#api
     const attributes = this.#attributes(topic, 'send', 'send')
-    const started = performance.now()
+    const started = this.#clock.monotonic()
     const span = this.#tracer.startSpan(
       `send ${topic}`,
       { kind: api.SpanKind.PRODUCER, attributes },
@@ -87,7 +89,7 @@ class OpenTelemetry implements Telemetry {
     const finish = (error: StreamError | undefined): void => {
       const outcome: Attributes = error === undefined ? attributes : { ...attributes, [names.errorType]: error.code }
       this.#sent.add(1, outcome)
-      this.#operation.record((performance.now() - started) / 1000, outcome)
+      this.#operation.record((this.#clock.monotonic() - started) / 1000, outcome)
       this.#endSpan(span, error)
     }
     return {
@@ -112,7 +114,7 @@ class OpenTelemetry implements Telemetry {
     }
     const producer = api.trace.getSpanContext(api.propagation.extract(api.ROOT_CONTEXT, message.headers, getter))
     const links = producer === undefined ? [] : [{ context: producer }]
-    const started = performance.now()
+    const started = this.#clock.monotonic()
     const span = this.#tracer.startSpan(
       `process ${message.topic}`,
       { kind: api.SpanKind.CONSUMER, attributes, links },
@@ -133,7 +135,7 @@ class OpenTelemetry implements Telemetry {
     }
     span.setAttribute('sluice.outcome', outcome)
     this.#consumed.add(1, attributes)
-    this.#process.record((performance.now() - started) / 1000, attributes)
+    this.#process.record((this.#clock.monotonic() - started) / 1000, attributes)
     this.#endSpan(span, error)
   }
 

@@ -75,9 +75,7 @@ class ReadEnd {
 
   constructor(topic: DriverTopic, description: TopicDescription) {
     this.#topic = topic
-    this.#known = description.partitions.every(
-      (partition) => partition.records === 0 || partition.latest !== undefined,
-    )
+    this.#known = description.partitions.every((partition) => partition.records === 0 || partition.latest !== undefined)
     for (const { id, latest, records } of description.partitions)
       if (latest !== undefined && records !== 0) this.#left.set(id, latest)
   }
@@ -105,7 +103,7 @@ class ReadEnd {
 }
 
 async function readable<T>(record: IncomingRecord, topic: string, format: ValueFormat<T>): Promise<ReadMessage<T>> {
-  const value = await format.decode(record.body, `message ${record.id} of topic "${topic}"`)
+  const value = await format.decode(record.body, () => `message ${record.id} of topic "${topic}"`)
   return {
     id: record.id,
     topic,

@@ -12,13 +12,13 @@ export class ValueFormat<T> {
     this.#schema = schema
   }
 
-  /** Throws, or rejects, with `invalid-argument` naming what does not fit. */
-  encode(value: T, what: string): Uint8Array | Promise<Uint8Array> {
+  /** Throws, or rejects, with `invalid-argument` naming what does not fit; `what` names the value for the message. */
+  encode(value: T, what: () => string): Uint8Array | Promise<Uint8Array> {
     if (this.#schema === undefined) return this.#encodeValid(value, what)
     const result = this.#schema['~standard'].validate(value)
     const encodeResult = (checked: StandardResult<T>): Uint8Array => {
       if (checked.issues !== undefined) {
-        throw new StreamError('invalid-argument', `${what} does not fit its schema: ${listIssues(checked.issues)}`)
+        throw new StreamError('invalid-argument', `${what()} does not fit its schema: ${listIssues(checked.issues)}`)
       }
       return this.#encodeValid(checked.value, what)
     }
@@ -26,25 +26,25 @@ export class ValueFormat<T> {
   }
 
   /** Throws, or rejects, with `corrupt` when the bytes make no sense or do not fit the schema. */
-  decode(body: Uint8Array, what: string): T | Promise<T> {
+  decode(body: Uint8Array, what: () => string): T | Promise<T> {
     const value = this.#decodeBytes(body, what)
     if (this.#schema === undefined) return value
     const result = this.#schema['~standard'].validate(value)
     const take = (checked: StandardResult<T>): T => {
       if (checked.issues === undefined) return checked.value
-      throw new StreamError('corrupt', `${what} does not fit its schema: ${listIssues(checked.issues)}`)
+      throw new StreamError('corrupt', `${what()} does not fit its schema: ${listIssues(checked.issues)}`)
     }
     return result instanceof Promise ? result.then(take) : take(result)
   }
 
-  #encodeValid(value: T, what: string): Uint8Array {
+  #encodeValid(value: T, what: () => string): Uint8Array {
     try {
       return this.codec.encode(value)
     } catch (cause) {
       if (StreamError.is(cause)) throw cause
       throw new StreamError(
         'invalid-argument',
-        `${what} cannot be encoded as ${this.codec.contentType}: ${textOf(cause)}`,
+        `${what()} cannot be encoded as ${this.codec.contentType}: ${textOf(cause)}`,
         {
           cause,
         },
@@ -52,11 +52,11 @@ export class ValueFormat<T> {
     }
   }
 
-  #decodeBytes(body: Uint8Array, what: string): T {
+  #decodeBytes(body: Uint8Array, what: () => string): T {
     try {
       return this.codec.decode(body)
     } catch (cause) {
-      throw new StreamError('corrupt', `${what} cannot be decoded as ${this.codec.contentType}: ${textOf(cause)}`, {
+      throw new StreamError('corrupt', `${what()} cannot be decoded as ${this.codec.contentType}: ${textOf(cause)}`, {
         cause,
       })
     }

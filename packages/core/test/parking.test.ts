@@ -41,10 +41,10 @@ class World {
     if (at !== undefined) this.cursor = Number(at)
     for (let n = 0; n < count && this.cursor < this.keys.length; n++) {
       const record = recordAt(this.cursor, this.keys[this.cursor++] as string)
-      const admission = this.partition.admit(record)
-      if (!admission.take) continue
+      const node = this.partition.admit(record)
+      if (node === undefined) continue
       const delivery = new Delivery(record, 't', this.partition, 1)
-      delivery.node = admission.node
+      delivery.node = node
       const queue = this.queues.get(record.key as string) ?? []
       queue.push(delivery)
       this.queues.set(record.key as string, queue)

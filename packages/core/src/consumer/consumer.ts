@@ -183,7 +183,10 @@ export class TopicConsumer implements Consumer<unknown> {
   async #open(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
     const { capabilities, member, settings, transactional } = this.#deps
     if (!capabilities.start.includes(settings.start.kind)) {
-      throw new StreamError('unsupported', `a group cannot start at ${settings.start.kind} on this backend; it can at ${capabilities.start.join(', ')}`)
+      throw new StreamError(
+        'unsupported',
+        `a group cannot start at ${settings.start.kind} on this backend; it can at ${capabilities.start.join(', ')}`,
+      )
     }
     const topic = await this.#deps.openTopic()
     await this.#deps.prepareDeadLetters()
@@ -260,8 +263,9 @@ export class TopicConsumer implements Consumer<unknown> {
   }
 
   readonly #handOut = (mode: Mode): void => {
+    const nowMs = this.#deps.clock.monotonic()
     while (!this.#paused && !this.#draining && mode.free) {
-      const delivery = this.#dispatcher.next()
+      const delivery = this.#dispatcher.next(nowMs)
       if (delivery === undefined) break
       mode.take(delivery)
     }

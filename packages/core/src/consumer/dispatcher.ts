@@ -58,8 +58,8 @@ export class Dispatcher {
     this.#makeReady(lane)
   }
 
-  /** The next delivery whose turn it is. Its key is then busy until `free`. */
-  next(): Delivery | undefined {
+  /** The next delivery whose turn it is. Its key is then busy until `free`. `nowMs` is the monotonic time. */
+  next(nowMs: number): Delivery | undefined {
     for (let item = this.#ready.shift(); item !== undefined; item = this.#ready.shift()) {
       if (!(item instanceof DispatchLane)) {
         if (item.state === 'queued') return item
@@ -69,7 +69,7 @@ export class Dispatcher {
       const delivery = item.queue.shift()
       if (delivery === undefined) continue
       item.out = 1
-      item.busySinceMs = this.#clock.monotonic()
+      item.busySinceMs = nowMs
       return delivery
     }
     return undefined

@@ -71,7 +71,7 @@ export class Handling {
     const onlyFor = record.headers[redriveGroupHeader]
     if (onlyFor !== undefined && onlyFor !== this.#deps.settings.group) return this.#end(delivery, { kind: 'skip' })
     try {
-      const value = this.#deps.format.decode(record.body, `message ${record.id} of topic "${delivery.topic}"`)
+      const value = this.#deps.format.decode(record.body, () => `message ${record.id} of topic "${delivery.topic}"`)
       if (value instanceof Promise) {
         return value.then(
           (decoded) => this.#ready(delivery, decoded),
@@ -93,17 +93,17 @@ export class Handling {
 
   /** Carries a verb out. The caller lets the key go on when it is `done`. Never rejects. */
   apply(delivery: Delivery, verb: Verb): Applied | Promise<Applied> {
-    if (!delivery.origin.owned) return this.#leave(delivery, 'abandoned', () => this.#deps.dispatcher.release(delivery))
+    if (!delivery.origin.owned) return this.#leave(delivery, 'abandoned')
     switch (verb.kind) {
       case 'ack':
         this.counts.acked++
-        return this.#leave(delivery, 'acked', () => this.#deps.engine.settled(delivery))
+        return this.#leave(delivery, 'acked')
       case 'skip':
         this.counts.skipped++
-        return this.#leave(delivery, 'skipped', () => this.#deps.engine.settled(delivery))
+        return this.#leave(delivery, 'skipped')
       case 'expire':
         this.counts.expired++
-        return this.#leave(delivery, 'expired', () => this.#deps.engine.settled(delivery))
+        return this.#leave(delivery, 'expired')
       case 'retry':
         return this.#retry(delivery, verb)
       default:
@@ -145,7 +145,7 @@ export class Handling {
     const error = StreamError.from(cause, `message ${delivery.id} of topic "${delivery.topic}" cannot be decoded`)
     const { onPoison } = this.#deps.settings
     if (onPoison === 'stop') {
-      this.#leave(delivery, 'abandoned', () => this.#deps.dispatcher.release(delivery), error)
+      this.#leave(delivery, 'abandoned', error)
       this.#deps.onFailed(error)
       return false
     }
@@ -213,7 +213,7 @@ export class Handling {
         await sleep(clock, backoffMs(deadLetterBackoff, failures, random, 50), delivery.signal).catch(() => undefined)
       }
     }
-    return this.#leave(delivery, 'abandoned', () => this.#deps.dispatcher.release(delivery))
+    return this.#leave(delivery, 'abandoned')
   }
 
   #deadLettered(delivery: Delivery, error: unknown): Applied {
@@ -222,13 +222,14 @@ export class Handling {
       { topic: delivery.topic, id: delivery.id, key: delivery.key, attempt: delivery.attempt },
       'a message was dead-lettered',
     )
-    return this.#leave(delivery, 'dead-lettered', () => this.#deps.engine.settled(delivery), error)
+    return this.#leave(delivery, 'dead-lettered', error)
   }
 
-  #leave(delivery: Delivery, outcome: SettledAs, settle: () => void, error?: unknown): Applied {
+  #leave(delivery: Delivery, outcome: SettledAs, error?: unknown): Applied {
     this.active.delete(delivery)
     delivery.state = 'done'
-    settle()
+    if (outcome === 'abandoned') this.#deps.dispatcher.release(delivery)
+    else this.#deps.engine.settled(delivery)
     this.#tell(delivery, outcome, error)
     return 'done'
   }

@@ -166,10 +166,10 @@ export class LogEngine implements Engine {
   #take(record: IncomingRecord): void {
     const partition = this.#partitions.get(record.partition)
     if (partition === undefined || partition.epoch !== record.epoch || partition.revoking) return
-    const admission = partition.admit(record)
-    if (!admission.take) return
+    const node = partition.admit(record)
+    if (node === undefined) return
     const delivery = new Delivery(record, this.#topic.name, partition, 1)
-    delivery.node = admission.node
+    delivery.node = node
     if (this.#transactional) partition.keepInOrder(delivery)
     this.#deps.dispatcher.add(delivery)
   }

@@ -15,17 +15,12 @@ interface ParkedKey {
   replaying: boolean
 }
 
-/** What to do with a record just read. */
-export type Admission = { readonly take: false } | { readonly take: true; readonly node: WatermarkNode }
-
 /** What is ready to be stored in one transaction. */
 export interface SettledRun {
   readonly deliveries: readonly Delivery[]
   readonly outputs: readonly TransactionRecord[]
   readonly through: Position
 }
-
-const leave: Admission = { take: false }
 
 /**
  * One partition in our hands: how far it is read and settled, and which keys are parked. A parked key's records are
@@ -83,22 +78,22 @@ export class LogPartition implements DeliveryOrigin {
     return from
   }
 
-  /** Decides over a record just read. */
-  admit(record: IncomingRecord): Admission {
+  /** Decides over a record just read: its place in the watermark, or `undefined` when it is not to be taken. */
+  admit(record: IncomingRecord): WatermarkNode | undefined {
     const position = record.position as Position
     if (this.#replaying && this.#highest !== undefined) {
       const order = this.#compare(position, this.#highest)
       this.#cursor = { at: position, read: true }
-      const again = order <= 0 ? this.#admitAgain(record, position) : leave
+      const again = order <= 0 ? this.#admitAgain(record, position) : undefined
       if (order >= 0) this.#endReplay()
       if (order <= 0) return again
     }
     this.#highest = position
     if (record.key !== undefined && this.#parked.has(record.key)) {
       this.watermark.pass(position)
-      return leave
+      return undefined
     }
-    return { take: true, node: this.watermark.add(position) }
+    return this.watermark.add(position)
   }
 
   /** Gives up queued deliveries of one key, all from this partition and in order. */
@@ -176,14 +171,14 @@ export class LogPartition implements DeliveryOrigin {
     return this.#cursor.read ? order > 0 : order >= 0
   }
 
-  #admitAgain(record: IncomingRecord, position: Position): Admission {
+  #admitAgain(record: IncomingRecord, position: Position): WatermarkNode | undefined {
     const parked = record.key === undefined ? undefined : this.#parked.get(record.key)
-    if (parked === undefined || !parked.replaying) return leave
+    if (parked === undefined || !parked.replaying) return undefined
     const order = this.#compare(position, parked.resumeAt)
-    if (order < 0 || (order === 0 && !parked.inclusive)) return leave
+    if (order < 0 || (order === 0 && !parked.inclusive)) return undefined
     parked.resumeAt = position
     parked.inclusive = false
-    return { take: true, node: this.watermark.addBefore(parked.place) }
+    return this.watermark.addBefore(parked.place)
   }
 
   /** The cursor is back where it was: keys whose records were all handed out again are no longer parked. */

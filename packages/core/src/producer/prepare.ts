@@ -34,7 +34,7 @@ export function prepare<T>(
     )
   }
   const id = checkId(message.id) ?? context.newId()
-  const body = context.format.encode(message.value, `the value for topic "${context.topic.name}"`)
+  const body = context.format.encode(message.value, () => `the value for topic "${context.topic.name}"`)
   if (body instanceof Promise) return body.then((encoded) => assemble(message, id, headers, encoded, context))
   return assemble(message, id, headers, body, context)
 }
