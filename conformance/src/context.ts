@@ -16,6 +16,8 @@ export interface Shimmed {
   readonly shim: RequestShim
   /** Ends this connection as a SIGKILL would: nothing is committed or sent any more, and its members are gone. */
   crash(): Promise<void>
+  /** Whether it was. */
+  dead(): boolean
 }
 
 /** What a case works with. Everything opened through it is closed when the case ends. */
@@ -83,7 +85,7 @@ export class CaseContext {
       crashed = true
       await shim.crash()
     }
-    return { cloud, shim, crash }
+    return { cloud, shim, crash, dead: () => crashed }
   }
 
   /** A driver by itself, mutants included, for promises that core hides. */

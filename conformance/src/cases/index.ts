@@ -18,6 +18,7 @@ import { reshardCases } from './reshard.ts'
 import { roundtripCases } from './roundtrip.ts'
 import { seekCases } from './seek.ts'
 import { settleCases } from './settle.ts'
+import { stormCases } from './storm.ts'
 
 /** Every case, by area. */
 export const cases: readonly Case[] = [
@@ -30,6 +31,7 @@ export const cases: readonly Case[] = [
   ...deadLetterCases,
   ...flowCases,
   ...groupCases,
+  ...stormCases,
   ...handoverCases,
   ...reshardCases,
   ...seekCases,

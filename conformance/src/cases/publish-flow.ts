@@ -158,7 +158,7 @@ function holdRate(shim: RequestShim, topic: string, perSecond: number, weigh: (b
   between(
     last - first,
     owed * 0.95,
-    owed * 1.05 + 400,
+    owed * 1.05 + 1_500,
     `milliseconds for ${sent} at ${perSecond} per second after the burst`,
   )
 }
