@@ -131,9 +131,9 @@ export class LocalDriver implements Driver {
     return toStreamError(error, context)
   }
 
-  /** Whether the group has members that are not known to be dead. */
-  hasMembers(topic: string, group: string): Promise<boolean> {
-    return this.#client.call('hasMembers', { topic, group }, { operation: 'look for members', topic, group })
+  /** The store, for the profiles. */
+  get store(): StoreClient {
+    return this.#client
   }
 
   /** The thread that has the file open. */

@@ -5,6 +5,7 @@ import { parseConfig } from './config.ts'
 import type { LocalConfig } from './config.ts'
 import { LocalDriver } from './driver.ts'
 import { ProfiledDriver } from './profiles/profiled.ts'
+import { storeSupport } from './profiles/support.ts'
 import { StoreRegistry } from './store/registry.ts'
 
 /** Opens a log, with the profiles of its address. */
@@ -15,7 +16,7 @@ export async function openLocal(config: LocalConfig, context: OpenContext, store
     names: config.profiles,
     clock: context.clock,
     leaseMs: config.leaseMs,
-    hasMembers: (topic, group) => driver.hasMembers(topic, group),
+    support: storeSupport(driver.store),
   })
 }
 

@@ -11,21 +11,18 @@ import type {
 import { membersRun } from '../store/groups.ts'
 import { unsupported } from './producers.ts'
 import { checkStart } from './start.ts'
+import type { ProfileSupport } from './support.ts'
 
 /** Administration with what a profile takes away. */
 export class ProfiledAdmin implements DriverAdmin {
   readonly #inner: DriverAdmin
   readonly #capabilities: Capabilities
-  readonly #hasMembers: (topic: string, group: string) => Promise<boolean>
+  readonly #support: ProfileSupport
 
-  constructor(
-    inner: DriverAdmin,
-    capabilities: Capabilities,
-    hasMembers: (topic: string, group: string) => Promise<boolean>,
-  ) {
+  constructor(inner: DriverAdmin, capabilities: Capabilities, support: ProfileSupport) {
     this.#inner = inner
     this.#capabilities = capabilities
-    this.#hasMembers = hasMembers
+    this.#support = support
   }
 
   createTopic(name: string, spec: TopicSpec, signal: AbortSignal): Promise<'created' | 'exists'> {
@@ -68,7 +65,7 @@ export class ProfiledAdmin implements DriverAdmin {
 
   async seek(topic: string, group: string, to: StartFrom, signal: AbortSignal): Promise<void> {
     checkStart(to, this.#capabilities.seek)
-    if (!this.#capabilities.seekLive && (await this.#hasMembers(topic, group)))
+    if (!this.#capabilities.seekLive && (await this.#support.hasMembers(topic, group)))
       throw membersRun(topic, group, 'be moved')
     await this.#inner.seek(topic, group, to, signal)
   }

@@ -24,6 +24,7 @@ import { ProfiledAdmin } from './admin.ts'
 import { ProfiledProducer } from './producers.ts'
 import { QueueOverLog } from './queue-over-log.ts'
 import { checkStart } from './start.ts'
+import type { ProfileSupport } from './support.ts'
 
 const mebibyte = 1024 * 1024
 
@@ -32,8 +33,7 @@ export interface ProfileContext {
   readonly names: readonly ProfileName[]
   readonly clock: Clock
   readonly leaseMs: number
-  /** Whether a group has members that are not known to be dead. */
-  readonly hasMembers: (topic: string, group: string) => Promise<boolean>
+  readonly support: ProfileSupport
 }
 
 /** What is left of the capabilities under the profiles. */
@@ -82,7 +82,7 @@ export class ProfiledDriver implements Driver {
     this.specVersion = inner.specVersion
     this.name = inner.name
     this.capabilities = profiledCapabilities(inner.capabilities, context.names)
-    this.admin = new ProfiledAdmin(inner.admin, this.capabilities, context.hasMembers)
+    this.admin = new ProfiledAdmin(inner.admin, this.capabilities, context.support)
     this.#inner = inner
     this.#context = context
   }
@@ -140,14 +140,16 @@ class ProfiledTopic implements DriverTopic {
 
   async subscribe(options: SubscribeOptions, signal: AbortSignal): Promise<Source> {
     checkStart(options.start, this.#capabilities.start)
-    const asQueue = this.#capabilities.shapes.key === 'queue' && this.order === 'key' && options.group !== undefined
-    return asQueue ? this.#subscribeQueue(options, signal) : this.#conceal(await this.#inner.subscribe(options, signal))
+    const asQueue = this.#capabilities.shapes.key === 'queue' && this.order === 'key'
+    if (asQueue && options.group !== undefined) return this.#subscribeQueue(options, options.group, signal)
+    return this.#conceal(await this.#inner.subscribe(options, signal))
   }
 
-  async #subscribeQueue(options: SubscribeOptions, signal: AbortSignal): Promise<Source> {
-    const { clock, leaseMs, names } = this.#context
+  async #subscribeQueue(options: SubscribeOptions, group: string, signal: AbortSignal): Promise<Source> {
+    const { clock, leaseMs, names, support } = this.#context
     const { retryDelay } = this.#capabilities
-    const behaviour = { clock, leaseMs, ordered: names.includes('ordered-queue'), retryDelay }
+    const acks = await support.earlyAcks(this.name, group)
+    const behaviour = { clock, leaseMs, ordered: names.includes('ordered-queue'), retryDelay, acks }
     const queue = new QueueOverLog(behaviour, (error) => options.events.failed(error))
     const log = await this.#inner.subscribe({ ...options, events: queue }, signal)
     if (log.shape === 'log') queue.attach(log)

@@ -12,6 +12,7 @@ import type {
   Settlement,
   SettleOutcome,
 } from '@sluice/driver'
+import type { EarlyAckStore } from './support.ts'
 
 /** How long a pull waits, in milliseconds. */
 const waitMs = 1000
@@ -29,6 +30,10 @@ interface Part {
   readonly epoch: number
   /** What is not committed, in order. */
   entries: Entry[]
+  /** What an earlier tenure has acknowledged ahead of the checkpoint. */
+  early: Promise<ReadonlySet<string>>
+  /** Whether the store holds any of that. */
+  hasEarly: boolean
   ended: boolean
   revoking: boolean
   /** Called when nothing of it is out any more. */
@@ -37,6 +42,7 @@ interface Part {
 
 /** How a queue over a log behaves. */
 export interface QueueBehaviour {
+  readonly acks: EarlyAckStore
   readonly clock: Clock
   readonly leaseMs: number
   /** A record that comes again brings all later ones of its key with it, in order. Otherwise they overtake it. */
@@ -47,8 +53,8 @@ export interface QueueBehaviour {
 
 /**
  * A partitioned log seen as an acknowledged queue without positions, as Pub/Sub and JetStream consumers are: records are
- * leased one by one, and what is not acknowledged comes again. A test double: what is outstanding is kept in memory,
- * and only what has no gap before it is committed.
+ * leased one by one, and what is not acknowledged comes again. A test double: leases and attempts are in memory, and what
+ * is acknowledged behind a gap is kept as a list.
  */
 export class QueueOverLog implements QueueSource, PartitionEvents {
   readonly shape = 'queue'
@@ -74,7 +80,13 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
   }
 
   assigned(partition: PartitionId, epoch: number): void {
-    this.#parts.set(partition, { epoch, entries: [], ended: false, revoking: false, onQuiet: undefined })
+    const early = this.#behaviour.acks
+      .read()
+      .then((all) => new Set(all.find((acks) => acks.partition === partition)?.positions))
+    // A failed read surfaces in the pull that needs it.
+    early.catch(() => undefined)
+    const state = { ended: false, revoking: false, onQuiet: undefined, hasEarly: true }
+    this.#parts.set(partition, { epoch, entries: [], early, ...state })
   }
 
   async revoking(partitions: readonly PartitionId[], deadlineMs: number): Promise<void> {
@@ -194,7 +206,9 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     const timer = clock.after(this.#nextDueMs(), () => wake.abort())
     try {
       const records = await (this.#log?.poll(credit, AbortSignal.any([signal, wake.signal])) ?? [])
-      return records.flatMap((record) => this.#receive(record))
+      const handed: QueuedRecord[] = []
+      for (const record of records) handed.push(...(await this.#receive(record)))
+      return handed
     } catch (error) {
       if (!signal.aborted && wake.signal.aborted && StreamError.is(error, 'aborted')) return []
       throw error
@@ -204,12 +218,14 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
   }
 
   /** A record whose key waits for an earlier one waits with it. */
-  #receive(record: IncomingRecord): readonly QueuedRecord[] {
+  async #receive(record: IncomingRecord): Promise<readonly QueuedRecord[]> {
     const part = this.#parts.get(record.partition)
-    if (part === undefined) return []
-    const entry: Entry = { record, state: 'back', token: '', until: 0 }
+    const early = await part?.early
+    if (part === undefined || this.#parts.get(record.partition) !== part) return []
+    const acked = record.position !== undefined && early?.has(record.position) === true
+    const entry: Entry = { record, state: acked ? 'acked' : 'back', token: '', until: 0 }
     part.entries.push(entry)
-    return part.revoking || this.#isHeld(part, entry) ? [] : [this.#handOut(entry)]
+    return acked || part.revoking || this.#isHeld(part, entry) ? [] : [this.#handOut(entry)]
   }
 
   /** In an ordered queue: whether an earlier record of the key must come first. */
@@ -265,23 +281,40 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     return Math.max(1, next)
   }
 
+  /** Stores what is acknowledged behind a gap, so that it does not come again after a hand-over or a crash. */
+  async #keepEarly(partition: PartitionId, part: Part): Promise<void> {
+    const acked = part.entries.filter((entry) => entry.state === 'acked')
+    if (acked.length === 0 && !part.hasEarly) return
+    part.hasEarly = acked.length > 0
+    await this.#behaviour.acks.write({ partition, positions: acked.map((entry) => String(entry.record.position)) })
+  }
+
   /** Commits what has no gap before it. Returns the partitions that turned out to be somebody else's. */
   async #commit(partitions: ReadonlySet<PartitionId>): Promise<ReadonlySet<PartitionId>> {
-    const commits: Commit[] = []
-    for (const partition of partitions) {
+    const parts = [...partitions].flatMap((partition) => {
       const part = this.#parts.get(partition)
-      if (part === undefined) continue
-      const settled = part.entries.findIndex((entry) => entry.state !== 'acked')
-      const done = part.entries.splice(0, settled < 0 ? part.entries.length : settled)
-      const through = done.at(-1)?.record.position
-      const ended = part.ended && part.entries.length === 0
-      if (through !== undefined || ended) commits.push({ partition, epoch: part.epoch, through, ended })
-      if (part.entries.every((entry) => entry.state !== 'out')) part.onQuiet?.()
-      if (ended) this.#parts.delete(partition)
+      return part === undefined ? [] : [{ partition, part }]
+    })
+    const commits = parts.flatMap(({ partition, part }) => this.#toCommit(partition, part))
+    try {
+      await Promise.all(parts.map(({ partition, part }) => this.#keepEarly(partition, part)))
+      if (commits.length === 0 || this.#log === undefined) return new Set()
+      const outcomes = await this.#log.commit(commits, new AbortController().signal)
+      return new Set(commits.filter((_, index) => outcomes[index]?.ok !== true).map((commit) => commit.partition))
+    } finally {
+      // Only now may a partition be handed over: the commit is behind us.
+      for (const { part } of parts) if (part.entries.every((entry) => entry.state !== 'out')) part.onQuiet?.()
     }
-    if (commits.length === 0 || this.#log === undefined) return new Set()
-    const outcomes = await this.#log.commit(commits, new AbortController().signal)
-    return new Set(commits.filter((_, index) => outcomes[index]?.ok !== true).map((commit) => commit.partition))
+  }
+
+  /** Takes what is settled off the head. */
+  #toCommit(partition: PartitionId, part: Part): readonly Commit[] {
+    const settled = part.entries.findIndex((entry) => entry.state !== 'acked')
+    const done = part.entries.splice(0, settled < 0 ? part.entries.length : settled)
+    const through = done.at(-1)?.record.position
+    const ended = part.ended && part.entries.length === 0
+    if (ended) this.#parts.delete(partition)
+    return through === undefined && !ended ? [] : [{ partition, epoch: part.epoch, through, ended }]
   }
 }
 

@@ -104,7 +104,7 @@ export class Groups {
     if (this.hasMembers(topic, group)) throw membersRun(topic, group, 'be deleted')
     if (this.#progress(id, group).size === 0) return
     this.#database.run('DELETE FROM leases WHERE scope = ?', scopeOf(id, group))
-    for (const table of ['queue_cursors', 'queue_items', 'members']) {
+    for (const table of ['queue_cursors', 'queue_items', 'members', 'early_acks']) {
       this.#database.run(`DELETE FROM ${table} WHERE topic_id = ? AND name = ?`, id, group)
     }
   }
@@ -118,6 +118,7 @@ export class Groups {
   seek(topic: string, group: string, to: StartFrom): void {
     const info = this.#topics.info(topic)
     const places = this.#places(info.id, to)
+    this.#database.run('DELETE FROM early_acks WHERE topic_id = ? AND name = ?', info.id, group)
     if (info.order === 'none') {
       this.#database.run('DELETE FROM queue_items WHERE topic_id = ? AND name = ?', info.id, group)
       for (const [row, offset] of places) this.#setCursor(info.id, group, row, offset)

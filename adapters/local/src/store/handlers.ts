@@ -1,6 +1,7 @@
 import { SqliteLeaseTable } from '@sluice/lease'
 import type { StoreClock } from './clock.ts'
 import type { Database } from './database.ts'
+import { EarlyAckTable } from './early-acks.ts'
 import { Groups } from './groups.ts'
 import { Log } from './log.ts'
 import type { CallRequest, CallResult, StoreCall } from './protocol.ts'
@@ -27,6 +28,7 @@ export class Parts {
     const groups = new Groups({ database, leases, topics, log, clock, host })
     const queue = new Queue(database, clock)
     const retention = new Retention(database, topics)
+    const earlyAcks = new EarlyAckTable(database)
     this.log = log
     this.queue = queue
     this.writes = {
@@ -50,6 +52,7 @@ export class Parts {
       settle: (request) => queue.settle(request, request.items),
       extend: (request) => queue.extend(request, request.tokens, request.leaseMs),
       release: (request) => queue.release(request, request.tokens),
+      writeEarlyAcks: (request) => earlyAcks.write(request, request),
       sweep: (nowMs) => {
         log.tidy(nowMs)
         return retention.sweep(nowMs)
@@ -64,6 +67,7 @@ export class Parts {
       place: ({ topic, start }) => groups.place(topic, start),
       listGroups: (topic) => groups.list(topic),
       hasMembers: ({ topic, group }) => groups.hasMembers(topic, group),
+      readEarlyAcks: (group) => earlyAcks.read(group),
       lag: ({ topic, group, nowMs }) => groups.lag(topic, group, nowMs),
     }
   }

@@ -79,6 +79,12 @@ export interface QueueGroup {
   readonly group: string
 }
 
+/** Records of a partition that are acknowledged though one before them is not. */
+export interface EarlyAcks {
+  readonly partition: string
+  readonly positions: readonly string[]
+}
+
 /** Asks for records of a queue, waiting until there are some. */
 export interface PullRequest extends QueueGroup {
   readonly records: number
@@ -154,6 +160,8 @@ export interface StoreCalls {
   settle(request: QueueGroup & { readonly items: readonly QueueSettlement[] }): readonly boolean[]
   extend(request: QueueGroup & { readonly tokens: readonly DeliveryToken[]; readonly leaseMs: number }): void
   release(request: QueueGroup & { readonly tokens: readonly DeliveryToken[] }): void
+  readEarlyAcks(group: QueueGroup): readonly EarlyAcks[]
+  writeEarlyAcks(request: QueueGroup & EarlyAcks): void
   /** Applies retention: one slice of work. Says whether more is left. */
   sweep(nowMs: number): boolean
 }

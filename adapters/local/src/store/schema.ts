@@ -84,6 +84,13 @@ const tables = `
     PRIMARY KEY (topic_id, name, partition, record_offset)
   ) WITHOUT ROWID;
   CREATE INDEX queue_items_due ON queue_items (topic_id, name, visible_at);
+  CREATE TABLE early_acks (
+    topic_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    positions TEXT NOT NULL,
+    PRIMARY KEY (topic_id, name, partition)
+  ) WITHOUT ROWID;
   CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 `
 

@@ -183,7 +183,7 @@ export class Topics {
   /** Forgets the topic and its groups at once; the sweeper then frees the records a slice at a time. */
   delete(name: string): void {
     const topic = this.#topic(name)
-    for (const table of ['queue_cursors', 'queue_items', 'members']) {
+    for (const table of ['queue_cursors', 'queue_items', 'members', 'early_acks']) {
       this.#database.run(`DELETE FROM ${table} WHERE topic_id = ?`, topic.id)
     }
     this.#database.run('DELETE FROM leases WHERE scope >= ? AND scope < ?', `${topic.id}/`, `${topic.id}0`)

@@ -126,9 +126,21 @@ export class Waiters {
   }
 }
 
+/** Writes that bring nobody a record. */
+const progressCalls: ReadonlySet<string> = new Set([
+  'commit',
+  'replaceLease',
+  'createLease',
+  'removeLease',
+  'writeEarlyAcks',
+  'extend',
+  'join',
+  'leave',
+])
+
 /** Whether what `write` has stored may be what `wait` waits for. */
 function mayFeed(write: Call, wait: Call): boolean {
-  if (write.call === 'commit' || write.call === 'replaceLease' || write.call === 'createLease') return false
+  if (progressCalls.has(write.call)) return false
   if (write.call !== 'append') return true
   if (wait.call === 'pull') return write.request.parts.some((part) => part.topicId === wait.request.topicId)
   if (wait.call !== 'read') return false
