@@ -331,14 +331,24 @@ export class RecordReader {
 
 /** Checks a batch against its checksum and version, and opens it. Throws `corrupt`. */
 export function openBatch(bytes: Uint8Array, count: number, where: string): RecordReader {
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (view.length < batchHeaderBytes) throw corruptBatch(where, 'it is cut short')
-  if (view[4] !== formatVersion) {
-    throw corruptBatch(where, `it has format ${view[4]}, and this version of Sluice reads ${formatVersion}`)
-  }
-  if (view.readUInt32LE(0) !== crc32(view.subarray(4))) throw corruptBatch(where, 'its checksum does not fit')
-  if (view.readUInt32LE(8) !== count) throw corruptBatch(where, 'its number of records does not fit')
+  checkBatch(bytes, count, () => where)
+  return openChecked(bytes, where)
+}
+
+/** Opens a batch that {@link checkBatch} has passed. */
+export function openChecked(bytes: Uint8Array, where: string): RecordReader {
   return new RecordReader(bytes, batchHeaderBytes, where)
+}
+
+/** Checks a batch against its checksum and version. Throws `corrupt`; `where` names the batch for the message. */
+export function checkBatch(bytes: Uint8Array, count: number, where: () => string): void {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (view.length < batchHeaderBytes) throw corruptBatch(where(), 'it is cut short')
+  if (view[4] !== formatVersion) {
+    throw corruptBatch(where(), `it has format ${view[4]}, and this version of Sluice reads ${formatVersion}`)
+  }
+  if (view.readUInt32LE(0) !== crc32(view.subarray(4))) throw corruptBatch(where(), 'its checksum does not fit')
+  if (view.readUInt32LE(8) !== count) throw corruptBatch(where(), 'its number of records does not fit')
 }
 
 function corruptBatch(where: string, problem: string): StreamError {

@@ -11,7 +11,7 @@ import type {
   SendOutcome,
   TransactionRecord,
 } from '@sluice/driver'
-import { openBatch, toOffset } from './codec.ts'
+import { openChecked, toOffset } from './codec.ts'
 import type { Membership } from './membership.ts'
 import { Reading } from './reading.ts'
 import type { StoreClient } from './store/client.ts'
@@ -21,6 +21,9 @@ import type { TopicView } from './topic.ts'
 
 /** How long a poll waits for records, in milliseconds. */
 export const waitMs = 1000
+
+/** What is read while the last records are handled, at most, in bytes: a few batches. */
+const maxAheadBytes = 4 * 1024 * 1024
 
 /** What a log source works with. */
 export interface LogSourceContext {
@@ -43,6 +46,7 @@ export class LocalLogSource implements LogSource {
   #waiting: number | undefined
   #changed = false
   #polling: Promise<unknown> = Promise.resolve()
+  #ahead: Promise<'something' | 'nothing' | 'changed'> | undefined
   #closing: Promise<void> | undefined
 
   constructor(context: LogSourceContext) {
@@ -87,8 +91,9 @@ export class LocalLogSource implements LogSource {
     try {
       for (;;) {
         const records = this.#take(credit)
+        if (records.length > 0) this.#readAhead(credit)
         if (records.length > 0 || this.#closing !== undefined) return records
-        const found = await this.#fetch(credit)
+        const found = await (this.#ahead ?? this.#fetch(credit))
         if (signal.aborted) throw StreamError.aborted(signal, what)
         if (found === 'nothing') return []
       }
@@ -98,6 +103,18 @@ export class LocalLogSource implements LogSource {
     } finally {
       signal.removeEventListener('abort', onAbort)
     }
+  }
+
+  /** Has the store read the next records while those just handed out are handled. What fails is asked for again. */
+  #readAhead(credit: Credit): void {
+    if (this.#ahead !== undefined || this.#closing !== undefined) return
+    const wanted = [...this.#readings.values()].some((each) => each.wantsMore && !this.#paused.has(each.partition.name))
+    if (!wanted) return
+    const ahead = this.#fetch({ records: credit.records, bytes: Math.min(credit.bytes, maxAheadBytes) }).finally(() => {
+      if (this.#ahead === ahead) this.#ahead = undefined
+    })
+    ahead.catch(() => undefined)
+    this.#ahead = ahead
   }
 
   /** Hands out what is here, beginning with another partition each time. */
@@ -151,7 +168,7 @@ export class LocalLogSource implements LogSource {
       const reading = current.get(batch.partition)
       if (reading === undefined) continue
       const where = `offset ${batch.base} of partition ${reading.partition.name} of topic "${this.#context.topic.name}"`
-      reading.add(batch, openBatch(batch.body, batch.count, where))
+      reading.add(batch, openChecked(batch.body, where))
     }
     for (const { partition, children } of found.ended) {
       const reading = current.get(partition)
@@ -203,6 +220,7 @@ export class LocalLogSource implements LogSource {
     this.#forgetFailure()
     this.#wake()
     await this.#polling
+    await this.#ahead?.catch(() => undefined)
     await this.#membership?.close()
     this.#readings.clear()
     this.#context.onClosed()

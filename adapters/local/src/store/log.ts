@@ -1,5 +1,6 @@
 import type { LeaseCommit, SqliteLeaseTable } from '@sluice/lease'
 import { StreamError } from '@sluice/driver'
+import { checkBatch } from '../codec.ts'
 import type { Database } from './database.ts'
 import { DedupWindow } from './dedup.ts'
 import type { StoredPart } from './dedup.ts'
@@ -132,7 +133,7 @@ export class Log {
       if (records <= 0 || bytes <= 0) break
       let at = cursor.offset
       while (records > 0 && bytes > 0) {
-        const batch = this.#batchAt(cursor.partition, at)
+        const batch = this.#soundBatchAt(cursor.partition, at, batches.length > 0)
         if (batch === undefined) break
         batches.push(batch)
         at = batch.base + batch.count
@@ -147,7 +148,17 @@ export class Log {
     return { batches, ended }
   }
 
-  /** The batch that holds the offset, or the next one behind it. */
+  /** As {@link #batchAt}; what is damaged is left for the next read when there is something before it to hand out. */
+  #soundBatchAt(partition: number, offset: number, othersFound: boolean): ReadBatch | undefined {
+    try {
+      return this.#batchAt(partition, offset)
+    } catch (error) {
+      if (othersFound && StreamError.is(error, 'corrupt')) return undefined
+      throw error
+    }
+  }
+
+  /** The batch that holds the offset, or the next one behind it. Throws `corrupt` when it is damaged. */
   #batchAt(partition: number, offset: number): ReadBatch | undefined {
     const row = this.#database.get<BatchRow>(
       'SELECT base, count, time, body FROM log WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1',
@@ -155,7 +166,18 @@ export class Log {
       lastLogKey(partition),
     )
     if (row === undefined) return undefined
+    // Checked here, on the store's thread, so that the main thread has only to decode.
+    checkBatch(row.body, row.count, () => `offset ${row.base} of ${this.#nameOf(partition)}`)
     return { partition, base: row.base, count: row.count, timeMs: row.time, body: row.body }
+  }
+
+  #nameOf(partition: number): string {
+    const row = this.#database.get<{ name: string; topic: string }>(
+      `SELECT partitions.name AS name, topics.name AS topic
+       FROM partitions JOIN topics ON topics.id = topic_id WHERE partitions.id = ?`,
+      partition,
+    )
+    return `partition ${row?.name ?? partition} of topic "${row?.topic ?? 'deleted'}"`
   }
 
   #childrenIfEnded(partition: number, offset: number): readonly string[] | undefined {
