@@ -112,6 +112,26 @@ describe('appending and reading', () => {
     expect(await one.source.poll({ records: 100, bytes: 1 }, live)).toHaveLength(1)
   })
 
+  it('never resolves with nothing while records are left, however credit and batches cut each other', async () => {
+    const driver = await open('memory:')
+    await driver.admin.createTopic('t', { partitions: 3 }, live)
+    for (const [partition, sizes] of [[5, 5, 4], [1], [7, 2]].entries()) {
+      for (const size of sizes) {
+        const records = Array.from({ length: size }, () => record({ partition: String(partition) }))
+        await send(driver, 't', records)
+      }
+    }
+    for (const records of [3, 5, 10, 20]) {
+      const { source } = await subscribe(driver, 't')
+      const counts: number[] = []
+      while (counts.reduce((sum, count) => sum + count, 0) < 24) {
+        counts.push((await source.poll({ records, bytes: 1e6 }, live)).length)
+      }
+      expect([records, counts.filter((count) => count === 0)]).toEqual([records, []])
+      await source.close()
+    }
+  })
+
   it('rewinds within a batch', async () => {
     const driver = await open('memory:')
     await driver.admin.createTopic('t', { partitions: 1 }, live)

@@ -71,6 +71,27 @@ describe.each(['no-positions', 'ordered-queue'])('profile %s', (profile) => {
     expect(texts(await pullAll(second, 2))).toEqual(['b', 'c'])
   })
 
+  it('remembers an acknowledgement behind one that is missing, until the group is moved', async () => {
+    const driver = await open(`memory:?profile=${profile}&failoverMs=300`)
+    await driver.admin.createTopic('t', { partitions: 1 }, live)
+    const bodies = ['a', 'b', 'c']
+    await send(
+      driver,
+      't',
+      bodies.map((body) => record({ key: body, body })),
+    )
+    const first = await subscribeQueue(driver, 't', 'g', 'first')
+    const held = await pullAll(first, 3)
+    await first.settle([{ token: held[1]?.token ?? '', verb: 'ack' }], live)
+    await first.close()
+    const second = await subscribeQueue(driver, 't', 'g', 'second')
+    expect(texts(await pullAll(second, 2))).toEqual(['a', 'c'])
+    await second.close()
+    await driver.admin.seek('t', 'g', { kind: 'earliest' }, live)
+    const third = await subscribeQueue(driver, 't', 'g', 'third')
+    expect(texts(await pullAll(third, 3))).toEqual(bodies)
+  })
+
   it('brings a record back when its lease runs out', async () => {
     const driver = await open(`memory:?profile=${profile}&leaseMs=80`)
     await driver.admin.createTopic('t', { partitions: 1 }, live)
