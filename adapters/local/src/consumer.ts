@@ -22,8 +22,8 @@ import type { TopicView } from './topic.ts'
 /** How long a poll waits for records, in milliseconds. */
 export const waitMs = 1000
 
-/** What is read while the last records are handled, at most, in bytes: a few batches. */
-const maxAheadBytes = 4 * 1024 * 1024
+/** What is read while the last records are handled, at most (the last batch may pass it). */
+const aheadCredit: Credit = { records: 4_000, bytes: 2 * 1024 * 1024 }
 
 /** What a log source works with. */
 export interface LogSourceContext {
@@ -91,9 +91,14 @@ export class LocalLogSource implements LogSource {
     try {
       for (;;) {
         const records = this.#take(credit)
-        if (records.length > 0) this.#readAhead(credit)
+        if (records.length > 0) this.#readAhead()
         if (records.length > 0 || this.#closing !== undefined) return records
-        const found = await (this.#ahead ?? this.#fetch(credit))
+        if (this.#ahead !== undefined) {
+          // It left out what was still in hand then, so its finding nothing says nothing.
+          await this.#ahead.catch(() => undefined)
+          continue
+        }
+        const found = await this.#fetch(credit, waitMs)
         if (signal.aborted) throw StreamError.aborted(signal, what)
         if (found === 'nothing') return []
       }
@@ -106,11 +111,11 @@ export class LocalLogSource implements LogSource {
   }
 
   /** Has the store read the next records while those just handed out are handled. What fails is asked for again. */
-  #readAhead(credit: Credit): void {
+  #readAhead(): void {
     if (this.#ahead !== undefined || this.#closing !== undefined) return
     const wanted = [...this.#readings.values()].some((each) => each.wantsMore && !this.#paused.has(each.partition.name))
     if (!wanted) return
-    const ahead = this.#fetch({ records: credit.records, bytes: Math.min(credit.bytes, maxAheadBytes) }).finally(() => {
+    const ahead = this.#fetch(aheadCredit, 0).finally(() => {
       if (this.#ahead === ahead) this.#ahead = undefined
     })
     ahead.catch(() => undefined)
@@ -132,7 +137,7 @@ export class LocalLogSource implements LogSource {
   }
 
   /** Asks the store for more, and waits for it. `changed`: what is wanted has changed meanwhile. */
-  async #fetch(credit: Credit): Promise<'something' | 'nothing' | 'changed'> {
+  async #fetch(credit: Credit, waitAtMostMs: number): Promise<'something' | 'nothing' | 'changed'> {
     const { client, topic, group } = this.#context
     const readings = [...this.#readings.values()]
     const wanted = readings.filter((reading) => reading.wantsMore && !this.#paused.has(reading.partition.name))
@@ -142,7 +147,8 @@ export class LocalLogSource implements LogSource {
       reading,
       cursor: { partition: reading.partition.id, offset: reading.offset },
     }))
-    const request = { cursors: asked.map((each) => each.cursor), records: credit.records, bytes: credit.bytes, waitMs }
+    const { records, bytes } = credit
+    const request = { cursors: asked.map((each) => each.cursor), records, bytes, waitMs: waitAtMostMs }
     const context = { operation: 'poll', topic: topic.name, ...(group === undefined ? {} : { group }) }
     this.#changed = false
     const { id, result } = client.start('read', request, context)

@@ -3,18 +3,35 @@ import type { Codec } from './codec.ts'
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+const slabBytes = 256 * 1024
+
+/** Encodes text into slices of a slab: a buffer of its own for each short text costs more than the text. */
+class TextSlab {
+  #slab = Buffer.alloc(0)
+  #used = 0
+
+  encode(text: string): Uint8Array {
+    const most = text.length * 3
+    if (most > slabBytes / 8) return Buffer.from(text)
+    if (this.#used + most > this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(slabBytes)
+      this.#used = 0
+    }
+    const start = this.#used
+    this.#used += this.#slab.write(text, start, 'utf8')
+    return this.#slab.subarray(start, this.#used)
+  }
+}
+
+const slab = new TextSlab()
+
 /** UTF-8 JSON: the default. Values that JSON cannot hold (`undefined`, functions, bigint, cycles) are `invalid-argument`. */
 export const json: Codec<unknown> = {
   contentType: 'application/json',
   encode(value) {
-    const text = JSON.stringify(value) as string | undefined
-    if (text === undefined) {
-      throw new StreamError(
-        'invalid-argument',
-        `JSON cannot hold a value of type ${typeof value}; choose another codec`,
-      )
-    }
-    return Buffer.from(text)
+    const encoded = JSON.stringify(value) as string | undefined
+    if (encoded !== undefined) return slab.encode(encoded)
+    throw new StreamError('invalid-argument', `JSON cannot hold a value of type ${typeof value}; choose another codec`)
   },
   decode: (body) => JSON.parse(strictUtf8.decode(body)) as unknown,
 }

@@ -35,9 +35,14 @@ export class Fifo<T> {
     return item
   }
 
+  /** Everything in it, oldest first. */
+  toArray(): T[] {
+    return this.#items.slice(this.#head) as T[]
+  }
+
   /** Takes out everything, oldest first. */
   drain(): T[] {
-    const rest = this.#items.slice(this.#head) as T[]
+    const rest = this.toArray()
     this.#items = []
     this.#head = 0
     return rest

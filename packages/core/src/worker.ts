@@ -133,14 +133,17 @@ export class FunctionWorker<I, O> implements Worker {
     const records: TransactionRecord[] = []
     for (const output of outputs) {
       const span = this.#session.deps.telemetry?.startSend(to, output)
-      const record: OutgoingRecord = await prepare(output, {
-        topic,
-        capabilities: this.#session.deps.driver.capabilities,
-        format: this.#output,
-        newId: () => this.#session.nextId(),
-        now: () => this.#session.deps.clock.now(),
-        ownHeaders: span?.headers,
-      })
+      const record: OutgoingRecord = await prepare(
+        output,
+        {
+          topic,
+          capabilities: this.#session.deps.driver.capabilities,
+          format: this.#output,
+          newId: () => this.#session.nextId(),
+          now: () => this.#session.deps.clock.now(),
+        },
+        span?.headers,
+      )
       // The span covers making the record; storing it is part of the transaction, which has no receipt for each.
       span?.end({ id: record.id })
       sizeOf(record, topic)

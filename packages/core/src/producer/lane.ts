@@ -12,6 +12,8 @@ export interface Entry {
   readonly group: FlushGroup
   readonly succeed: (receipt: Receipt) => void
   readonly fail: (error: StreamError) => void
+  /** Ends the wait of its caller before there is an outcome. */
+  readonly giveUp: (error: StreamError) => void
   /** Set when it joins its lane. */
   lane: Lane | undefined
   attempts: number

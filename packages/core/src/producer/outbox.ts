@@ -27,7 +27,7 @@ export interface OutboxDeps {
 export class Outbox {
   readonly #deps: OutboxDeps
   readonly #lanes: Lanes
-  readonly #requests = new Set<AbortController>()
+  readonly #requests = new Map<AbortController, readonly Entry[]>()
   readonly #delayed = new Map<Entry, Timer>()
   #pumpScheduled = false
   #pausedUntilMs = 0
@@ -77,6 +77,13 @@ export class Outbox {
     this.#deps.onGone(entry)
   }
 
+  /** Every entry whose caller still waits: on the wire, queued, or waiting for a retry. */
+  waiting(): readonly Entry[] {
+    const queued = this.#lanes.all().flatMap((lane) => lane.pending.toArray())
+    const all = [...[...this.#requests.values()].flat(), ...queued, ...this.#delayed.keys()]
+    return all.filter((entry) => !entry.abandoned)
+  }
+
   /** Sends what lingers now. */
   hurry(): void {
     this.#lingerDone = true
@@ -85,7 +92,7 @@ export class Outbox {
 
   /** Ends everything: aborts requests and forgets what is queued. The caller has already answered the entries. */
   stop(): void {
-    for (const request of this.#requests) request.abort(new StreamError('closed', 'the producer was closed'))
+    for (const request of this.#requests.keys()) request.abort(new StreamError('closed', 'the producer was closed'))
     for (const lane of this.#lanes.all()) {
       lane.waiting?.cancel()
       lane.waiting = undefined
@@ -143,7 +150,7 @@ export class Outbox {
   async #request(batch: readonly Entry[]): Promise<void> {
     const { clock, driver, settings, topic } = this.#deps
     const controller = new AbortController()
-    this.#requests.add(controller)
+    this.#requests.set(controller, batch)
     this.requests++
     const timedOut = Promise.withResolvers<never>()
     const timer = clock.after(settings.requestTimeoutMs, () => {

@@ -16,17 +16,16 @@ export interface PrepareContext<T> {
   readonly format: ValueFormat<T>
   readonly newId: () => string
   readonly now: () => number
-  /** Headers of Sluice's own to add (trace context). */
-  readonly ownHeaders: Headers | undefined
 }
 
-/** Checks and encodes a message; its size is `sizeOf`'s to check. Throws, or rejects, with `invalid-argument`, `unsupported` or `too-large`; does no I/O. */
+/** Checks and encodes a message; its size is `sizeOf`'s to check. Throws, or rejects, with `invalid-argument`, `unsupported` or `too-large`; does no I/O. `ownHeaders` (trace context) go past the checks. */
 export function prepare<T>(
   message: OutgoingMessage<T>,
   context: PrepareContext<T>,
+  ownHeaders: Headers | undefined,
 ): OutgoingRecord | Promise<OutgoingRecord> {
   checkKey(message.key, context)
-  const headers = buildHeaders(message.headers, context)
+  const headers = buildHeaders(message.headers, ownHeaders, context)
   if (message.partition !== undefined && !context.capabilities.explicitPartition) {
     throw new StreamError(
       'unsupported',
@@ -96,9 +95,8 @@ function checkId(id: string | undefined): string | undefined {
   throw new StreamError('invalid-argument', `an id is 1 to ${maxIdLength} printable ASCII characters without spaces`)
 }
 
-function buildHeaders<T>(given: Headers | undefined, context: PrepareContext<T>): Headers {
+function buildHeaders<T>(given: Headers | undefined, own: Headers | undefined, context: PrepareContext<T>): Headers {
   const contentType = context.format.codec.contentType
-  const own = context.ownHeaders
   if (given === undefined && own === undefined && contentType === 'application/json') return noHeaders
   const headers: Record<string, string> = contentType === 'application/json' ? {} : { 'content-type': contentType }
   if (given !== undefined) copyChecked(given, headers, context)

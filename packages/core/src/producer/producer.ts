@@ -1,5 +1,5 @@
 import { StreamError } from '@sluice/driver'
-import type { Capabilities, Clock, DriverTopic, Headers, OutgoingRecord, Random } from '@sluice/driver'
+import type { Capabilities, Clock, DriverTopic, OutgoingRecord, Random } from '@sluice/driver'
 import type {
   CloseOptions,
   OutgoingMessage,
@@ -20,6 +20,7 @@ import type { FlushGroup } from './flush-groups.ts'
 import { openProducer } from './opened.ts'
 import type { Opened } from './opened.ts'
 import { prepare, sizeOf } from './prepare.ts'
+import type { PrepareContext } from './prepare.ts'
 import { Send } from './send.ts'
 import type { Caller } from './send.ts'
 import { producerSettings } from './settings.ts'
@@ -39,7 +40,7 @@ export interface ProducerDeps<T> {
   readonly onClosed: () => void
 }
 
-/** A send without an outcome yet, wherever it is. */
+/** A send that waits to be let in. */
 interface Outstanding {
   readonly id: () => string
   readonly giveUp: (error: StreamError) => void
@@ -54,8 +55,9 @@ interface Waiting {
 export class TopicProducer<T> implements Producer<T> {
   readonly #deps: ProducerDeps<T>
   readonly #groups = new FlushGroups()
-  readonly #outstanding = new Set<Outstanding>()
+  readonly #atTheDoor = new Set<Outstanding>()
   #opened: Opened | undefined
+  #prepareContext: PrepareContext<T> | undefined
   #opening: Promise<void> | undefined
   #beforeOpen: Waiting[] = []
   #closing: Promise<void> | undefined
@@ -165,10 +167,14 @@ export class TopicProducer<T> implements Producer<T> {
 
   async #open(rethrow = false): Promise<void> {
     try {
-      const opened = await openProducer(this.#deps, (entry) => {
-        this.#outstanding.delete(entry as Send)
-        this.#groups.leave(entry.group)
-      })
+      const opened = await openProducer(this.#deps, (entry) => this.#groups.leave(entry.group))
+      this.#prepareContext = {
+        topic: opened.topic,
+        capabilities: this.#deps.capabilities,
+        format: this.#deps.format,
+        newId: () => this.#deps.ids.next(),
+        now: () => this.#deps.clock.now(),
+      }
       this.#opened = opened
       for (const waiting of this.#beforeOpen.splice(0)) waiting.begin(opened)
     } catch (cause) {
@@ -191,10 +197,11 @@ export class TopicProducer<T> implements Producer<T> {
     const span = this.#deps.telemetry?.startSend(this.#deps.topicName, message)
     const caller: Caller = { startedMs: this.#deps.clock.monotonic(), signal, span, resolve, reject }
     if (fence !== undefined) return this.#refuse(caller, fence)
+    const context = this.#prepareContext as PrepareContext<T>
     let record: OutgoingRecord | Promise<OutgoingRecord>
     let bytes = 0
     try {
-      record = this.#prepare(opened, message, span?.headers)
+      record = prepare(message, context, span?.headers)
       if (!(record instanceof Promise)) bytes = sizeOf(record, opened.topic)
     } catch (error) {
       return this.#refuse(caller, this.#notPrepared(error))
@@ -215,29 +222,11 @@ export class TopicProducer<T> implements Producer<T> {
     return StreamError.from(error, `a message for topic "${this.#deps.topicName}" could not be prepared`)
   }
 
-  #prepare(
-    opened: Opened,
-    message: OutgoingMessage<T>,
-    ownHeaders: Headers | undefined,
-  ): OutgoingRecord | Promise<OutgoingRecord> {
-    return prepare(message, {
-      topic: opened.topic,
-      capabilities: this.#deps.capabilities,
-      format: this.#deps.format,
-      newId: this.#newId,
-      now: this.#now,
-      ownHeaders,
-    })
-  }
-
-  readonly #newId = (): string => this.#deps.ids.next()
-  readonly #now = (): number => this.#deps.clock.now()
-
   /** Waits at the door: for its schema, the rate limit, or room. */
   #apply(opened: Opened, record: OutgoingRecord | Promise<OutgoingRecord>, caller: Caller): void {
     const group = this.#groups.enter()
     const giveUp = (error: StreamError): void => {
-      this.#outstanding.delete(outstanding)
+      this.#atTheDoor.delete(outstanding)
       opened.admission.leave(applicant)
       this.#groups.leave(group)
       caller.signal?.removeEventListener('abort', onAbort)
@@ -251,13 +240,13 @@ export class TopicProducer<T> implements Producer<T> {
       hasToken: false,
       cancelWait: undefined,
       admit: (ready, bytes) => {
-        this.#outstanding.delete(outstanding)
+        this.#atTheDoor.delete(outstanding)
         caller.signal?.removeEventListener('abort', onAbort)
         this.#enter(opened, ready, bytes, caller, group)
       },
     }
     const outstanding: Outstanding = { id: () => applicant.record?.id ?? '(not yet encoded)', giveUp }
-    this.#outstanding.add(outstanding)
+    this.#atTheDoor.add(outstanding)
     opened.admission.join(applicant)
     if (!(record instanceof Promise)) return
     record
@@ -271,7 +260,6 @@ export class TopicProducer<T> implements Producer<T> {
 
   #enter(opened: Opened, record: OutgoingRecord, bytes: number, caller: Caller, group: FlushGroup): void {
     const send = new Send(record, bytes, caller, group, opened.outbox, this.#onOutcome)
-    this.#outstanding.add(send)
     opened.outbox.add(send)
   }
 
@@ -299,14 +287,15 @@ export class TopicProducer<T> implements Producer<T> {
   }
 
   #giveUpRest(timeoutMs: number): never {
-    const rest = [...this.#outstanding.values()]
-    const unsent = rest.map((one) => one.id())
+    const inside = this.#opened?.outbox.waiting() ?? []
+    const outside = [...this.#atTheDoor]
+    const unsent = [...inside.map((entry) => entry.record.id), ...outside.map((one) => one.id())]
     const error = new StreamError(
       'timeout',
       `topic "${this.#deps.topicName}": ${unsent.length + this.#beforeOpen.length} records were not confirmed within the ${timeoutMs} ms that close was given; their ids are in details.unsent`,
       { ambiguous: false, details: { topic: this.#deps.topicName, unsent } },
     )
-    for (const one of rest) one.giveUp(error)
+    for (const one of [...inside, ...outside]) one.giveUp(error)
     for (const waiting of this.#beforeOpen.splice(0)) waiting.fail(error)
     throw error
   }

@@ -53,10 +53,6 @@ export class Send implements Entry {
     signal.addEventListener('abort', this.#onAbort, { once: true })
   }
 
-  id(): string {
-    return this.record.id
-  }
-
   succeed(receipt: Receipt): void {
     this.#done(true)
     this.#caller.span?.end(receipt)
@@ -69,7 +65,6 @@ export class Send implements Entry {
     this.#caller.reject(error)
   }
 
-  /** Ends the wait of its caller before there is an outcome. */
   giveUp(error: StreamError): void {
     const mayBeStored = this.inFlight || this.ambiguous
     this.#outbox.abandon(this, mayBeStored ? ambiguously(error) : error)
