@@ -96,6 +96,7 @@ export class LocalLogSource implements LogSource {
         if (this.#ahead !== undefined) {
           // It left out what was still in hand then, so its finding nothing says nothing.
           await this.#ahead.catch(() => undefined)
+          if (signal.aborted) throw StreamError.aborted(signal, what)
           continue
         }
         const found = await this.#fetch(credit, waitMs)

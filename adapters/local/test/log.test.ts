@@ -132,6 +132,19 @@ describe('appending and reading', () => {
     }
   })
 
+  it('goes on with a partition at once while another is empty', async () => {
+    const driver = await open('memory:')
+    await driver.admin.createTopic('t', { partitions: 2 }, live)
+    for (let i = 0; i < 4; i++) {
+      const records = Array.from({ length: 5 }, () => record({ partition: '0' }))
+      await send(driver, 't', records)
+    }
+    const { source } = await subscribe(driver, 't')
+    const counts: number[] = []
+    for (let i = 0; i < 8; i++) counts.push((await source.poll({ records: 3, bytes: 1e6 }, live)).length)
+    expect(counts).toEqual([3, 2, 3, 2, 3, 2, 3, 2])
+  })
+
   it('rewinds within a batch', async () => {
     const driver = await open('memory:')
     await driver.admin.createTopic('t', { partitions: 1 }, live)
