@@ -41,15 +41,17 @@ async function ours(folder: string, records: number): Promise<Rates> {
   await topic.limits()
   const append = await rate(records, async () => {
     const producer = topic.producer()
-    let wave: Promise<unknown>[] = []
+    // Two waves of sends: while one is waited for, the other goes on its way.
+    let [before, wave]: [Promise<unknown>, Promise<unknown>[]] = [Promise.resolve(), []]
     for (let index = 0; index < records; index++) {
       wave.push(producer.send(recordAt(index)))
-      if (wave.length < 5 * batch) continue
-      await Promise.all(wave)
+      if (wave.length < 4 * batch) continue
+      await before
+      before = Promise.all(wave)
       wave = []
     }
     await producer.close()
-    await Promise.all(wave)
+    await Promise.all([before, ...wave])
   })
   let seen = 0
   const consume = await rate(records, async () => {
