@@ -28,6 +28,8 @@ function project(folder: string): TestProjectConfiguration {
 export default defineConfig({
   test: {
     projects: projects(),
+    // Most of the time goes into waiting: for leases to run out, for what must not come.
+    maxWorkers: 4,
     reporters: ['default', new CountReporter()],
     coverage: { include: ['packages/*/src/**', 'adapters/*/src/**'], reportsDirectory: 'coverage' },
   },

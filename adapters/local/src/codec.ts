@@ -256,16 +256,6 @@ export class RecordReader {
     return this.#bytes.toString('utf8', start, start + this.#bytes.readUInt16LE(this.#at + 4))
   }
 
-  /** The key of the next record, without moving on. */
-  peekKey(): string | undefined {
-    const start = this.#at
-    const keyBytes = this.#bytes.readUInt16LE(start + 6)
-    if (keyBytes === noKey) return undefined
-    const at =
-      start + recordHeaderBytes + ((this.#flags() & expires) === 0 ? 0 : 8) + this.#bytes.readUInt16LE(start + 4)
-    return this.#bytes.toString('utf8', at, at + keyBytes)
-  }
-
   /** The next record. Its body is a view of the batch. */
   next(): StoredRecord {
     const bytes = this.#bytes

@@ -21,7 +21,9 @@ function native(code: string, message: string, errcode?: number): Error {
   return Object.assign(new Error(message), { code, ...(errcode === undefined ? {} : { errcode }) })
 }
 
-/** The log in memory, in a folder, and with each profile. */
-export function localHarnesses(): readonly Harness[] {
-  return embeddedHarnesses().map((harness) => ({ ...harness, nativeErrors }))
+/** The log in memory, in a folder, or with a profile, by the name under which results are shown. */
+export function localHarness(name: string): Harness {
+  const harness = embeddedHarnesses().find((each) => each.name === name)
+  if (harness === undefined) throw new Error(`there is no embedded backend "${name}"`)
+  return { ...harness, nativeErrors }
 }

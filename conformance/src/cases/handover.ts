@@ -157,6 +157,26 @@ async function zombie(context: CaseContext): Promise<void> {
   await Promise.all([old.source.close(), young.source.close()])
 }
 
+/**
+ * Stops a process, at a moment when it does not hold a lock of the backend: a writer that is stopped in the middle of a
+ * write to a file stops every other writer with it, which is the file's doing and not what is looked at here.
+ */
+async function freezeOutsideAWrite(
+  context: CaseContext,
+  child: Child,
+  write: (attempt: number) => Promise<unknown>,
+): Promise<void> {
+  for (let tries = 0; tries < 20; tries++) {
+    child.freeze()
+    const writing = write(tries)
+    const free = await Promise.race([writing.then(() => true), context.pause(500).then(() => false)])
+    if (free) return
+    child.thaw()
+    await writing
+  }
+  throw new Error('the process could not be stopped outside a write in 20 tries')
+}
+
 async function zombieProcess(context: CaseContext): Promise<void> {
   const { topic, name, cloud } = await bench(context)
   const group = context.name('g')
@@ -166,7 +186,7 @@ async function zombieProcess(context: CaseContext): Promise<void> {
   await context.eventually(() =>
     that(values(child).filter((value) => value >= 40).length >= 8, 'the child holds records'),
   )
-  child.freeze()
+  await freezeOutsideAWrite(context, child, (attempt) => topic.send({ value: 1_000 + attempt }))
   const heir = read(context, member(topic, group), { member: 'heir' })
   await context.eventually(
     () => {

@@ -138,6 +138,8 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
       else this.#giveBack(entry, this.#behaviour.retryDelay ? item.delayMs : 0)
       return entry
     })
+    // What waited for one of these may be due now.
+    this.#wake.abort()
     const fencedParts = await this.#commit(touched)
     return found.map((entry): SettleOutcome =>
       entry === undefined || fencedParts.has(entry.record.partition) ? { ok: false, error: leaseOver() } : { ok: true },
@@ -203,9 +205,11 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     const { clock } = this.#behaviour
     this.#wake = new AbortController()
     const wake = this.#wake
-    const timer = clock.after(this.#nextDueMs(), () => wake.abort())
+    const stop = (): void => wake.abort()
+    const timer = clock.after(this.#nextDueMs(), stop)
+    signal.addEventListener('abort', stop, { once: true })
     try {
-      const records = await (this.#log?.poll(credit, AbortSignal.any([signal, wake.signal])) ?? [])
+      const records = await (this.#log?.poll(credit, wake.signal) ?? [])
       const handed: QueuedRecord[] = []
       for (const record of records) handed.push(...(await this.#receive(record)))
       return handed
@@ -214,6 +218,7 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
       throw error
     } finally {
       timer.cancel()
+      signal.removeEventListener('abort', stop)
     }
   }
 
@@ -272,11 +277,13 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     }
   }
 
+  /** When the next delivery runs out or comes back. What is due and still here is held by another, whose end wakes the pull. */
   #nextDueMs(): number {
     const now = this.#behaviour.clock.monotonic()
     let next = waitMs
     for (const part of this.#parts.values()) {
-      for (const entry of part.entries) if (entry.state !== 'acked') next = Math.min(next, entry.until - now)
+      for (const { state, until } of part.entries)
+        if (state !== 'acked' && until > now) next = Math.min(next, until - now)
     }
     return Math.max(1, next)
   }

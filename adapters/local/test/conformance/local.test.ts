@@ -1,0 +1,4 @@
+import { conformance } from '@sluice/conformance'
+import { localHarness } from '../harness.ts'
+
+conformance(() => localHarness('local'))
