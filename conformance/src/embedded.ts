@@ -18,7 +18,7 @@ export function memoryHarness(profile?: string, changes: Partial<Harness> = {}):
 }
 
 /** The log in a folder of its own, which is deleted in the end. */
-export function localHarness(profile?: string, changes: Partial<Harness> = {}): Harness {
+function localHarness(profile?: string, changes: Partial<Harness> = {}): Harness {
   const suffix = profile === undefined ? '' : `&profile=${profile}`
   let folder: Promise<string> | undefined
   return {

@@ -39,7 +39,7 @@ describe('maxUncommitted', () => {
     const keys = [...Array.from({ length: 8 }, () => 'stuck'), ...Array.from({ length: 60 }, (_, n) => `k${n}`)]
     await openTopic(cloud, keys)
     const settings = { group: 'g', maxBufferedRecords, maxUncommitted, commitIntervalMs: 0 }
-    await using consumer = cloud.topic('in').consumer<unknown>({ ...settings })
+    await using consumer = cloud.topic('in').consumer(settings)
     const stuck = Promise.withResolvers<void>()
     const handled: unknown[] = []
     const running = consumer.run(async ({ value }) => {

@@ -13,7 +13,7 @@ export type Fault = 'none' | 'fail' | 'hang' | 'lost-reply' | 'late' | 'slow' | 
 export type Drain = 'at-once' | 'slowly' | 'never' | 'throws'
 
 /** A seeded uniform generator (mulberry32). */
-export function seeded(seed: number): () => number {
+function seeded(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0
