@@ -40,8 +40,8 @@ export function embeddedHarnesses(): readonly Harness[] {
   return [
     memoryHarness(),
     localHarness(),
-    memoryHarness('no-positions'),
-    memoryHarness('ordered-queue'),
+    memoryHarness('no-positions', { tuning: { backlog: 20_000 } }),
+    memoryHarness('ordered-queue', { tuning: { backlog: 20_000 } }),
     memoryHarness('partial', { tuning: { backlog: 20_000 } }),
     memoryHarness('ambiguous', { copies: 3, tuning: { backlog: 20_000 } }),
     memoryHarness('ambiguous-dedup', { tuning: { backlog: 20_000 } }),

@@ -18,7 +18,8 @@ import type { EarlyAckStore } from './support.ts'
 const waitMs = 1000
 
 interface Entry {
-  readonly record: IncomingRecord
+  /** Without its body once it is acknowledged. */
+  record: IncomingRecord
   /** `out`: leased to the consumer. `back`: to be handed out again. `acked`: done, but something before it is not. */
   state: 'out' | 'back' | 'acked'
   token: string
@@ -26,12 +27,17 @@ interface Entry {
   until: number
 }
 
+/** The first and last of offsets without a gap. */
+type Run = readonly [number, number]
+
+const nothing = new Uint8Array()
+
 interface Part {
   readonly epoch: number
   /** What is not committed, in order. */
   entries: Entry[]
   /** What an earlier tenure has acknowledged ahead of the checkpoint. */
-  early: Promise<ReadonlySet<string>>
+  early: Promise<readonly Run[]>
   /** Whether the store holds any of that. */
   hasEarly: boolean
   ended: boolean
@@ -82,7 +88,7 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
   assigned(partition: PartitionId, epoch: number): void {
     const early = this.#behaviour.acks
       .read()
-      .then((all) => new Set(all.find((acks) => acks.partition === partition)?.positions))
+      .then((all) => (all.find((acks) => acks.partition === partition)?.positions ?? []).map(toRun))
     // A failed read surfaces in the pull that needs it.
     early.catch(() => undefined)
     const state = { ended: false, revoking: false, onQuiet: undefined, hasEarly: true }
@@ -227,7 +233,8 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     const part = this.#parts.get(record.partition)
     const early = await part?.early
     if (part === undefined || this.#parts.get(record.partition) !== part) return []
-    const acked = record.position !== undefined && early?.has(record.position) === true
+    const offset = Number(record.position)
+    const acked = early?.some(([first, last]) => first <= offset && offset <= last) === true
     const entry: Entry = { record, state: acked ? 'acked' : 'back', token: '', until: 0 }
     part.entries.push(entry)
     return acked || part.revoking || this.#isHeld(part, entry) ? [] : [this.#handOut(entry)]
@@ -255,6 +262,7 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     this.#byToken.delete(entry.token)
     entry.state = state
     entry.until = until
+    if (state === 'acked') entry.record = { ...entry.record, body: nothing }
   }
 
   #giveBack(entry: Entry, delayMs: number): void {
@@ -290,10 +298,17 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
 
   /** Stores what is acknowledged behind a gap, so that it does not come again after a hand-over or a crash. */
   async #keepEarly(partition: PartitionId, part: Part): Promise<void> {
-    const acked = part.entries.filter((entry) => entry.state === 'acked')
-    if (acked.length === 0 && !part.hasEarly) return
-    part.hasEarly = acked.length > 0
-    await this.#behaviour.acks.write({ partition, positions: acked.map((entry) => String(entry.record.position)) })
+    const runs: [number, number][] = []
+    for (const { record, state } of part.entries) {
+      if (state !== 'acked') continue
+      const offset = Number(record.position)
+      const run = runs.at(-1)
+      if (run !== undefined && run[1] === offset - 1) run[1] = offset
+      else runs.push([offset, offset])
+    }
+    if (runs.length === 0 && !part.hasEarly) return
+    part.hasEarly = runs.length > 0
+    await this.#behaviour.acks.write({ partition, positions: runs.map(([first, last]) => `${first}-${last}`) })
   }
 
   /** Commits what has no gap before it. Returns the partitions that turned out to be somebody else's. */
@@ -323,6 +338,11 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     if (ended) this.#parts.delete(partition)
     return through === undefined && !ended ? [] : [{ partition, epoch: part.epoch, through, ended }]
   }
+}
+
+function toRun(text: string): Run {
+  const [first, last] = text.split('-')
+  return [Number(first), Number(last)]
 }
 
 function leaseOver(): StreamError {
