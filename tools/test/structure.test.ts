@@ -17,7 +17,7 @@ describe.each(adapters)('$folder', ({ path, manifest }) => {
   })
 
   it('has a conformance test', () => {
-    expect(globSync('test/**/conformance*.test.ts', { cwd: path })).not.toEqual([])
+    expect(globSync(['test/**/conformance*.test.ts', 'test/conformance/*.test.ts'], { cwd: path })).not.toEqual([])
   })
 
   it('depends on the contract, not on core', () => {

@@ -18,7 +18,7 @@ import type { EarlyAckStore } from './support.ts'
 const waitMs = 1000
 
 interface Entry {
-  /** Without its body once it is acknowledged. */
+  /** Without its body once it will not be wanted again. */
   record: IncomingRecord
   /** `out`: leased to the consumer. `back`: to be handed out again. `acked`: done, but something before it is not. */
   state: 'out' | 'back' | 'acked'
@@ -262,7 +262,8 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     this.#byToken.delete(entry.token)
     entry.state = state
     entry.until = until
-    if (state === 'acked') entry.record = { ...entry.record, body: nothing }
+    // In an ordered queue even what is acknowledged may come again, behind an earlier record of its key.
+    if (state === 'acked' && !this.#behaviour.ordered) entry.record = { ...entry.record, body: nothing }
   }
 
   #giveBack(entry: Entry, delayMs: number): void {
