@@ -92,7 +92,7 @@ export function encodeBatches(
   return { buffer, batches, mayRepeat: mayRepeat(hashes) }
 }
 
-/** Looks for equal hashes with a table of their low halves; 10 ns for each. */
+/** Looks for equal hashes with a table of their low halves. */
 function mayRepeat(hashes: Uint32Array): boolean {
   const count = hashes.length / 2
   if (count < 2) return false
@@ -172,7 +172,7 @@ function encodeHeaders(target: Buffer, start: number, headers: Headers): number 
   return at
 }
 
-/** Writes UTF-8 and says how many bytes it took. A loop beats the call into C++ for short ASCII text. */
+/** Writes UTF-8 and says how many bytes it took. Short ASCII text is the rule and needs no call into C++. */
 function writeText(target: Buffer, text: string, at: number): number {
   const length = text.length
   if (length > 48) return target.write(text, at, 'utf8')

@@ -20,7 +20,7 @@ interface Waiter {
 
 /**
  * Reads and pulls that found nothing. What this process writes wakes them at once; for what other processes write,
- * the file's data version is looked at, 50 times a second at first and 10 times later: a few microseconds each.
+ * the file's data version is looked at, 50 times a second at first and 10 times later.
  */
 export class Waiters {
   readonly #database: Database
