@@ -35,7 +35,7 @@ export interface PartitionEvents {
   lost(partitions: readonly PartitionId[], reason?: StreamError): void
   /**
    * The partition will bring no more records (a split, merge or growth). When core has settled all of them it commits
-   * with `ended`, and only then may its children be read, by anybody.
+   * with `ended`, and only then may its children be read, by anybody. Called again after a rewind into the partition.
    */
   ended(partition: PartitionId, children: readonly PartitionId[]): void
   /** The source failed for good and will bring nothing more. Transient trouble is the source's own to mend. */

@@ -34,7 +34,7 @@ export interface OpenContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly random: Random
-  /** A store the user bound; the adapter's own otherwise. */
+  /** A store the user bound; the adapter's own otherwise. An adapter that stores leases and progress in one transaction keeps its own. */
   readonly leaseStore: LeaseStore | undefined
   readonly signal: AbortSignal
 }
