@@ -1,3 +1,4 @@
+import { StreamError } from '@sluice/driver'
 import type {
   Capabilities,
   DriverAdmin,
@@ -6,7 +7,6 @@ import type {
   PartitionId,
   Position,
   StartFrom,
-  StreamError,
   TopicOrder,
   TopicSpec,
 } from '@sluice/driver'
@@ -432,6 +432,10 @@ export interface DeadLetter {
 /** Turns a {@link Start} into the contract's form. */
 export function toStartFrom(start: Start): StartFrom {
   if (start === 'earliest' || start === 'latest') return { kind: start }
-  if (start instanceof Date) return { kind: 'time', timeMs: start.getTime() }
+  if (start instanceof Date) {
+    const timeMs = start.getTime()
+    if (Number.isNaN(timeMs)) throw new StreamError('invalid-argument', 'the time to start at is no valid date')
+    return { kind: 'time', timeMs }
+  }
   return { kind: 'position', positions: start.positions }
 }

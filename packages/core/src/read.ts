@@ -27,25 +27,26 @@ export async function* readTopic<T>(
   const end =
     options.follow === true ? undefined : new ReadEnd(topic, await driver.admin.describeTopic(topic.name, signal))
   if (end?.reached === true) return
-  const failure = Promise.withResolvers<never>()
-  failure.promise.catch(() => undefined)
+  const broken = new AbortController()
+  const ended = AbortSignal.any([signal, broken.signal])
   const events = {
     assigned: ignore,
     revoking: () => Promise.resolve(),
     lost: ignore,
     ended: ignore,
-    failed: (error: StreamError) => failure.reject(error),
+    failed: (error: StreamError) => broken.abort(error),
   }
   const subscription = { group: undefined, member: 'reader', start: toStartFrom(options.from ?? 'earliest'), events }
   const source = await topic.subscribe(subscription, signal)
   try {
-    while (!signal.aborted) {
-      const records = await Promise.race([readOnce(source, signal), failure.promise])
+    while (!ended.aborted) {
+      const records = await readOnce(source, ended)
       for (const record of records) {
         if (end === undefined || end.includes(record)) yield await readable(record, topic.name, format)
       }
       if (end?.note(records) === true) return
     }
+    if (broken.signal.aborted) throw broken.signal.reason as StreamError
   } finally {
     await source.close()
   }

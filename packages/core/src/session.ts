@@ -157,7 +157,11 @@ export class Session {
 
   close(options: CloseOptions = {}): Promise<void> {
     this.#closing ??= this.#close(options)
-    return this.inside.getStore() === true ? Promise.resolve() : this.#closing
+    if (this.inside.getStore() !== true) return this.#closing
+    this.#closing.catch((error: unknown) => {
+      this.deps.logger.error({ error }, 'the connection could not be closed in good order')
+    })
+    return Promise.resolve()
   }
 
   /** Ends whatever waits on the session as such. Throws `closed` once the session is. */

@@ -65,7 +65,13 @@ export class ValueFormat<T> {
 
 /** An error's own words. */
 export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  try {
+    const text: unknown = error instanceof Error ? error.message : error
+    return typeof text === 'string' ? text : String(text)
+  } catch {
+    // Anything can be thrown, also what cannot be turned into text.
+    return 'an error without text'
+  }
 }
 
 function listIssues(issues: readonly StandardIssue[]): string {

@@ -120,5 +120,11 @@ export class StreamError extends Error {
 }
 
 function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  try {
+    const text: unknown = error instanceof Error ? error.message : error
+    return typeof text === 'string' ? text : String(text)
+  } catch {
+    // Anything can be thrown, also what cannot be turned into text.
+    return 'an error without text'
+  }
 }

@@ -22,10 +22,24 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(ms, fire, background = false) {
+    if (ms === Infinity) return { cancel: noop }
+    if (ms > longestTimerMs) return afterLong(ms, fire, background)
     const timer = setTimeout(fire, ms)
     if (background) timer.unref()
     return { cancel: () => clearTimeout(timer) }
   },
+}
+
+/** A longer `setTimeout` fires at once, so that long waits go in steps. */
+const longestTimerMs = 2 ** 31 - 1
+
+function afterLong(ms: number, fire: () => void, background: boolean): Timer {
+  let timer = systemClock.after(
+    longestTimerMs,
+    () => (timer = systemClock.after(ms - longestTimerMs, fire, background)),
+    background,
+  )
+  return { cancel: () => timer.cancel() }
 }
 
 /** Resolves after `ms` on `clock`; rejects with the signal's reason when it aborts first. */

@@ -204,9 +204,13 @@ export class Topics {
 
 /** The error for a topic that does not exist. */
 function topicNotFound(name: string): StreamError {
-  return new StreamError('not-found', `topic "${name}" does not exist in this log; make it with createTopic`, {
-    details: { topic: name },
-  })
+  return new StreamError(
+    'not-found',
+    `topic "${name}" does not exist in this log; create it first (admin.createTopic, or: sluice topics create)`,
+    {
+      details: { topic: name },
+    },
+  )
 }
 
 /** The names of a partition's parents. */

@@ -1,6 +1,4 @@
-import type { AsyncLocalStorage } from 'node:async_hooks'
 import { StreamError } from '@sluice/driver'
-import type { Capabilities, Clock, DriverTopic, Logger, OutgoingRecord, Random } from '@sluice/driver'
 import type {
   BatchHandler,
   BatchOptions,
@@ -10,12 +8,9 @@ import type {
   Handler,
   Message,
   RunOptions,
-  SettledAs,
 } from '../api.ts'
-import type { IdGenerator } from '../ids.ts'
 import { positive } from '../producer/settings.ts'
-import type { Telemetry } from '../telemetry.ts'
-import type { ValueFormat } from '../values.ts'
+import type { ConsumerDeps } from './consumer-deps.ts'
 import type { Delivery } from './delivery.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { creditOf } from './engine.ts'
@@ -25,30 +20,6 @@ import { LogEngine } from './log-engine.ts'
 import { BatchMode, HandlerMode, LoopMode } from './modes.ts'
 import type { Mode, ModeDeps } from './modes.ts'
 import { QueueEngine } from './queue-engine.ts'
-import type { ConsumerSettings } from './settings.ts'
-
-/** What a consumer works with. */
-export interface ConsumerDeps {
-  readonly topicName: string
-  readonly member: string
-  readonly settings: ConsumerSettings
-  readonly openTopic: () => Promise<DriverTopic>
-  /** Makes sure that the dead-letter topic is there; called once, before the first read. */
-  readonly prepareDeadLetters: () => Promise<void>
-  readonly sendDeadLetter: (record: OutgoingRecord, signal: AbortSignal) => Promise<unknown>
-  readonly capabilities: Capabilities
-  readonly format: ValueFormat<unknown>
-  readonly ids: IdGenerator
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  readonly telemetry: Telemetry | undefined
-  readonly inside: AsyncLocalStorage<true>
-  /** Outputs, dead letters and progress are stored in one transaction. */
-  readonly transactional: boolean
-  readonly onSettled: ((message: Message<unknown>, outcome: SettledAs) => void) | undefined
-  readonly onClosed: () => void
-}
 
 interface Running {
   readonly engine: Engine
@@ -112,8 +83,7 @@ export class TopicConsumer implements Consumer<unknown> {
         return this.#loop === undefined ? { done: true, value: undefined } : this.#loop.next()
       },
       return: async () => {
-        this.#closing ??= this.#close(0)
-        await this.#closing
+        await this.#beginClose(0)
         return { done: true, value: undefined }
       },
     }
@@ -131,10 +101,9 @@ export class TopicConsumer implements Consumer<unknown> {
   }
 
   close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? 30_000)
+    const closing = this.#beginClose(options.timeoutMs ?? 30_000)
     // From inside a handler, waiting for the handler to end would be waiting for ourselves.
-    if (this.#deps.inside.getStore() === true) return Promise.resolve()
-    return this.#closing
+    return this.#deps.inside.getStore() === true ? Promise.resolve() : closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -204,6 +173,7 @@ export class TopicConsumer implements Consumer<unknown> {
       engine,
       onChange: this.#pump,
       onFailed: this.#fail,
+      draining: () => this.#draining,
     })
     const mode = makeMode({
       ...this.#deps,
@@ -246,12 +216,16 @@ export class TopicConsumer implements Consumer<unknown> {
   /** Hands out what can be handed out, and sees to it that more is read. */
   readonly #pump = (): void => {
     const running = this.#running
+    running?.engine.changed()
     if (running === undefined || this.#pumping) return
     this.#pumping = true
     const { engine, handling, mode } = running
     // Entered once for all handlers that start now: entering it for each would cost more than the rest of the way.
-    if (this.#dispatcher.runnable && mode.free) this.#deps.inside.run(true, this.#handOut, mode)
-    this.#pumping = false
+    try {
+      if (this.#dispatcher.runnable && mode.free) this.#deps.inside.run(true, this.#handOut, mode)
+    } finally {
+      this.#pumping = false
+    }
     if (this.#draining) {
       if (handling.active.size === 0) this.#drained?.()
       return
@@ -278,7 +252,19 @@ export class TopicConsumer implements Consumer<unknown> {
       { topic: this.#deps.topicName, group: this.#deps.settings.group, code: error.code },
       `the consumer ends: ${error.message}`,
     )
-    this.#closing ??= this.#close(this.#deps.settings.revokeTimeoutMs)
+    void this.#beginClose(this.#deps.settings.revokeTimeoutMs)
+  }
+
+  /** Closes once. A failure is told to whoever waits, and logged for those who cannot. */
+  #beginClose(timeoutMs: number): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing
+    const closing = this.#close(timeoutMs)
+    this.#closing = closing
+    closing.catch((error: unknown) => {
+      const fields = { topic: this.#deps.topicName, error }
+      this.#deps.logger.error(fields, 'the consumer could not be closed in good order')
+    })
+    return closing
   }
 
   async #close(timeoutMs: number): Promise<void> {

@@ -2,6 +2,7 @@ import { StreamError } from '@sluice/driver'
 import type { Headers, IncomingRecord, PartitionId, Position, TransactionRecord } from '@sluice/driver'
 import type { Message } from '../api.ts'
 import type { ProcessSpan } from '../telemetry.ts'
+import { textOf } from '../values.ts'
 import type { DispatchLane } from './dispatcher.ts'
 import type { WatermarkNode } from './watermark.ts'
 
@@ -17,6 +18,8 @@ export type Verb =
 export interface DeliveryOrigin {
   /** False once the records are no longer ours to settle. */
   owned: boolean
+  /** They are being handed over: what is to be tried again is left to the next owner. */
+  readonly revoking?: boolean
   /** A delivery goes on as another. */
   replace?(delivery: Delivery, next: Delivery): void
 }
@@ -131,7 +134,7 @@ export class Delivery implements Message<unknown> {
   }
 
   deadLetter(reason: string): void {
-    this.#settle({ kind: 'dead-letter', reason, error: undefined })
+    this.#settle({ kind: 'dead-letter', reason: textOf(reason), error: undefined })
   }
 
   skip(): void {

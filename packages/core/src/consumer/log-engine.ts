@@ -105,6 +105,9 @@ export class LogEngine implements Engine {
     if (!this.#transactional) this.#deps.dispatcher.release(delivery)
     if (delivery.node !== undefined) partition.watermark.settle(delivery.node)
     this.#progress?.touch(partition)
+  }
+
+  changed(): void {
     this.#handover.noteSettled()
   }
 
@@ -204,7 +207,9 @@ export class LogEngine implements Engine {
       this.#deps.dispatcher.release(delivery)
     }
     for (const [partition, deliveries] of byPartition) partition.park(lane.key, deliveries)
+    const before = lane.onFree
     lane.onFree = () => {
+      before?.()
       for (const partition of byPartition.keys()) if (partition.owned) partition.unpark(lane.key)
       this.#intake.wake()
     }

@@ -188,6 +188,8 @@ export class BatchMode implements Mode {
   #running = 0
   #timer: Timer | undefined
   #due = false
+  /** A batch was due while one of its records was still being decoded. */
+  #overdue = false
 
   constructor(
     deps: ModeDeps,
@@ -213,6 +215,7 @@ export class BatchMode implements Mode {
     void begun.then((ready) => {
       this.#preparing--
       if (ready) this.#gather(delivery)
+      this.#flushOverdue()
       this.#deps.onChange()
     })
   }
@@ -243,7 +246,7 @@ export class BatchMode implements Mode {
   }
 
   #gatherMore(lane: DispatchLane): void {
-    while (this.#gathered.length < this.#options.max) {
+    while (this.#gathered.length + this.#preparing < this.#options.max) {
       const following = this.#deps.dispatcher.nextOfSameKey(lane)
       if (following === undefined) return
       const begun = this.#deps.handling.begin(following)
@@ -256,13 +259,21 @@ export class BatchMode implements Mode {
       void begun.then((ready) => {
         this.#preparing--
         if (ready) this.#gather(following)
+        this.#flushOverdue()
         this.#deps.onChange()
       })
       return
     }
   }
 
+  #flushOverdue(): void {
+    if (this.#overdue && this.#preparing === 0) this.#deps.inside(() => this.#flush())
+  }
+
+  /** Waits for what is being decoded: a later record of a key must not miss the batch of an earlier one. */
   #flush(): void {
+    this.#overdue = this.#preparing > 0
+    if (this.#overdue) return
     this.#timer?.cancel()
     this.#timer = undefined
     this.#due = false
@@ -302,7 +313,8 @@ export class BatchMode implements Mode {
     const goesBack = (delivery: Delivery, index: number): boolean =>
       retried >= 0 &&
       index > retried &&
-      delivery.verb === undefined &&
+      (delivery.verb === undefined || verbs[index]?.kind === 'retry') &&
+      !handling.isLastAttempt(delivery) &&
       delivery.lane !== undefined &&
       delivery.origin.owned
     dispatcher.putBack(deliveries.filter(goesBack).map((delivery) => handling.nextAttempt(delivery, thrown?.error)))

@@ -182,7 +182,10 @@ export class ProgressWriter {
   #failed(writes: readonly Write[], error: StreamError): void {
     const { logger, settings, topicName } = this.#deps
     if (error.code === 'fenced') {
-      for (const { partition } of writes) this.#deps.onFenced(partition, error)
+      // A transaction is refused as a whole; the partition that was lost is named, the others go on.
+      const lost = writes.filter(({ partition }) => partition.id === error.details['partition'])
+      for (const { partition } of lost.length > 0 ? lost : writes) this.#deps.onFenced(partition, error)
+      if (lost.length > 0) for (const { partition } of writes) if (partition.owned) this.#dirty.add(partition)
       return
     }
     if (!error.retryable && error.code !== 'aborted') return this.#deps.onFailed(error)

@@ -21,6 +21,7 @@ export class Admission {
   readonly #maxBytes: number
   readonly #rate: RateLimiter | undefined
   readonly #queue = new Fifo<Applicant>()
+  #serving = false
   records = 0
   bytes = 0
 
@@ -63,6 +64,14 @@ export class Admission {
   }
 
   serve(): void {
+    // A send that is let in and fails at once frees its room again: the loop that runs goes on with the next.
+    if (this.#serving) return
+    this.#serving = true
+    this.#letIn()
+    this.#serving = false
+  }
+
+  #letIn(): void {
     for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
       if (first.record === undefined || !this.#hasRoom(first.bytes) || !this.#takeToken(first)) return
       this.#queue.shift()

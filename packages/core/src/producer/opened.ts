@@ -28,7 +28,7 @@ export interface OpenDeps {
 export async function openProducer(deps: OpenDeps, onGone: (entry: Entry) => void): Promise<Opened> {
   const topic = await deps.openTopic()
   const settings = producerSettings(deps.options, topic.limits)
-  const driver = await topic.producer(AbortSignal.timeout(settings.requestTimeoutMs))
+  const driver = await topic.producer(AbortSignal.timeout(Math.min(settings.requestTimeoutMs, 2 ** 31 - 1)))
   const admission = new Admission(settings.maxBufferedRecords, settings.maxBufferedBytes, deps.rate)
   const outbox = new Outbox({
     topic: topic.name,

@@ -32,6 +32,9 @@ export function prepare<T>(
       `this backend chooses partitions itself; leave "partition" out (topic "${context.topic.name}")`,
     )
   }
+  if (message.expiresAt !== undefined && Number.isNaN(message.expiresAt.getTime())) {
+    throw new StreamError('invalid-argument', 'expiresAt is no valid date')
+  }
   const id = checkId(message.id) ?? context.newId()
   const body = context.format.encode(message.value, () => `the value for topic "${context.topic.name}"`)
   if (body instanceof Promise) return body.then((encoded) => assemble(message, id, headers, encoded, context))

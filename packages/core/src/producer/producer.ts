@@ -78,6 +78,9 @@ export class TopicProducer<T> implements Producer<T> {
 
   send(message: OutgoingMessage<T>, options: SendOptions = {}): Promise<Receipt> {
     return new Promise((resolve, reject) => {
+      if (typeof message !== 'object' || message === null) {
+        return reject(new StreamError('invalid-argument', 'send takes a message: { value, key?, headers? }'))
+      }
       if (this.#closing !== undefined) {
         return reject(new StreamError('closed', `the producer of topic "${this.#deps.topicName}" is closed`))
       }

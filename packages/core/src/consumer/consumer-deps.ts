@@ -1,0 +1,30 @@
+import type { AsyncLocalStorage } from 'node:async_hooks'
+import type { Capabilities, Clock, DriverTopic, Logger, OutgoingRecord, Random } from '@sluice/driver'
+import type { Message, SettledAs } from '../api.ts'
+import type { IdGenerator } from '../ids.ts'
+import type { Telemetry } from '../telemetry.ts'
+import type { ValueFormat } from '../values.ts'
+import type { ConsumerSettings } from './settings.ts'
+
+/** What a consumer works with. */
+export interface ConsumerDeps {
+  readonly topicName: string
+  readonly member: string
+  readonly settings: ConsumerSettings
+  readonly openTopic: () => Promise<DriverTopic>
+  /** Makes sure that the dead-letter topic is there; called once, before the first read. */
+  readonly prepareDeadLetters: () => Promise<void>
+  readonly sendDeadLetter: (record: OutgoingRecord, signal: AbortSignal) => Promise<unknown>
+  readonly capabilities: Capabilities
+  readonly format: ValueFormat<unknown>
+  readonly ids: IdGenerator
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly telemetry: Telemetry | undefined
+  readonly inside: AsyncLocalStorage<true>
+  /** Outputs, dead letters and progress are stored in one transaction. */
+  readonly transactional: boolean
+  readonly onSettled: ((message: Message<unknown>, outcome: SettledAs) => void) | undefined
+  readonly onClosed: () => void
+}
