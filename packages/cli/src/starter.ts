@@ -45,7 +45,7 @@ clients:
   print: { from: alarms, use: ./print.ts }
 `
 
-const source = `/** Twenty readings of four thermometers. The id makes a second run store nothing twice. */
+const source = `/** Twenty readings of four thermometers. The ids make a second run within the log's deduplication window store nothing twice. */
 export async function* thermometers() {
   for (let n = 0; n < 20; n++) {
     const room = \`room-\${n % 4}\`

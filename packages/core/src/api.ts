@@ -232,7 +232,7 @@ export interface DeadLetterOptions {
   readonly topic: string
 }
 
-/** Where to start or to move to. A `Date` means the first message not older than it; a map names the first message wanted in each partition. */
+/** Where to start or to move to. A `Date` means the first message not older than it; a map names the first message wanted in each partition; partitions it leaves out go to their earliest. */
 export type Start = 'earliest' | 'latest' | Date | { readonly positions: Readonly<Record<PartitionId, Position>> }
 
 /** How a message ended. */

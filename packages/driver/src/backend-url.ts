@@ -1,7 +1,8 @@
 import type { BackendUrl } from './driver.ts'
 import { StreamError } from './errors.ts'
 
-const secretName = /(pass|secret|token|key|credential|sig|auth)/i
+const secretName = /(pass|pwd|secret|token|key|credential|sig|sas|auth)/i
+const secretPair = /([^;,/&]*(?:pass|pwd|secret|token|key|credential|sig|sas|auth)[^;,/&=]*)=[^;,&]*/gi
 
 /** Takes an address apart. Throws `invalid-argument` when it has no scheme; the message never shows secrets. */
 export function parseBackendUrl(address: string): BackendUrl {
@@ -16,9 +17,9 @@ export function parseBackendUrl(address: string): BackendUrl {
   const [where = '', query = ''] = splitOnce(rest, '?')
   return {
     scheme,
-    path: decodePath(where.replace(/^\/\/([^@/]*@)?/, ''), scheme),
+    path: decodePath(where.replace(/^\/\/(.*@)?/, ''), scheme),
     href: address,
-    safe: `${scheme}:${where.replace(/^\/\/[^@/]*@/, '//***@')}${safeQuery(query)}`,
+    safe: `${scheme}:${safeWhere(where)}${safeQuery(query)}`,
     options: Object.fromEntries(new URLSearchParams(query)),
   }
 }
@@ -34,6 +35,13 @@ function decodePath(path: string, scheme: string): string {
   } catch (cause) {
     throw new StreamError('invalid-argument', `the ${scheme}: address has a broken %-escape`, { cause })
   }
+}
+
+/** Whatever stands before the last `@`, behind a `#`, or in a pair with a telling name may be a secret. */
+function safeWhere(where: string): string {
+  const [main = '', fragment] = splitOnce(where, '#')
+  const named = main.replace(/^(\/\/)?.*@/, '$1***@').replace(secretPair, '$1=***')
+  return fragment === undefined ? named : `${named}#***`
 }
 
 function safeQuery(query: string): string {

@@ -51,6 +51,20 @@ describe('parseBackendUrl', () => {
     expect(safe).toBe('nats://***@host?token=***&name=x&secretKey=***')
   })
 
+  it.each([
+    ['nats://u:p@abcSECRET@h', 'nats://***@h'],
+    ['foo:user:abcSECRET@host', 'foo:***@host'],
+    [
+      'eventhubs:Endpoint=sb://x/;SharedAccessKey=abcSECRET;EntityPath=e',
+      'eventhubs:Endpoint=sb://x/;SharedAccessKey=***;EntityPath=e',
+    ],
+    ['local:./d?sas=abcSECRET', 'local:./d?sas=***'],
+    ['nats://h/#abcSECRET', 'nats://h/#***'],
+    ['local:./data', 'local:./data'],
+  ])('masks %s', (address, safe) => {
+    expect(parseBackendUrl(address).safe).toBe(safe)
+  })
+
   it('refuses what has no scheme, without echoing a long secret', () => {
     expect(() => parseBackendUrl('./data')).toThrow(/is not a backend address/)
   })

@@ -1,6 +1,6 @@
 import { text } from '../arguments.ts'
 import type { Register } from '../command-context.ts'
-import { exitCodes } from '../failure.ts'
+import { UsageError, exitCodes } from '../failure.ts'
 import { paint } from '../host.ts'
 
 /** `sluice conformance` */
@@ -34,6 +34,8 @@ export const registerConformance: Register = (program, act) => {
               .map(([status, count]) => `${count} ${status}`)
               .join(', '),
           )
+          const ran = Object.values(counts).reduce((sum, count) => sum + count, 0)
+          if (ran === 0) throw new UsageError('no case has that name; leave --filter out to see them all')
           if (counts.failed > 0) context.exitCode = exitCodes.failure
         })
       }),
