@@ -19,10 +19,23 @@ export function formatCounts(counts: Counts): string {
  */
 export class CountReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
-    const line = formatCounts(count(modules, unhandled.length))
+    const lines = [...formatSkips(modules), formatCounts(count(modules, unhandled.length))]
     // After every other reporter has written its summary.
-    process.once('exit', () => process.stdout.write(`${line}\n`))
+    process.once('exit', () => process.stdout.write(`${lines.join('\n')}\n`))
   }
+}
+
+/** What was not run and why: a line for each reason, with how many tests it concerns. */
+function formatSkips(modules: readonly TestModule[]): readonly string[] {
+  const reasons = new Map<string, number>()
+  for (const module of modules) {
+    for (const test of module.children.allTests('skipped')) {
+      const result = test.result()
+      const reason = (result.state === 'skipped' ? result.note : undefined) ?? `no reason given (${test.fullName})`
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+    }
+  }
+  return [...reasons].toSorted((a, b) => b[1] - a[1]).map(([reason, tests]) => `not run, ${tests} x: ${reason}`)
 }
 
 function count(modules: readonly TestModule[], unhandled: number): Counts {

@@ -173,7 +173,6 @@ export class TopicConsumer implements Consumer<unknown> {
       engine,
       onChange: this.#pump,
       onFailed: this.#fail,
-      draining: () => this.#draining,
     })
     const mode = makeMode({
       ...this.#deps,
@@ -216,7 +215,6 @@ export class TopicConsumer implements Consumer<unknown> {
   /** Hands out what can be handed out, and sees to it that more is read. */
   readonly #pump = (): void => {
     const running = this.#running
-    running?.engine.changed()
     if (running === undefined || this.#pumping) return
     this.#pumping = true
     const { engine, handling, mode } = running
@@ -290,6 +288,8 @@ export class TopicConsumer implements Consumer<unknown> {
       `the consumer of topic "${this.#deps.topicName}" was closed before the handler ended`,
     )
     for (const delivery of handling.active) delivery.abort(reason)
+    // What failed meanwhile waits for an attempt that will not come.
+    for (const delivery of this.#dispatcher.drop(() => true)) handling.abandoned(delivery)
     await engine.finish()
   }
 

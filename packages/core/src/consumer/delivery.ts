@@ -18,8 +18,6 @@ export type Verb =
 export interface DeliveryOrigin {
   /** False once the records are no longer ours to settle. */
   owned: boolean
-  /** They are being handed over: what is to be tried again is left to the next owner. */
-  readonly revoking?: boolean
   /** A delivery goes on as another. */
   replace?(delivery: Delivery, next: Delivery): void
 }

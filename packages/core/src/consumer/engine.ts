@@ -34,8 +34,6 @@ export interface Engine {
   settled(delivery: Delivery): void
   /** Gives a delivery back to the backend for a delayed retry; false: the caller must hold it itself. */
   giveBack(delivery: Delivery, delayMs: number): boolean
-  /** A delivery left its handler, whatever became of it. */
-  changed(): void
   /** Room was freed: reading may go on. */
   wake(): void
   /** Handlers are free, nothing can be handed out and nothing more can be read: makes room if keys are stuck. */

@@ -30,8 +30,6 @@ export interface HandlingDeps {
   readonly onSettled: ((message: Message<unknown>, outcome: SettledAs) => void) | undefined
   readonly onChange: () => void
   readonly onFailed: (error: StreamError) => void
-  /** Whether the consumer is closing: what is to be tried again is left to the next one. */
-  readonly draining: () => boolean
 }
 
 /** `done`: the delivery has left. `held`: it waits for its next attempt, its key with it. */
@@ -167,8 +165,6 @@ export class Handling {
       const why = verb.error === undefined ? 'the handler asked for one more' : textOf(verb.error)
       return this.#deadLetter(delivery, `gave up after ${delivery.attempt} attempts: ${why}`, verb.error)
     }
-    if (delivery.origin.revoking === true || this.#deps.draining())
-      return this.#leave(delivery, 'abandoned', verb.error)
     const delayMs = verb.delayMs ?? backoffMs(settings.backoff, delivery.attempt, random)
     this.counts.retried++
     this.active.delete(delivery)

@@ -105,9 +105,6 @@ export class LogEngine implements Engine {
     if (!this.#transactional) this.#deps.dispatcher.release(delivery)
     if (delivery.node !== undefined) partition.watermark.settle(delivery.node)
     this.#progress?.touch(partition)
-  }
-
-  changed(): void {
     this.#handover.noteSettled()
   }
 

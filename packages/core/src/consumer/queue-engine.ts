@@ -82,10 +82,6 @@ export class QueueEngine implements Engine {
     return true
   }
 
-  changed(): void {
-    // Nobody waits for handlers of a queue: it hands nothing over.
-  }
-
   starving(): void {
     // A queue keeps what was handed out; there is nothing to read again later, so the credits are the bound.
   }
