@@ -170,6 +170,22 @@ describe('the bound on duplicates', () => {
     expect(problemsOf({ ...round, delivered: lastFailed })).toEqual([expect.stringMatching(/^duplicates: m0 handed/)])
   })
 
+  it('looks at what the member itself had done, whatever others did before it or after', () => {
+    const ofKey = (member: string, seq: number, at: number, changes: Partial<Delivered> = {}): Delivered =>
+      handled(member, seq, at, { key: `k${seq}`, ...changes })
+    const round = (delivered: readonly Delivered[], members: readonly MemberEnd[]): History => ({
+      ...afterKill(2),
+      delivered: inOrder(delivered),
+      members,
+    })
+    const middleKilled = [closed('m0'), { member: 'm1', killedAt: 25 }, closed('m2')]
+    const before = [ofKey('m0', 1, 10), ofKey('m1', 0, 20)]
+    expect(problemsOf(round([...before, ofKey('m2', 0, 30), ofKey('m2', 1, 40)], middleKilled))).toEqual([])
+    const firstKilled = [{ member: 'm0', killedAt: 15 }, closed('m1'), closed('m2')]
+    const failedAgain = [ofKey('m0', 0, 10), ofKey('m1', 0, 20, { outcome: 'failed' }), ofKey('m1', 1, 22)]
+    expect(problemsOf(round([...failedAgain, ofKey('m2', 0, 30), ofKey('m2', 1, 40)], firstKilled))).toEqual([])
+  })
+
   it('allows a killed member nothing in a partition that somebody else had begun to read before', () => {
     const round = { ...afterKill(2), members: [{ member: 'm0', killedAt: 200 }, closed('m1')] }
     expect(problemsOf(round)).toEqual([expect.stringMatching(/^duplicates: m0 handed .* left 2/)])

@@ -83,26 +83,28 @@ function partitionsHeld(delivered: readonly Delivered[], end: MemberEnd): Readon
   return new Set([...last].flatMap(([partition, owner]) => (owner === member ? [partition] : [])))
 }
 
-/** Whether each member that repeated these records began with one in front of them that nobody had done. */
+/**
+ * Whether the lowest of these records stands behind one that its first owner had not done: somebody else was given that
+ * one later, so progress was in front of it when the partition was handed over, and all behind it may come again. Whether
+ * others have done it, before or since, does not matter: what they did and could not commit comes again as well.
+ */
 function isBehindUndone(
   repeated: readonly Repeat[],
   delivered: readonly Delivered[],
   places: ReadonlyMap<string, number>,
 ): boolean {
   const placeOf = (one: Delivered): number => places.get(recordName(one)) ?? Infinity
-  const bySuccessor = groupBy(repeated, ({ again }) => again.member)
-  return [...bySuccessor.values()].every((repeats) => {
-    const first = repeats.reduce((lowest, one) => (placeOf(one.again) < placeOf(lowest.again) ? one : lowest))
-    const { again, before } = first
-    const since = delivered.filter((one) => tenureName(one) === tenureName(again) && one.beganAt > before.beganAt)
-    return since.some((one) => placeOf(one) < placeOf(again) && !wasDone(one, delivered))
-  })
-}
-
-function wasDone(one: Delivered, delivered: readonly Delivered[]): boolean {
-  const name = recordName(one)
-  return delivered.some(
-    (other) => recordName(other) === name && other.outcome === 'done' && other.endedAt <= one.beganAt,
+  const { before } = repeated.reduce((lowest, one) => (placeOf(one.before) < placeOf(lowest.before) ? one : lowest))
+  const ofPartition = delivered.filter((one) => one.partition === before.partition)
+  const done = new Set(
+    ofPartition.flatMap((one) => (one.member === before.member && one.outcome === 'done' ? [recordName(one)] : [])),
+  )
+  return ofPartition.some(
+    (one) =>
+      one.member !== before.member &&
+      one.beganAt > before.endedAt &&
+      placeOf(one) < placeOf(before) &&
+      !done.has(recordName(one)),
   )
 }
 

@@ -10,6 +10,9 @@ export type Call = StoreMessage
 const firstLookMs = 20
 const lastLookMs = 100
 
+/** Less than every count of commits. */
+const neverLooked = -1
+
 interface Waiter {
   readonly call: Call
   /** When it stops waiting, by the monotonic clock. */
@@ -30,7 +33,7 @@ export class Waiters {
   readonly #waiting = new Map<number, Waiter>()
   /** Given up waiting: answered with whatever there is, at once. */
   readonly #overdue = new Set<number>()
-  #foreignCommits = -1
+  #foreignCommits = neverLooked
   #lookMs = firstLookMs
   #timer: NodeJS.Timeout | undefined
 
@@ -56,7 +59,8 @@ export class Waiters {
     const dueInMs = call.call === 'pull' ? this.#queue.dueInMs(call.request) : undefined
     this.#waiting.set(call.id, { call, until, due: dueInMs === undefined ? Infinity : now + dueInMs })
     if (this.#waiting.size === 1 && before === undefined) {
-      this.#foreignCommits = this.#database.foreignCommits()
+      // Another process may have written since the call found nothing: the first look tries it again in any case.
+      this.#foreignCommits = neverLooked
       this.#lookMs = firstLookMs
     }
     this.#schedule()
