@@ -1,11 +1,12 @@
 import type { DeadLetter } from '@sluice/core'
 import type { Case } from '../case.ts'
-import { poisonCodec } from '../codecs.ts'
+import { bytesCodec, poisonCodec } from '../codecs.ts'
 import type { CaseContext } from '../context.ts'
 import { between, each, equal, firsts, isError, sameBytes, sameOrder, that } from '../expect.ts'
 import { ofKey, read } from '../reading.ts'
 import { bench, member, messages, numbers, range, sendAll, texts } from '../setup.ts'
 import type { Bench } from '../setup.ts'
+import { longestBody } from './sizes.ts'
 
 /** What happens to records that cannot be handled. */
 export const deadLetterCases: readonly Case[] = [
@@ -29,6 +30,11 @@ export const deadLetterCases: readonly Case[] = [
     name: 'settle/poison-bytes',
     title: 'bytes that cannot be decoded are dead-lettered, skipped or end the consumer, by policy',
     run: poison,
+  },
+  {
+    name: 'settle/dead-letter-at-size-limit',
+    title: 'a record so large that nothing can be added to it is dead-lettered with its bytes, and its key goes on',
+    run: atSizeLimit,
   },
   {
     name: 'settle/dead-letter-sent-back',
@@ -123,6 +129,31 @@ async function byHand(context: CaseContext): Promise<void> {
   between(found.length, 1, copies(context), 'dead letters in the topic that was chosen')
   equal(found[0]?.reason, 'not ours', 'the reason given')
   equal(found[0]?.attempts, 1, 'its attempts')
+}
+
+async function atSizeLimit(context: CaseContext): Promise<void> {
+  const made = await bench(context)
+  const { cloud, name } = made
+  const topic = cloud.topic(name, { codec: bytesCodec })
+  const opened = await (await context.openDriver()).openTopic(name, context.signal)
+  const length = longestBody((record) => opened.measure(record), opened.limits.maxRecordBytes, { key: 'k' })
+  const largest = new Uint8Array(length).map((_, index) => index % 251)
+  await topic.send({ key: 'k', value: largest })
+  await topic.send({ key: 'k', value: new Uint8Array([1]) })
+  const reading = read(context, member(topic, context.name('g')), {
+    handle: (message) => (message.value.length === length ? message.deadLetter('too heavy') : undefined),
+  })
+  await reading.count(2)
+  await context.eventually(() => that(reading.consumer.stats().acked >= 1, 'the key went on'))
+  await reading.stop()
+  const found = await letters({ cloud }, `${name}.dead-letters`)
+  between(found.length, 1, copies(context), 'dead letters')
+  const [letter] = found
+  that(letter !== undefined, 'a dead letter is stored')
+  sameBytes(letter.body, largest, 'its body')
+  equal([letter.key, letter.reason, letter.origin.topic], ['k', 'too heavy', name], 'its key, reason and origin')
+  await cloud.admin.sendBack(`${name}.dead-letters`)
+  equal((await letters({ cloud }, `${name}.dead-letters`)).length, 0, 'dead letters left after sending back')
 }
 
 async function deadLetterFails(context: CaseContext): Promise<void> {

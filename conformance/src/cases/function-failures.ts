@@ -33,6 +33,13 @@ export const functionFailureCases: readonly Case[] = [
     deadlineMs: 30_000,
   },
   {
+    name: 'function/refused-output-is-dead-lettered',
+    title: 'a message with an output that the backend refuses for good is a dead letter; all others go on',
+    needs: (world) =>
+      world.capabilities.explicitPartition ? true : 'an output is refused here by a partition that is not there',
+    run: refusedOutput,
+  },
+  {
     name: 'function/output-before-ack',
     title: 'an output that cannot be stored keeps its message from being acknowledged',
     run: outputBeforeAck,
@@ -100,6 +107,23 @@ async function retriesThenDeadLetter(context: CaseContext): Promise<void> {
   for await (const letter of cloud.admin.deadLetters(`${name}.dead-letters`)) reasons.push(letter.reason)
   between(reasons.length, 1, copies(context) ** 2, 'dead letters')
   that(reasons[0]?.includes('never works') === true, `the reason says what went wrong: ${reasons.join()}`)
+}
+
+async function refusedOutput(context: CaseContext): Promise<void> {
+  const { cloud, topic, name, to } = await benchTo(context)
+  await sendAll(topic, messages(12, 3))
+  const handle: Handle = ({ value }) => (value === 4 ? { value, partition: 'not-there' } : { value })
+  const made = start(context, cloud, handle, { from: name, to, retry: { maxAttempts: 2, baseMs: 5, maxMs: 10 } })
+  await context.eventually(() => that(made.worker.stats().deadLettered >= 1, 'a dead letter was counted'))
+  const out = await outputs(context, cloud, to, 11)
+  await made.stop()
+  const values = out.map((one) => Number(one.value))
+  each(texts(values), texts(range(12).filter((value) => value !== 4)), copies(context) ** 2, 'the other outputs')
+  const letters: string[] = []
+  for await (const letter of cloud.admin.deadLetters(`${name}.dead-letters`))
+    letters.push(new TextDecoder().decode(letter.body))
+  between(letters.length, 1, copies(context) ** 2, 'dead letters')
+  equal(letters[0], '4', 'the message whose output was refused')
 }
 
 async function outputBeforeAck(context: CaseContext): Promise<void> {

@@ -4,6 +4,7 @@ import { bytesCodec } from '../codecs.ts'
 import type { CaseContext } from '../context.ts'
 import { between, each, equal, isError, refuses, that } from '../expect.ts'
 import { bench, drain, range, texts } from '../setup.ts'
+import { longestBody, sample } from './sizes.ts'
 
 /** Limits are data, they are true, and they are held before any I/O. */
 export const limitsCases: readonly Case[] = [
@@ -31,35 +32,6 @@ const shapes: readonly Partial<OutgoingRecord>[] = [
   { key: 'a key of some length' },
   { key: 'ключ', headers: { one: 'value', two: 'Grüße' } },
 ]
-
-/** A record as core makes it, with a body of so many bytes. */
-function sample(length: number, changes: Partial<OutgoingRecord> = {}): OutgoingRecord {
-  return {
-    id: '01890000-0000-7000-8000-000000000000',
-    key: undefined,
-    body: new Uint8Array(length),
-    producedAtMs: Date.now(),
-    expiresAtMs: undefined,
-    partition: undefined,
-    ...changes,
-    headers: { 'content-type': bytesCodec.contentType, ...changes.headers },
-  }
-}
-
-/** The longest body with which a record still measures no more than `limit`. */
-function longestBody(
-  measure: (record: OutgoingRecord) => number,
-  limit: number,
-  changes: Partial<OutgoingRecord>,
-): number {
-  let [fits, over] = [0, limit + 1]
-  while (over - fits > 1) {
-    const middle = Math.floor((fits + over) / 2)
-    if (measure(sample(middle, changes)) <= limit) fits = middle
-    else over = middle
-  }
-  return fits
-}
 
 async function sizeBoundary(context: CaseContext): Promise<void> {
   const { cloud, name, shim } = await bench(context)

@@ -1,9 +1,9 @@
 import { StreamError } from '@sluice/driver'
-import type { AdminOperation, PartitionLag, TopicDescription, TopicSpec } from '@sluice/driver'
+import type { AdminOperation, OutgoingRecord, PartitionLag, TopicDescription, TopicSpec } from '@sluice/driver'
 import { toStartFrom } from './api.ts'
 import type { Admin, DeadLetter, Start } from './api.ts'
 import { bytes } from './codecs.ts'
-import { redriveGroupHeader } from './consumer/dead-letter.ts'
+import { bodyIdHeader, redriveGroupHeader } from './consumer/dead-letter.ts'
 import type { Session } from './session.ts'
 import { ValueFormat } from './values.ts'
 
@@ -73,13 +73,22 @@ export class SessionAdmin implements Admin {
 
   async *deadLetters(topic: string): AsyncGenerator<DeadLetter> {
     const sentBack = new Set<string>()
-    const letters: DeadLetter[] = []
+    const letters: { readonly letter: DeadLetter; readonly bodyId: string | undefined }[] = []
+    const bodies = new Map<string, DeadLetter>()
+    const used = new Set<string>()
     for await (const message of this.#session.read(topic, { create: false }, raw, {})) {
       const marks = message.headers[sentBackHeader]
+      const bodyId = message.headers[bodyIdHeader]
+      const letter = toDeadLetter(message)
+      if (letter.origin.topic === '') bodies.set(message.id, letter)
+      if (bodyId !== undefined) used.add(bodyId)
       if (marks !== undefined) sentBack.add(marks)
-      else letters.push(toDeadLetter(message))
+      else letters.push({ letter, bodyId })
     }
-    for (const letter of letters) if (!sentBack.has(letter.letterId)) yield letter
+    for (const { letter, bodyId } of letters) {
+      if (sentBack.has(letter.letterId) || (bodies.has(letter.letterId) && used.has(letter.letterId))) continue
+      yield bodyId === undefined ? letter : withBody(letter, bodies.get(bodyId))
+    }
   }
 
   async sendBack(topic: string, filter: (letter: DeadLetter) => boolean = () => true): Promise<number> {
@@ -87,15 +96,8 @@ export class SessionAdmin implements Admin {
     for await (const letter of this.deadLetters(topic)) {
       if (!filter(letter)) continue
       const now = this.#session.deps.clock.now()
-      const headers = { ...letter.headers, [redriveGroupHeader]: letter.origin.group }
       const common = { producedAtMs: now, expiresAtMs: undefined, partition: undefined }
-      await this.#session.sendRaw(letter.origin.topic, {
-        ...common,
-        id: this.#session.nextId(),
-        key: letter.key,
-        headers,
-        body: letter.body,
-      })
+      await this.#sendHome(letter, { ...common, id: this.#session.nextId(), key: letter.key, body: letter.body })
       const mark = {
         ...common,
         id: this.#session.nextId(),
@@ -107,6 +109,18 @@ export class SessionAdmin implements Admin {
       count++
     }
     return count
+  }
+
+  /** For its group alone; for all groups when the record is so close to the size limit that its group does not fit in. */
+  async #sendHome(letter: DeadLetter, record: Omit<OutgoingRecord, 'headers'>): Promise<void> {
+    const { headers, origin } = letter
+    try {
+      const forGroup = { ...headers, [redriveGroupHeader]: origin.group }
+      await this.#session.sendRaw(origin.topic, { ...record, headers: forGroup })
+    } catch (error) {
+      if (!StreamError.is(error, 'too-large')) throw error
+      await this.#session.sendRaw(origin.topic, { ...record, headers })
+    }
   }
 
   get #driver(): Session['deps']['driver'] {
@@ -131,6 +145,11 @@ function checkName(name: string): void {
     'invalid-argument',
     `"${name}" is no topic name; use letters, digits, dot, dash and underscore, at most 200 characters`,
   )
+}
+
+/** A letter in two parts; the first may have expired. */
+function withBody(letter: DeadLetter, first: DeadLetter | undefined): DeadLetter {
+  return first === undefined ? letter : { ...letter, key: first.key, body: first.body, headers: first.headers }
 }
 
 function toDeadLetter(message: {

@@ -43,6 +43,23 @@ export class RateLimiter {
     }
   }
 
+  /** Resolves when the message may pass; rejects with the signal's reason when it aborts first. */
+  pass(bytes: number, signal: AbortSignal): Promise<void> {
+    if (this.tryTake(bytes)) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error)
+      const onAbort = (): void => {
+        giveUp()
+        reject(signal.reason as Error)
+      }
+      const giveUp = this.wait(bytes, () => {
+        signal.removeEventListener('abort', onAbort)
+        resolve()
+      })
+      signal.addEventListener('abort', onAbort, { once: true })
+    })
+  }
+
   #takeNow(bytes: number): boolean {
     const now = this.#clock.monotonic()
     if (this.#messages.waitMs(1, now) > 0 || this.#bytes.waitMs(bytes, now) > 0) return false

@@ -91,7 +91,7 @@ export class Session {
       capabilities: driver.capabilities,
       format,
       options: { ...this.deps.producer, ...options },
-      rate: this.#rateOf(name, spec),
+      rate: this.rateOf(name, spec),
       ids: new IdGenerator(clock),
       clock,
       random,
@@ -113,6 +113,7 @@ export class Session {
     const settings = consumerSettings(name, options)
     const { deadLetterTopic } = settings
     const { driver } = this.deps
+    let deadLetters: DriverTopic | undefined
     const consumer: TopicConsumer = new TopicConsumer({
       ...this.deps,
       topicName: name,
@@ -120,8 +121,10 @@ export class Session {
       settings,
       openTopic: () => this.openTopic(name, spec),
       prepareDeadLetters: async () => {
-        if (deadLetterTopic !== undefined) await this.#openDeadLetters(name, deadLetterTopic)
+        if (deadLetterTopic !== undefined) deadLetters = await this.#openDeadLetters(name, deadLetterTopic)
       },
+      deadLetterFits: (record) =>
+        deadLetters === undefined || deadLetters.measure(record) <= deadLetters.limits.maxRecordBytes,
       sendDeadLetter: (record, signal) => this.#deadLetterProducer(deadLetterTopic ?? '').sendRecord(record, signal),
       capabilities: driver.capabilities,
       format,
@@ -149,6 +152,15 @@ export class Session {
   /** Sends encoded records as they are: dead letters, and dead letters on their way back. */
   sendRaw(topic: string, record: OutgoingRecord): Promise<unknown> {
     return this.#deadLetterProducer(topic).sendRecord(record, this.#stop.signal)
+  }
+
+  /** The rate limit of a topic, shared by all that send to it here; `undefined`: nobody gave it one. */
+  rateOf<T>(name: string, spec: TopicOptions<T>): RateLimiter | undefined {
+    const known = this.#rates.get(name)
+    if (known !== undefined || spec.rateLimit === undefined) return known
+    const rate = new RateLimiter(spec.rateLimit, this.deps.clock)
+    this.#rates.set(name, rate)
+    return rate
   }
 
   nextId(): string {
@@ -204,9 +216,9 @@ export class Session {
     }
   }
 
-  async #openDeadLetters(origin: string, name: string): Promise<void> {
+  async #openDeadLetters(origin: string, name: string): Promise<DriverTopic> {
     try {
-      await this.openTopic(name, {})
+      return await this.openTopic(name, {})
     } catch (cause) {
       if (!StreamError.is(cause, 'not-found')) throw cause
       throw new StreamError(
@@ -224,14 +236,6 @@ export class Session {
       this.#deadLetters.set(topic, producer)
     }
     return producer
-  }
-
-  #rateOf<T>(name: string, spec: TopicOptions<T>): RateLimiter | undefined {
-    const known = this.#rates.get(name)
-    if (known !== undefined || spec.rateLimit === undefined) return known
-    const rate = new RateLimiter(spec.rateLimit, this.deps.clock)
-    this.#rates.set(name, rate)
-    return rate
   }
 }
 

@@ -31,6 +31,8 @@ export class TopicHandle<T> implements Topic<T> {
     this.name = name
     this.#options = options
     this.#session = session
+    // The limit holds for all that send to the topic here, also for workers that know it by name only.
+    session.rateOf(name, options)
     this.#format = new ValueFormat<T>(options.codec ?? ((session.deps.codec ?? json) as Codec<T>), options.schema)
   }
 

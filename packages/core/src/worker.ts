@@ -146,7 +146,8 @@ export class FunctionWorker<I, O> implements Worker {
       )
       // The span covers making the record; storing it is part of the transaction, which has no receipt for each.
       span?.end({ id: record.id })
-      sizeOf(record, topic)
+      const bytes = sizeOf(record, topic)
+      await this.#session.rateOf(to, {})?.pass(bytes, message.signal)
       records.push({ topic: to, record })
     }
     if (message instanceof Delivery) message.outputs = records

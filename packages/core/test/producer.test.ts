@@ -318,3 +318,62 @@ describe('checks before any I/O', () => {
     expect(calls).toBe(0)
   })
 })
+
+describe('many that wait', () => {
+  it('at the door, in lanes and before the topic is open are given up by one signal, in time that grows with their number', async () => {
+    const never: Answer = () => new Promise(() => undefined)
+    const { producer } = setup(never, { maxBufferedRecords: 40_000, maxInFlight: 1 })
+    const stop = new AbortController()
+    const sends = Array.from({ length: 80_000 }, (_, value) =>
+      codeOf(producer.send({ value, ...(value % 2 === 0 ? {} : { key: `k${value % 8}` }) }, { signal: stop.signal })),
+    )
+    await settle()
+    stop.abort()
+    expect(new Set(await Promise.all(sends))).toEqual(new Set(['aborted']))
+    await settle()
+    expect(producer.stats().bufferedRecords).toBeLessThanOrEqual(1_000)
+  })
+
+  it('in a lane are not sent once they are given up, and those behind them are', async () => {
+    const requests: unknown[][] = []
+    const answers: (() => void)[] = []
+    const { producer } = setup(
+      (records) =>
+        new Promise((resolve) => {
+          requests.push(records.map(valueOf))
+          answers.push(() => resolve(records.map((_, index) => stored(index))))
+        }),
+      { maxInFlight: 1 },
+    )
+    const stop = new AbortController()
+    const first = producer.send({ key: 'k', value: 0 })
+    await settle()
+    const sends = [1, 2, 3, 4].map((value) =>
+      codeOf(producer.send({ key: 'k', value }, value % 2 === 1 ? { signal: stop.signal } : {})),
+    )
+    await settle()
+    stop.abort()
+    answers[0]?.()
+    await first
+    await settle()
+    answers[1]?.()
+    expect(await Promise.all(sends)).toEqual(['aborted', 'ok', 'aborted', 'ok'])
+    expect(requests).toEqual([[0], [2, 4]])
+    await producer.close()
+  })
+})
+
+it('flush waits out no linger, also of what is let in while it waits', async () => {
+  const { clock, producer } = setup(allStored, { lingerMs: 60_000, maxBufferedRecords: 2 })
+  const sends = [0, 1, 2, 3, 4, 5, 6].map((value) => producer.send({ value }))
+  await settle()
+  await producer.flush()
+  expect(clock.monotonic()).toBe(0)
+  await Promise.all(sends)
+  const late = producer.send({ value: 7 })
+  await settle()
+  expect(producer.stats().bufferedRecords).toBe(1)
+  await clock.advance(60_000)
+  await late
+  await producer.close()
+})

@@ -91,4 +91,46 @@ describe('a worker with delivery exactly-once', () => {
     await stopping
     expect(await valuesIn(cloud, 'out')).toEqual([])
   })
+
+  it('keeps to the rate limit of its output topic', async () => {
+    await using cloud = await connect('memory:')
+    await openTopics(cloud, 6)
+    cloud.topic('out', { rateLimit: { messagesPerSecond: 4 } })
+    await using worker = cloud.worker(
+      copy(() => undefined),
+      options,
+    )
+    const started = performance.now()
+    const running = worker.run()
+    await eventually(async () => expect(await valuesIn(cloud, 'out')).toHaveLength(6))
+    expect(performance.now() - started).toBeGreaterThan(450)
+    await worker.close()
+    await running
+  })
+})
+
+describe('a hand-over', () => {
+  it('does not wait for a handler that failed, and its successor begins with what failed', async () => {
+    await using cloud = await connect('memory:')
+    await cloud.admin.createTopic('in', { partitions: 2 })
+    const topic = cloud.topic('in')
+    await topic.sendAll([0, 1, 2, 3].map((value) => ({ key: `k${value % 2}`, partition: String(value % 2), value })))
+    const settings = { group: 'g', revokeTimeoutMs: 3_600_000, retry: { baseMs: 3_600_000, maxMs: 3_600_000 } }
+    const stuck = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    for (const { promise } of stuck) promise.catch(() => undefined)
+    const first = topic.consumer(settings)
+    const running = [first.run((message) => stuck[Number(message.value)]?.promise)]
+    await eventually(() => expect(first.stats().running).toBe(2))
+    await using second = topic.consumer(settings)
+    const seen: unknown[] = []
+    running.push(second.run((message) => void seen.push(message.value)))
+    // What no handler has begun of the partition is given up when the hand-over begins.
+    await eventually(() => expect(first.stats().bufferedRecords).toBe(3))
+    for (const { reject } of stuck) reject(new Error('this one never works'))
+    await eventually(() => expect(second.stats().partitions).toHaveLength(1))
+    const [mine] = second.stats().partitions
+    await eventually(() => expect(seen).toEqual([Number(mine), Number(mine) + 2]))
+    await Promise.all([first.close(), second.close()])
+    await Promise.all(running)
+  })
 })

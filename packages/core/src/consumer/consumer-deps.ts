@@ -14,6 +14,8 @@ export interface ConsumerDeps {
   readonly openTopic: () => Promise<DriverTopic>
   /** Makes sure that the dead-letter topic is there; called once, before the first read. */
   readonly prepareDeadLetters: () => Promise<void>
+  /** Whether the dead-letter topic takes a record of that size. Known once it was prepared. */
+  readonly deadLetterFits: (record: OutgoingRecord) => boolean
   readonly sendDeadLetter: (record: OutgoingRecord, signal: AbortSignal) => Promise<unknown>
   readonly capabilities: Capabilities
   readonly format: ValueFormat<unknown>

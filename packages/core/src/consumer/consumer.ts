@@ -205,6 +205,7 @@ export class TopicConsumer implements Consumer<unknown> {
       onChange: this.#pump,
       onFailed: this.#fail,
       onAbandoned: (delivery) => this.#running?.handling.abandoned(delivery),
+      onRefused: (delivery, error) => this.#running?.handling.refused(delivery, error) ?? false,
       dropGathered: (matches) => {
         for (const delivery of this.#running?.mode.dropGathered(matches) ?? []) this.#dropped(delivery)
       },

@@ -5,6 +5,8 @@ import { textOf } from '../values.ts'
 import type { Delivery } from './delivery.ts'
 
 const prefix = 'dlq-'
+/** Names the record of the same topic that holds the body, headers and key of a dead letter that came in two parts. */
+export const bodyIdHeader = 'dlq-body-id'
 /** Set on a record sent back: only this group handles it again. */
 export const redriveGroupHeader = 'dlq-redrive-group'
 const maxTextBytes = 900
@@ -45,6 +47,19 @@ export function deadLetterRecord(
     expiresAtMs: undefined,
     partition: undefined,
   }
+}
+
+/**
+ * The dead letter in two parts, for a record so close to the size limit that nothing can be added to it: first the record
+ * as it was, then its facts in a record without a body. Who finds only the first knows that the second was not stored.
+ */
+export function inTwoParts(letter: OutgoingRecord, { record }: Delivery): readonly OutgoingRecord[] {
+  const { key, headers, body } = record
+  const own = Object.entries(letter.headers).filter(([name]) => name.startsWith(prefix))
+  return [
+    { ...letter, id: record.id, key, headers, body },
+    { ...letter, headers: { ...Object.fromEntries(own), [bodyIdHeader]: record.id }, body: new Uint8Array() },
+  ]
 }
 
 /** One line, trimmed, well-formed and short enough for a header of every backend. */

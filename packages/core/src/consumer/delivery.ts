@@ -43,6 +43,8 @@ export class Delivery implements Message<unknown> {
   onVerb: ((delivery: Delivery) => void) | undefined
   /** Stored in one transaction with the progress past this record. */
   outputs: readonly TransactionRecord[] | undefined
+  /** Its outputs were refused for good, and a dead letter took their place. */
+  refused = false
   span: ProcessSpan | undefined
   #value: unknown = unset
   #controller: AbortController | undefined

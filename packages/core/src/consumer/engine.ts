@@ -18,6 +18,8 @@ export interface EngineDeps {
   readonly onFailed: (error: StreamError) => void
   /** Called with deliveries that left without an outcome: their partition was handed over or lost. */
   readonly onAbandoned: (delivery: Delivery) => void
+  /** The outputs of a settled delivery were refused for good: false when no dead letter can take their place. */
+  readonly onRefused: (delivery: Delivery, error: StreamError) => boolean
   /** Gives up deliveries that wait for a batch to fill. */
   readonly dropGathered: (matches: (delivery: Delivery) => boolean) => void
   /** Deliveries that are in handlers, or in the hands of a loop, now. */
@@ -32,7 +34,7 @@ export interface Engine {
   setPaused(paused: boolean): void
   /** The delivery is acknowledged; its room is freed here, at once or when its progress is stored. */
   settled(delivery: Delivery): void
-  /** Gives a delivery back to the backend for a delayed retry; false: the caller must hold it itself. */
+  /** Takes a delivery that failed: for a delayed retry by the backend, or because it is no longer tried here; false: the caller must hold it itself. */
   giveBack(delivery: Delivery, delayMs: number): boolean
   /** Room was freed: reading may go on. */
   wake(): void

@@ -6,7 +6,7 @@ import type { IdGenerator } from '../ids.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { textOf } from '../values.ts'
 import type { ValueFormat } from '../values.ts'
-import { deadLetterRecord, redriveGroupHeader } from './dead-letter.ts'
+import { deadLetterRecord, inTwoParts, redriveGroupHeader } from './dead-letter.ts'
 import type { Delivery, Verb } from './delivery.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Engine } from './engine.ts'
@@ -26,6 +26,7 @@ export interface HandlingDeps {
   readonly telemetry: Telemetry | undefined
   /** Dead letters are stored together with progress instead of being sent first. */
   readonly transactional: boolean
+  readonly deadLetterFits: (record: OutgoingRecord) => boolean
   readonly sendDeadLetter: (record: OutgoingRecord, signal: AbortSignal) => Promise<unknown>
   readonly onSettled: ((message: Message<unknown>, outcome: SettledAs) => void) | undefined
   readonly onChange: () => void
@@ -119,6 +120,29 @@ export class Handling {
     return delivery.again()
   }
 
+  /**
+   * The outputs of a settled delivery were refused for good when they were to be stored with its progress: a dead letter
+   * takes their place. False: there is no topic for one, or it was refused itself.
+   */
+  refused(delivery: Delivery, error: StreamError): boolean {
+    const { logger, settings } = this.#deps
+    const topic = settings.deadLetterTopic
+    if (topic === undefined || delivery.refused) {
+      logger.error(
+        { topic: delivery.topic, id: delivery.id, code: error.code },
+        `outputs of a message cannot be stored, nor a dead letter; both are tried again and its partition waits: ${error.message}`,
+      )
+      return false
+    }
+    delivery.refused = true
+    const records = this.#deadLetterOf(delivery, `its outputs could not be stored: ${error.message}`, error)
+    delivery.outputs = records.map((record) => ({ topic, record }))
+    this.counts.acked--
+    this.#noteDeadLettered(delivery)
+    this.#tell(delivery, 'dead-lettered', error)
+    return true
+  }
+
   /** A delivery that left without an outcome. */
   abandoned(delivery: Delivery): void {
     this.active.delete(delivery)
@@ -175,8 +199,7 @@ export class Handling {
   }
 
   #deadLetter(delivery: Delivery, reason: string, error: unknown): Applied | Promise<Applied> {
-    const { clock, ids, settings } = this.#deps
-    const topic = settings.deadLetterTopic
+    const topic = this.#deps.settings.deadLetterTopic
     if (topic === undefined) {
       this.#deps.logger.error(
         { topic: delivery.topic, id: delivery.id },
@@ -184,18 +207,24 @@ export class Handling {
       )
       return this.#retry(delivery, { kind: 'retry', delayMs: undefined, error })
     }
-    const record = deadLetterRecord(delivery, { group: settings.group, reason, error }, ids, clock)
-    if (!this.#deps.transactional) return this.#sendDeadLetter(delivery, record, error)
-    delivery.outputs = [{ topic, record }]
+    const records = this.#deadLetterOf(delivery, reason, error)
+    if (!this.#deps.transactional) return this.#sendDeadLetter(delivery, records, error)
+    delivery.outputs = records.map((record) => ({ topic, record }))
     return this.#deadLettered(delivery, error)
   }
 
+  #deadLetterOf(delivery: Delivery, reason: string, error: unknown): readonly OutgoingRecord[] {
+    const { clock, deadLetterFits, ids, settings } = this.#deps
+    const letter = deadLetterRecord(delivery, { group: settings.group, reason, error }, ids, clock)
+    return deadLetterFits(letter) ? [letter] : inTwoParts(letter, delivery)
+  }
+
   /** Until the dead letter is stored the message is not acknowledged, and its key waits. */
-  async #sendDeadLetter(delivery: Delivery, record: OutgoingRecord, error: unknown): Promise<Applied> {
+  async #sendDeadLetter(delivery: Delivery, records: readonly OutgoingRecord[], error: unknown): Promise<Applied> {
     const { clock, logger, random, sendDeadLetter, settings } = this.#deps
     for (let failures = 1; delivery.origin.owned; failures++) {
       try {
-        await sendDeadLetter(record, delivery.signal)
+        for (const record of records) await sendDeadLetter(record, delivery.signal)
         return this.#deadLettered(delivery, error)
       } catch (cause) {
         const failure = StreamError.from(cause, 'the dead letter could not be stored')
@@ -217,12 +246,16 @@ export class Handling {
   }
 
   #deadLettered(delivery: Delivery, error: unknown): Applied {
+    this.#noteDeadLettered(delivery)
+    return this.#leave(delivery, 'dead-lettered', error)
+  }
+
+  #noteDeadLettered(delivery: Delivery): void {
     this.counts.deadLettered++
     this.#deps.logger.warn(
       { topic: delivery.topic, id: delivery.id, key: delivery.key, attempt: delivery.attempt },
       'a message was dead-lettered',
     )
-    return this.#leave(delivery, 'dead-lettered', error)
   }
 
   #leave(delivery: Delivery, outcome: SettledAs, error?: unknown): Applied {

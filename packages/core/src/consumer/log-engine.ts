@@ -75,6 +75,7 @@ export class LogEngine implements Engine {
       onFenced: (partition, error) => this.#giveUp(partition, error),
       onCommitted: (partition) => this.#relieve(partition),
       onEndCommitted: (partition) => this.#forget(partition),
+      onRefused: this.#deps.onRefused,
       onStored: (deliveries) => {
         for (const delivery of deliveries) this.#deps.dispatcher.release(delivery)
         this.#deps.onChange()
@@ -108,8 +109,16 @@ export class LogEngine implements Engine {
     this.#handover.noteSettled()
   }
 
-  giveBack(): boolean {
-    return false
+  /** What fails while its partition is handed over is not tried again here: its successor gets it. */
+  giveBack(delivery: Delivery): boolean {
+    const partition = delivery.origin as LogPartition
+    if (!partition.revoking) return false
+    delivery.state = 'done'
+    this.#deps.dispatcher.release(delivery)
+    // Later ones of its key that went back with it from a batch must not be handled before it.
+    this.#dropUnbegun((other) => other.origin === partition)
+    this.#handover.noteSettled()
+    return true
   }
 
   starving(): void {

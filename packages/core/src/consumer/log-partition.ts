@@ -140,13 +140,14 @@ export class LogPartition implements DeliveryOrigin {
     return this.#inOrder.length
   }
 
-  /** The settled run at the head, of at most `maxOutputs` outputs unless its first delivery alone has more. */
-  takeSettledRun(maxOutputs: number): SettledRun | undefined {
+  /** The settled run at the head, of at most `maxDeliveries`, and `maxOutputs` unless its first delivery alone has more. */
+  takeSettledRun(maxOutputs: number, maxDeliveries: number): SettledRun | undefined {
     const deliveries: Delivery[] = []
     const outputs: TransactionRecord[] = []
     for (const delivery of this.#inOrder) {
       const own = delivery.outputs ?? []
-      if (!delivery.settled || (deliveries.length > 0 && outputs.length + own.length > maxOutputs)) break
+      if (!delivery.settled || deliveries.length >= maxDeliveries) break
+      if (deliveries.length > 0 && outputs.length + own.length > maxOutputs) break
       deliveries.push(delivery)
       outputs.push(...own)
     }

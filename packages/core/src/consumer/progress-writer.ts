@@ -1,5 +1,5 @@
 import { StreamError } from '@sluice/driver'
-import type { Clock, Commit, CommitOutcome, LogSource, Logger, Random, Timer } from '@sluice/driver'
+import type { Clock, Commit, CommitOutcome, ErrorCode, LogSource, Logger, Random, Timer } from '@sluice/driver'
 import { backoffMs } from '../backoff.ts'
 import type { Delivery } from './delivery.ts'
 import type { LogPartition, SettledRun } from './log-partition.ts'
@@ -15,6 +15,8 @@ export interface ProgressDeps {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** The outputs of a delivery were refused for good: false when no dead letter can take their place. */
+  readonly onRefused: (delivery: Delivery, error: StreamError) => boolean
   readonly onFenced: (partition: LogPartition, error: StreamError) => void
   readonly onCommitted: (partition: LogPartition) => void
   readonly onEndCommitted: (partition: LogPartition) => void
@@ -34,10 +36,29 @@ interface Write {
 const backoff = { baseMs: 50, maxMs: 5_000 }
 const maxOutputs = 1_000
 
-/** Takes watermarks to the backend: one write at a time, at most every `commitIntervalMs`, again until it succeeds. */
+/** Said of a transaction, these are about one of its records, and stay as long as that record is in it. */
+const refusals: ReadonlySet<ErrorCode> = new Set([
+  'not-found',
+  'invalid-argument',
+  'permission-denied',
+  'too-large',
+  'conflict',
+  'unsupported',
+])
+
+/**
+ * Takes watermarks to the backend: one write at a time, at most every `commitIntervalMs`, again until it succeeds.
+ *
+ * A transaction that is refused for good is taken apart: its messages are stored one by one, so that the one whose
+ * outputs cannot be stored is found and dead-lettered, or the one partition that was lost is given up.
+ */
 export class ProgressWriter {
   readonly #deps: ProgressDeps
   readonly #dirty = new Set<LogPartition>()
+  /** How many deliveries at the head of a partition are stored each by itself. */
+  readonly #apart = new WeakMap<LogPartition, number>()
+  /** Partitions whose next output is refused and has no dead letter, with how often and what ends the wait for the next try. */
+  readonly #stuck = new Map<LogPartition, { readonly times: number; readonly timer: Timer | undefined }>()
   readonly #stop = new AbortController()
   #writing: Promise<void> | undefined
   #timer: Timer | undefined
@@ -79,6 +100,7 @@ export class ProgressWriter {
   #cancelTimer(): void {
     this.#timer?.cancel()
     this.#timer = undefined
+    for (const { timer } of this.#stuck.values()) timer?.cancel()
   }
 
   #schedule(delayMs: number): void {
@@ -104,12 +126,7 @@ export class ProgressWriter {
   }
 
   async #writeOnce(): Promise<void> {
-    const writes: Write[] = []
-    for (const partition of this.#dirty) {
-      const write = this.#next(partition)
-      if (write !== undefined) writes.push(write)
-    }
-    this.#dirty.clear()
+    const writes = this.#takeWrites()
     if (writes.length === 0) return
     try {
       const outcomes = await this.#store(writes)
@@ -121,6 +138,13 @@ export class ProgressWriter {
         StreamError.from(cause, `storing the progress of group "${this.#deps.settings.group}" failed`),
       )
     }
+  }
+
+  #takeWrites(): readonly Write[] {
+    const apart = [...this.#dirty].find((partition) => this.#apart.has(partition))
+    const taken = apart === undefined ? [...this.#dirty] : [apart]
+    for (const partition of taken) this.#dirty.delete(partition)
+    return taken.flatMap((partition) => this.#next(partition) ?? [])
   }
 
   async #store(writes: readonly Write[]): Promise<readonly CommitOutcome[]> {
@@ -138,8 +162,10 @@ export class ProgressWriter {
 
   /** What there is to write for a partition; `undefined`: nothing new. */
   #next(partition: LogPartition): Write | undefined {
-    if (!partition.owned || partition.endCommitted) return undefined
-    const run = this.#deps.transactional ? partition.takeSettledRun(maxOutputs) : undefined
+    if (!partition.owned || partition.endCommitted || this.#stuck.get(partition)?.timer !== undefined) return undefined
+    const run = this.#deps.transactional
+      ? partition.takeSettledRun(maxOutputs, this.#apart.has(partition) ? 1 : Infinity)
+      : undefined
     const through = this.#deps.transactional ? run?.through : partition.watermark.value
     const ended =
       partition.complete ||
@@ -168,9 +194,9 @@ export class ProgressWriter {
     }
     partition.committed = commit.through
     partition.committedRecords = records
-    if (run !== undefined) {
-      this.#deps.onStored(partition.dropSettledRun(run))
-    }
+    if (run !== undefined) this.#deps.onStored(partition.dropSettledRun(run))
+    this.#stuck.delete(partition)
+    this.#putTogether(partition)
     if (commit.ended) {
       partition.endCommitted = true
       return this.#deps.onEndCommitted(partition)
@@ -180,14 +206,9 @@ export class ProgressWriter {
   }
 
   #failed(writes: readonly Write[], error: StreamError): void {
-    const { logger, settings, topicName } = this.#deps
-    if (error.code === 'fenced') {
-      // A transaction is refused as a whole; the partition that was lost is named, the others go on.
-      const lost = writes.filter(({ partition }) => partition.id === error.details['partition'])
-      for (const { partition } of lost.length > 0 ? lost : writes) this.#deps.onFenced(partition, error)
-      if (lost.length > 0) for (const { partition } of writes) if (partition.owned) this.#dirty.add(partition)
-      return
-    }
+    const { logger, settings, topicName, transactional } = this.#deps
+    if (error.code === 'fenced') return this.#fenced(writes, error)
+    if (transactional && refusals.has(error.code)) return this.#refused(writes, error)
     if (!error.retryable && error.code !== 'aborted') return this.#deps.onFailed(error)
     this.#failures++
     for (const { partition } of writes) this.#dirty.add(partition)
@@ -195,5 +216,54 @@ export class ProgressWriter {
       { topic: topicName, group: settings.group, code: error.code, failures: this.#failures },
       `progress could not be stored and will be tried again: ${error.message}`,
     )
+  }
+
+  /** A transaction is refused as a whole. Where the partition that was lost is not named, each is asked for by itself. */
+  #fenced(writes: readonly Write[], error: StreamError): void {
+    const named = writes.filter(({ partition }) => partition.id === error.details['partition'])
+    const lost = writes.length === 1 ? writes : named
+    for (const { partition } of lost) this.#deps.onFenced(partition, error)
+    if (lost.length === 0) return this.#takeApart(writes)
+    for (const { partition } of writes) if (partition.owned) this.#dirty.add(partition)
+  }
+
+  #refused(writes: readonly Write[], error: StreamError): void {
+    const deliveries = writes.flatMap((write) => write.run?.deliveries ?? [])
+    const [delivery] = deliveries
+    if (writes.length > 1 || deliveries.length > 1) return this.#takeApart(writes)
+    // Without outputs it is the progress itself that is refused.
+    if (delivery?.outputs === undefined) return this.#deps.onFailed(error)
+    for (const { partition } of writes) {
+      if (this.#deps.onRefused(delivery, error)) this.#dirty.add(partition)
+      else this.#waitStuck(partition)
+    }
+  }
+
+  /** Others go on meanwhile. */
+  #waitStuck(partition: LogPartition): void {
+    const { clock, random } = this.#deps
+    const times = (this.#stuck.get(partition)?.times ?? 0) + 1
+    const timer = clock.after(backoffMs(backoff, times, random), () => {
+      this.#stuck.delete(partition)
+      if (!partition.owned) return
+      this.#stuck.set(partition, { times, timer: undefined })
+      this.touch(partition)
+    })
+    this.#stuck.set(partition, { times, timer })
+  }
+
+  #takeApart(writes: readonly Write[]): void {
+    for (const { partition, run } of writes) {
+      this.#apart.set(partition, run?.deliveries.length ?? 1)
+      this.#dirty.add(partition)
+    }
+  }
+
+  /** One more was stored by itself. */
+  #putTogether(partition: LogPartition): void {
+    const left = this.#apart.get(partition)
+    if (left === undefined) return
+    if (left > 1) this.#apart.set(partition, left - 1)
+    else this.#apart.delete(partition)
   }
 }

@@ -10,6 +10,8 @@ export interface Applicant {
   hasToken: boolean
   cancelWait: (() => void) | undefined
   readonly admit: (record: OutgoingRecord, bytes: number) => void
+  /** It gave up waiting: it is passed over when its turn comes. */
+  left: boolean
 }
 
 /**
@@ -22,6 +24,7 @@ export class Admission {
   readonly #rate: RateLimiter | undefined
   readonly #queue = new Fifo<Applicant>()
   #serving = false
+  #left = 0
   records = 0
   bytes = 0
 
@@ -32,12 +35,12 @@ export class Admission {
   }
 
   get waiting(): number {
-    return this.#queue.size
+    return this.#queue.size - this.#left
   }
 
   /** Lets a record in at once, if nobody waits and nothing stands in its way. */
   tryEnter(bytes: number): boolean {
-    if (this.#queue.size > 0 || !this.#hasRoom(bytes)) return false
+    if (this.waiting > 0 || !this.#hasRoom(bytes)) return false
     const rate = this.#rate
     if (rate !== undefined && !rate.tryTake(bytes)) return false
     this.records++
@@ -50,8 +53,10 @@ export class Admission {
     this.serve()
   }
 
+  /** In constant time, so that one signal can end the wait of thousands. */
   leave(applicant: Applicant): void {
-    this.#queue.remove((other) => other === applicant)
+    applicant.left = true
+    this.#left++
     applicant.cancelWait?.()
     this.serve()
   }
@@ -60,7 +65,7 @@ export class Admission {
   release(bytes: number): void {
     this.records--
     this.bytes -= bytes
-    if (this.#queue.size > 0) this.serve()
+    if (this.waiting > 0) this.serve()
   }
 
   serve(): void {
@@ -73,6 +78,11 @@ export class Admission {
 
   #letIn(): void {
     for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
+      if (first.left) {
+        this.#queue.shift()
+        this.#left--
+        continue
+      }
       if (first.record === undefined || !this.#hasRoom(first.bytes) || !this.#takeToken(first)) return
       this.#queue.shift()
       this.records++

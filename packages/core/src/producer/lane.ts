@@ -32,6 +32,8 @@ export class Lane {
   readonly key: string | undefined
   readonly ordered: boolean
   readonly pending: Fifo<Entry> = new Fifo<Entry>()
+  /** How many of the pending are abandoned and not taken out yet. */
+  leaving = 0
   inFlight = 0
   /** Set after a final failure: later sends of the key reject until it is lifted. */
   fence: StreamError | undefined
@@ -45,12 +47,17 @@ export class Lane {
     this.ordered = ordered
   }
 
+  /** Pending entries that are still wanted. */
+  get queued(): number {
+    return this.pending.size - this.leaving
+  }
+
   get sendable(): boolean {
-    if (this.pending.size === 0) return false
+    if (this.queued === 0) return false
     return !this.ordered || (this.inFlight === 0 && this.waiting === undefined)
   }
 
   get idle(): boolean {
-    return this.pending.size === 0 && this.inFlight === 0 && this.waiting === undefined && this.fence === undefined
+    return this.queued === 0 && this.inFlight === 0 && this.waiting === undefined && this.fence === undefined
   }
 }

@@ -57,16 +57,20 @@ export class Lanes {
     for (const entry of entries) this.#count(entry, 1)
   }
 
-  /** Takes one entry out of its lane; false: it was not queued. */
-  remove(lane: Lane, entry: Entry): boolean {
-    const removed = lane.pending.remove((other) => other === entry).length > 0
-    if (removed) this.#count(entry, -1)
-    return removed
+  /** A queued entry was abandoned. It is passed over from now on, and taken out soon, together with all of its lane that are. */
+  leave(lane: Lane, entry: Entry): void {
+    this.#count(entry, -1)
+    if (lane.leaving++ > 0) return
+    queueMicrotask(() => {
+      if (lane.leaving > 0) lane.pending.remove((other) => other.abandoned)
+      lane.leaving = 0
+    })
   }
 
   /** Takes everything out of a lane. */
   drain(lane: Lane): readonly Entry[] {
-    const entries = lane.pending.drain()
+    const entries = lane.pending.drain().filter((entry) => !entry.abandoned)
+    lane.leaving = 0
     for (const entry of entries) this.#count(entry, -1)
     return entries
   }
@@ -121,7 +125,7 @@ export class Lanes {
     for (let lane = this.#ready.shift(); lane !== undefined && !full; lane = full ? undefined : this.#ready.shift()) {
       lane.ready = false
       const one = lane.ordered && this.#deps.requestOrder === 'none'
-      let entry = lane.pending.peek()
+      let entry = nextOf(lane)
       while (entry !== undefined && fits(entry)) {
         lane.pending.shift()
         this.#count(entry, -1)
@@ -129,7 +133,7 @@ export class Lanes {
         lane.inFlight++
         bytes += entry.bytes
         batch.push(entry)
-        entry = one ? undefined : lane.pending.peek()
+        entry = one ? undefined : nextOf(lane)
       }
       full = entry !== undefined || batch.length >= settings.maxBatchRecords
       this.makeReady(lane)
@@ -141,4 +145,15 @@ export class Lanes {
     this.records += sign
     this.bytes += sign * entry.bytes
   }
+}
+
+/** The first of a lane that is still wanted. */
+function nextOf(lane: Lane): Entry | undefined {
+  let entry = lane.pending.peek()
+  while (entry?.abandoned === true) {
+    lane.pending.shift()
+    lane.leaving--
+    entry = lane.pending.peek()
+  }
+  return entry
 }

@@ -35,6 +35,7 @@ export class Outbox {
   #failuresInARow = 0
   #linger: Timer | undefined
   #lingerDone = false
+  #hurrying = 0
   retries = 0
   requests = 0
 
@@ -71,7 +72,7 @@ export class Outbox {
       this.#delayed.delete(entry)
     } else {
       const lane = entry.lane ?? this.#lanes.unordered
-      this.#lanes.remove(lane, entry)
+      this.#lanes.leave(lane, entry)
       this.#lanes.forgetIfIdle(lane)
     }
     this.#deps.onGone(entry)
@@ -84,10 +85,11 @@ export class Outbox {
     return all.filter((entry) => !entry.abandoned)
   }
 
-  /** Sends what lingers now. */
-  hurry(): void {
-    this.#lingerDone = true
+  /** Nothing lingers until `done`: neither what is queued now, nor what is let in meanwhile. */
+  hurry(done: Promise<void>): void {
+    this.#hurrying++
     this.#schedulePump()
+    void done.finally(() => this.#hurrying--)
   }
 
   /** Ends everything: aborts requests and forgets what is queued. The caller has already answered the entries. */
@@ -139,10 +141,11 @@ export class Outbox {
       return true
     }
     const full = this.#lanes.records >= settings.maxBatchRecords || this.#lanes.bytes >= settings.maxBatchBytes
-    if (settings.lingerMs === 0 || this.#lingerDone || full) return false
+    if (settings.lingerMs === 0 || this.#lingerDone || this.#hurrying > 0 || full) return false
     this.#linger ??= clock.after(settings.lingerMs, () => {
       this.#linger = undefined
-      this.hurry()
+      this.#lingerDone = true
+      this.#schedulePump()
     })
     return true
   }

@@ -14,6 +14,7 @@ import type { IdGenerator } from '../ids.ts'
 import type { RateLimiter } from '../rate-limiter.ts'
 import type { Telemetry } from '../telemetry.ts'
 import type { ValueFormat } from '../values.ts'
+import { AbortListeners } from './abort-listeners.ts'
 import type { Applicant } from './admission.ts'
 import { FlushGroups } from './flush-groups.ts'
 import type { FlushGroup } from './flush-groups.ts'
@@ -55,11 +56,12 @@ interface Waiting {
 export class TopicProducer<T> implements Producer<T> {
   readonly #deps: ProducerDeps<T>
   readonly #groups = new FlushGroups()
+  readonly #aborts = new AbortListeners()
   readonly #atTheDoor = new Set<Outstanding>()
   #opened: Opened | undefined
   #prepareContext: PrepareContext<T> | undefined
   #opening: Promise<void> | undefined
-  #beforeOpen: Waiting[] = []
+  readonly #beforeOpen = new Set<Waiting>()
   #closing: Promise<void> | undefined
   #sent = 0
   #failed = 0
@@ -97,7 +99,14 @@ export class TopicProducer<T> implements Producer<T> {
     const opened = this.#opened
     sizeOf(record, opened.topic)
     return new Promise((resolve, reject) => {
-      this.#apply(opened, record, { startedMs: this.#deps.clock.monotonic(), signal, span: undefined, resolve, reject })
+      this.#apply(opened, record, {
+        startedMs: this.#deps.clock.monotonic(),
+        signal,
+        aborts: this.#aborts,
+        span: undefined,
+        resolve,
+        reject,
+      })
     })
   }
 
@@ -117,7 +126,7 @@ export class TopicProducer<T> implements Producer<T> {
   async flush(): Promise<void> {
     if (this.#opening !== undefined) await this.#opening
     const flushed = this.#groups.flushed()
-    this.#opened?.outbox.hurry()
+    this.#opened?.outbox.hurry(flushed)
     await flushed
   }
 
@@ -150,21 +159,21 @@ export class TopicProducer<T> implements Producer<T> {
   ): void {
     const waiting: Waiting = {
       begin: (opened) => {
-        signal?.removeEventListener('abort', onAbort)
+        if (signal !== undefined) this.#aborts.remove(signal, onAbort)
         this.#begin(opened, message, signal, resolve, reject)
       },
       fail: (error) => {
-        signal?.removeEventListener('abort', onAbort)
+        if (signal !== undefined) this.#aborts.remove(signal, onAbort)
         this.#failed++
         reject(error)
       },
     }
     const onAbort = (): void => {
-      this.#beforeOpen = this.#beforeOpen.filter((other) => other !== waiting)
+      this.#beforeOpen.delete(waiting)
       if (signal !== undefined) waiting.fail(StreamError.aborted(signal, 'the send'))
     }
-    signal?.addEventListener('abort', onAbort, { once: true })
-    this.#beforeOpen.push(waiting)
+    if (signal !== undefined) this.#aborts.add(signal, onAbort)
+    this.#beforeOpen.add(waiting)
     this.#opening ??= this.#open()
   }
 
@@ -179,10 +188,10 @@ export class TopicProducer<T> implements Producer<T> {
         now: () => this.#deps.clock.now(),
       }
       this.#opened = opened
-      for (const waiting of this.#beforeOpen.splice(0)) waiting.begin(opened)
+      for (const waiting of this.#takeWaiting()) waiting.begin(opened)
     } catch (cause) {
       const error = StreamError.from(cause, `topic "${this.#deps.topicName}" could not be opened for sending`)
-      for (const waiting of this.#beforeOpen.splice(0)) waiting.fail(error)
+      for (const waiting of this.#takeWaiting()) waiting.fail(error)
       if (rethrow) throw error
     } finally {
       this.#opening = undefined
@@ -198,7 +207,14 @@ export class TopicProducer<T> implements Producer<T> {
   ): void {
     const fence = opened.outbox.fenceOf(message.key)
     const span = this.#deps.telemetry?.startSend(this.#deps.topicName, message)
-    const caller: Caller = { startedMs: this.#deps.clock.monotonic(), signal, span, resolve, reject }
+    const caller: Caller = {
+      startedMs: this.#deps.clock.monotonic(),
+      signal,
+      aborts: this.#aborts,
+      span,
+      resolve,
+      reject,
+    }
     if (fence !== undefined) return this.#refuse(caller, fence)
     const context = this.#prepareContext as PrepareContext<T>
     let record: OutgoingRecord | Promise<OutgoingRecord>
@@ -232,19 +248,20 @@ export class TopicProducer<T> implements Producer<T> {
       this.#atTheDoor.delete(outstanding)
       opened.admission.leave(applicant)
       this.#groups.leave(group)
-      caller.signal?.removeEventListener('abort', onAbort)
+      if (caller.signal !== undefined) this.#aborts.remove(caller.signal, onAbort)
       this.#refuse(caller, error)
     }
     const onAbort = (): void => giveUp(StreamError.aborted(caller.signal as AbortSignal, 'the send'))
-    caller.signal?.addEventListener('abort', onAbort, { once: true })
+    if (caller.signal !== undefined) this.#aborts.add(caller.signal, onAbort)
     const applicant: Applicant = {
       record: record instanceof Promise ? undefined : record,
       bytes: record instanceof Promise ? 0 : opened.topic.measure(record),
       hasToken: false,
       cancelWait: undefined,
+      left: false,
       admit: (ready, bytes) => {
         this.#atTheDoor.delete(outstanding)
-        caller.signal?.removeEventListener('abort', onAbort)
+        if (caller.signal !== undefined) this.#aborts.remove(caller.signal, onAbort)
         this.#enter(opened, ready, bytes, caller, group)
       },
     }
@@ -289,17 +306,23 @@ export class TopicProducer<T> implements Producer<T> {
     return flushed
   }
 
+  #takeWaiting(): readonly Waiting[] {
+    const waiting = [...this.#beforeOpen]
+    this.#beforeOpen.clear()
+    return waiting
+  }
+
   #giveUpRest(timeoutMs: number): never {
     const inside = this.#opened?.outbox.waiting() ?? []
     const outside = [...this.#atTheDoor]
     const unsent = [...inside.map((entry) => entry.record.id), ...outside.map((one) => one.id())]
     const error = new StreamError(
       'timeout',
-      `topic "${this.#deps.topicName}": ${unsent.length + this.#beforeOpen.length} records were not confirmed within the ${timeoutMs} ms that close was given; their ids are in details.unsent`,
+      `topic "${this.#deps.topicName}": ${unsent.length + this.#beforeOpen.size} records were not confirmed within the ${timeoutMs} ms that close was given; their ids are in details.unsent`,
       { ambiguous: false, details: { topic: this.#deps.topicName, unsent } },
     )
     for (const one of [...inside, ...outside]) one.giveUp(error)
-    for (const waiting of this.#beforeOpen.splice(0)) waiting.fail(error)
+    for (const waiting of this.#takeWaiting()) waiting.fail(error)
     throw error
   }
 }

@@ -3,6 +3,7 @@ import type { OutgoingRecord } from '@sluice/driver'
 import type { Receipt } from '../api.ts'
 import type { SendSpan } from '../telemetry.ts'
 import type { FlushGroup } from './flush-groups.ts'
+import type { AbortListeners } from './abort-listeners.ts'
 import type { Entry, Lane } from './lane.ts'
 import type { Outbox } from './outbox.ts'
 
@@ -11,6 +12,7 @@ export interface Caller {
   /** Monotonic time of the call. */
   readonly startedMs: number
   readonly signal: AbortSignal | undefined
+  readonly aborts: AbortListeners
   readonly span: SendSpan | undefined
   readonly resolve: (receipt: Receipt) => void
   readonly reject: (error: unknown) => void
@@ -50,7 +52,7 @@ export class Send implements Entry {
     const { signal } = caller
     if (signal === undefined) return
     this.#onAbort = () => this.giveUp(StreamError.aborted(signal, 'the send'))
-    signal.addEventListener('abort', this.#onAbort, { once: true })
+    caller.aborts.add(signal, this.#onAbort)
   }
 
   succeed(receipt: Receipt): void {
@@ -72,7 +74,8 @@ export class Send implements Entry {
 
   #done(ok: boolean): void {
     this.#onOutcome(ok)
-    if (this.#onAbort !== undefined) this.#caller.signal?.removeEventListener('abort', this.#onAbort)
+    const { aborts, signal } = this.#caller
+    if (this.#onAbort !== undefined && signal !== undefined) aborts.remove(signal, this.#onAbort)
   }
 }
 
