@@ -4,6 +4,9 @@ import { describe, expect, it } from 'vitest'
 import { Delivery } from '../src/consumer/delivery.ts'
 import { LogPartition } from '../src/consumer/log-partition.ts'
 
+const maxUncommitted = 10
+const maxRead = 12
+
 const compare = (a: Position, b: Position): number => Number(a) - Number(b)
 
 function recordAt(offset: number, key: string): IncomingRecord {
@@ -39,9 +42,10 @@ class World {
   read(count: number): void {
     const at = this.partition.takeRewind()
     if (at !== undefined) this.cursor = Number(at)
+    if (!this.partition.replaying && this.partition.uncommitted >= maxUncommitted) return
     for (let n = 0; n < count && this.cursor < this.keys.length; n++) {
       const record = recordAt(this.cursor, this.keys[this.cursor++] as string)
-      const node = this.partition.admit(record)
+      const node = this.partition.admit(record, maxUncommitted)
       if (node === undefined) continue
       const delivery = new Delivery(record, 't', this.partition, 1)
       delivery.node = node
@@ -78,6 +82,15 @@ class World {
     this.parked.add(key)
   }
 
+  commit(): void {
+    this.partition.committedRecords = this.partition.watermark.reached
+  }
+
+  /** The last read may begin just below the bound; no replay adds to it. */
+  checkUncommitted(): void {
+    expect(this.partition.uncommitted).toBeLessThanOrEqual(maxUncommitted - 1 + maxRead)
+  }
+
   checkWatermark(): void {
     const value = this.partition.watermark.value
     if (value === undefined) return
@@ -88,7 +101,8 @@ class World {
 }
 
 const step = fc.oneof(
-  fc.record({ kind: fc.constant('read' as const), count: fc.integer({ min: 1, max: 12 }) }),
+  fc.record({ kind: fc.constant('read' as const), count: fc.integer({ min: 1, max: maxRead }) }),
+  fc.record({ kind: fc.constant('commit' as const) }),
   fc.record({
     kind: fc.constantFrom('start' as const, 'finish' as const, 'park' as const),
     key: fc.constantFrom('a', 'b', 'c'),
@@ -96,7 +110,7 @@ const step = fc.oneof(
 )
 
 describe('parking', () => {
-  it('hands out every record once, in the order of its key, and never lets the watermark pass one', () => {
+  it('hands out every record once, in the order of its key, never lets the watermark pass one, and bounds what is uncommitted', () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 60, size: 'max' }),
@@ -105,10 +119,13 @@ describe('parking', () => {
           const world = new World(keys)
           for (const one of steps) {
             if (one.kind === 'read') world.read(one.count)
+            else if (one.kind === 'commit') world.commit()
             else world[one.kind](one.key)
             world.checkWatermark()
+            world.checkUncommitted()
           }
           for (let round = 0; round < keys.length * 4 + 10; round++) {
+            world.commit()
             world.read(5)
             for (const key of 'abcd') {
               world.start(key)

@@ -61,7 +61,7 @@ function settledPartition(id: string, count: number): LogPartition {
   const partition = new LogPartition(id, 1, (a, b) => Number(a) - Number(b))
   for (let at = 0; at < count; at++) {
     const record = { id: `${id}.${at}`, partition: id, position: String(at) as Position } as IncomingRecord
-    const node = partition.admit(record)
+    const node = partition.admit(record, Infinity)
     const delivery = new Delivery(record, 't', partition, 1)
     delivery.settled = true
     delivery.outputs = [{ topic: record.id, record: record as never }]

@@ -158,7 +158,7 @@ export class LogEngine implements Engine {
       if (at === undefined) continue
       source.rewind(partition.id, at)
       // What is read again is part of what is uncommitted, and must be read for a commit to get past it.
-      if (partition.heldBack) this.#letGo(partition)
+      if (partition.heldBack && partition.replaying) this.#letGo(partition)
     }
     this.#reading = true
     try {
@@ -175,7 +175,7 @@ export class LogEngine implements Engine {
   #take(record: IncomingRecord): void {
     const partition = this.#partitions.get(record.partition)
     if (partition === undefined || partition.epoch !== record.epoch || partition.revoking) return
-    const node = partition.admit(record)
+    const node = partition.admit(record, this.#deps.settings.maxUncommitted)
     if (node === undefined) return
     const delivery = new Delivery(record, this.#topic.name, partition, 1)
     delivery.node = node

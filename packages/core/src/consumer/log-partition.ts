@@ -37,6 +37,10 @@ export class LogPartition implements DeliveryOrigin {
   #highest: Position | undefined
   #replayFrom: Position | undefined
   #replaying = false
+  /** A replay ended in the read that is taken in now: what the read brought beyond it counts against `maxUncommitted`. */
+  #replayed = false
+  /** Where reading must go on because records beyond a replay had no room. */
+  #turnedAway: Position | undefined
   /** Where a replay is: the record at this position was read already, or is the next. */
   #cursor: { readonly at: Position; readonly read: boolean } | undefined
   owned = true
@@ -69,17 +73,24 @@ export class LogPartition implements DeliveryOrigin {
     return this.#replaying
   }
 
-  /** Where reading must go back to before it goes on; asking takes the request. */
+  /** Where reading must go back to before it goes on; asking takes the request. Called before each read. */
   takeRewind(): Position | undefined {
+    const turnedAway = this.#turnedAway
+    this.#turnedAway = undefined
+    this.#replayed = false
     const from = this.#replayFrom
-    if (from === undefined) return undefined
+    if (from === undefined) return turnedAway
     this.#replayFrom = undefined
     this.#cursor = { at: from, read: false }
     return from
   }
 
-  /** Decides over a record just read: its place in the watermark, or `undefined` when it is not to be taken. */
-  admit(record: IncomingRecord): WatermarkNode | undefined {
+  /**
+   * Decides over a record just read: its place in the watermark, or `undefined` when it is not to be taken. What a replay
+   * brings beyond where reading had been is taken only while fewer than `maxUncommitted` are uncommitted: each replay
+   * would pass that bound by a read, else.
+   */
+  admit(record: IncomingRecord, maxUncommitted: number): WatermarkNode | undefined {
     const position = record.position as Position
     if (this.#replaying && this.#highest !== undefined) {
       const order = this.#compare(position, this.#highest)
@@ -87,6 +98,11 @@ export class LogPartition implements DeliveryOrigin {
       const again = order <= 0 ? this.#admitAgain(record, position) : undefined
       if (order >= 0) this.#endReplay()
       if (order <= 0) return again
+    }
+    if (this.#turnedAway !== undefined) return undefined
+    if (this.#replayed && this.uncommitted >= maxUncommitted) {
+      this.#turnedAway = position
+      return undefined
     }
     this.#highest = position
     if (record.key !== undefined && this.#parked.has(record.key)) {
@@ -185,6 +201,7 @@ export class LogPartition implements DeliveryOrigin {
   /** The cursor is back where it was: keys whose records were all handed out again are no longer parked. */
   #endReplay(): void {
     this.#replaying = false
+    this.#replayed = true
     for (const [key, parked] of this.#parked) {
       if (!parked.replaying) continue
       this.#parked.delete(key)
