@@ -5,6 +5,7 @@ import type {
   PartitionId,
   Position,
   Source,
+  StartFrom,
   StreamError,
   TopicDescription,
 } from '@sluice/driver'
@@ -24,8 +25,9 @@ export async function* readTopic<T>(
 ): AsyncGenerator<ReadMessage<T>> {
   if (signal.aborted) return
   const topic = await open()
-  const end =
-    options.follow === true ? undefined : new ReadEnd(topic, await driver.admin.describeTopic(topic.name, signal))
+  const start = toStartFrom(options.from ?? 'earliest')
+  const describe = (): Promise<TopicDescription> => driver.admin.describeTopic(topic.name, signal)
+  const end = options.follow === true ? undefined : new ReadEnd(topic, start, await describe())
   if (end?.reached === true) return
   const broken = new AbortController()
   const ended = AbortSignal.any([signal, broken.signal])
@@ -36,7 +38,7 @@ export async function* readTopic<T>(
     ended: ignore,
     failed: (error: StreamError) => broken.abort(error),
   }
-  const subscription = { group: undefined, member: 'reader', start: toStartFrom(options.from ?? 'earliest'), events }
+  const subscription = { group: undefined, member: 'reader', start, events }
   const source = await topic.subscribe(subscription, signal)
   try {
     while (!ended.aborted) {
@@ -45,6 +47,7 @@ export async function* readTopic<T>(
         if (end === undefined || end.includes(record)) yield await readable(record, topic.name, format)
       }
       if (end?.note(records) === true) return
+      if (records.length === 0 && (await end?.lookAgain(describe)) === true) return
     }
     if (broken.signal.aborted) throw broken.signal.reason as StreamError
   } finally {
@@ -67,22 +70,27 @@ async function readOnce(source: Source, signal: AbortSignal): Promise<readonly I
   }
 }
 
-/** Where a read that does not follow ends: at what was stored when it began. */
+/**
+ * Where a read that does not follow ends: at what was stored when it began. A read that brings nothing is no end, because
+ * a backend may be slow or answer in between with nothing; only where nothing tells what is left must it be taken for one.
+ */
 class ReadEnd {
   readonly #topic: DriverTopic
+  readonly #start: StartFrom
   readonly #left = new Map<PartitionId, Position>()
   readonly #known: boolean
   #emptyReads = 0
 
-  constructor(topic: DriverTopic, description: TopicDescription) {
+  constructor(topic: DriverTopic, start: StartFrom, description: TopicDescription) {
     this.#topic = topic
+    this.#start = start
     this.#known = description.partitions.every((partition) => partition.records === 0 || partition.latest !== undefined)
     for (const { id, latest, records } of description.partitions)
-      if (latest !== undefined && records !== 0) this.#left.set(id, latest)
+      if (latest !== undefined && records !== 0 && !this.#startsBehind(id, latest)) this.#left.set(id, latest)
   }
 
   get reached(): boolean {
-    return this.#known && this.#left.size === 0
+    return this.#start.kind === 'latest' || (this.#known && this.#left.size === 0)
   }
 
   includes(record: IncomingRecord): boolean {
@@ -91,15 +99,36 @@ class ReadEnd {
     return last !== undefined && this.#topic.comparePositions(record.position, last) <= 0
   }
 
-  /** Notes what a read brought; true at the end. Two reads that bring nothing are the end too: the start lay behind it. */
+  /** Notes what a read brought; true at the end. */
   note(records: readonly IncomingRecord[]): boolean {
-    this.#emptyReads = records.length === 0 ? this.#emptyReads + 1 : 0
+    if (records.length > 0) this.#emptyReads = 0
     for (const record of records) {
       const last = this.#left.get(record.partition)
       if (last === undefined || record.position === undefined) continue
       if (this.#topic.comparePositions(record.position, last) >= 0) this.#left.delete(record.partition)
     }
-    return this.reached || this.#emptyReads >= (this.#known ? 2 : 1)
+    return this.reached
+  }
+
+  /** A read brought nothing; true when nothing is left that could come. What retention has removed meanwhile is not. */
+  async lookAgain(describe: () => Promise<TopicDescription>): Promise<boolean> {
+    this.#emptyReads++
+    if (!this.#known) return true
+    // No record may be as young as the time asked for, and nothing tells.
+    if (this.#start.kind === 'time' && this.#emptyReads >= 2) return true
+    const { partitions } = await describe()
+    for (const [id, last] of this.#left) {
+      const now = partitions.find((partition) => partition.id === id)
+      const isGone = now === undefined || now.records === 0
+      const earliest = now?.earliest
+      if (isGone || (earliest !== undefined && this.#topic.comparePositions(earliest, last) > 0)) this.#left.delete(id)
+    }
+    return this.reached
+  }
+
+  #startsBehind(id: PartitionId, latest: Position): boolean {
+    const from = this.#start.kind === 'position' ? this.#start.positions[id] : undefined
+    return from !== undefined && this.#topic.comparePositions(from, latest) > 0
   }
 }
 
