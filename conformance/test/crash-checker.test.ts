@@ -35,6 +35,8 @@ const handled = (member: string, seq: number, at: number, changes: Partial<Deliv
   outcome: 'done',
   endedAt: at + 1,
   lost: false,
+  tenure: 1,
+  tenureLost: false,
   ...changes,
 })
 
@@ -112,6 +114,22 @@ describe('the checker of group rounds', () => {
     expect(problemsOf(history([0, 1], back, [closed('m0')]))).toEqual([expect.stringMatching(/^step back: m0/)])
     const again = [handled('m0', 0, 10), handled('m0', 0, 20, { attempt: 2 })]
     expect(problemsOf(history([0], again, [closed('m0')]))).toEqual([expect.stringMatching(/^step back: m0/)])
+  })
+
+  it('accepts what a member reads again of a partition it gave away and got back, behind what it had not done', () => {
+    const first = handled('m0', 0, 10, { outcome: 'failed', key: 'b' })
+    const done = [handled('m0', 1, 12), handled('m0', 2, 14)]
+    const again = [handled('m0', 0, 30, { key: 'b' }), handled('m0', 1, 32), handled('m0', 2, 34)]
+    const anew = again.map((one) => ({ ...one, tenure: 2 }))
+    const round = { ...history([0, 1, 2], [], [closed('m0')]), attempted: [sent(0, 'b'), sent(1), sent(2)] }
+    expect(problemsOf({ ...round, delivered: inOrder([first, ...done, ...anew]) })).toEqual([])
+    expect(problemsOf({ ...round, delivered: inOrder([first, ...done, ...again]) })).toContainEqual(
+      expect.stringMatching(/^step back: m0/),
+    )
+    const nothingUndone = [{ ...first, outcome: 'done' as const }, ...done, ...anew]
+    expect(problemsOf({ ...round, delivered: inOrder(nothingUndone) })).toEqual([
+      expect.stringMatching(/^duplicates: m0 handed .* left 3/),
+    ])
   })
 
   it('finds a key in two handlers at once, and knows that a killed handler ended', () => {

@@ -79,7 +79,7 @@ function noteDone(lane: readonly Delivered[], index: number, done: Set<number>):
   for (const one of lane.slice(0, index)) if (one.outcome === 'done' && one.endedAt <= began) done.add(one.seq)
 }
 
-/** One member never goes back in a key, but to try again what failed or to read again what was taken from it. */
+/** One member never goes back in a key, but to try again what failed or to read again what was taken from it meanwhile. */
 function findStepsBack({ delivered }: History): readonly string[] {
   const lanes = groupBy(delivered, (one) => {
     const lane = laneOf(one)
@@ -90,6 +90,7 @@ function findStepsBack({ delivered }: History): readonly string[] {
     return lane.flatMap((one, index) => {
       const before = lane[index - 1]
       if (before === undefined || one.seq > before.seq || wasRobbed) return []
+      if (one.partition === before.partition && one.tenure > before.tenure) return []
       if (one.seq === before.seq && before.outcome === 'failed' && one.attempt > before.attempt) return []
       return [
         `step back: ${one.member} handled ${describe(one)}, attempt ${one.attempt}, after ${describe(before)}, attempt ${before.attempt}, ${before.outcome}`,

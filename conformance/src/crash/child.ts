@@ -2,6 +2,8 @@ import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { connect } from '@sluice/core'
 import type { Cloud } from '@sluice/core'
+import { openHarness } from '../open.ts'
+import { RequestShim } from '../shim/shim.ts'
 import { apply, consume } from './consume.ts'
 import type { ChildEvent, Instruction } from './instruction.ts'
 import { produce } from './produce.ts'
@@ -22,19 +24,24 @@ async function main(): Promise<void> {
 }
 
 async function follow(instruction: Instruction, signal: AbortSignal): Promise<void> {
-  await using cloud = await connect(instruction.address, { create: false })
+  const { address } = instruction
+  // The shim does nothing but note what the member is told of its partitions.
+  const shim = new RequestShim(
+    await openHarness({ name: 'crash', url: address, connectOptions: { random: Math.random } }),
+  )
+  await using cloud = await connect(address, { create: false, driver: shim.driver })
   tell('ready')
   if (signal.aborted) return
   // Waited for here: the connection is closed where this function ends.
-  await work(cloud, instruction, signal)
+  await work(cloud, shim, instruction, signal)
 }
 
-function work(cloud: Cloud, instruction: Instruction, signal: AbortSignal): Promise<void> {
+function work(cloud: Cloud, shim: RequestShim, instruction: Instruction, signal: AbortSignal): Promise<void> {
   switch (instruction.role) {
     case 'produce':
       return produce(cloud, instruction, signal, () => tell('first-ack'))
     case 'consume':
-      return consume(cloud, instruction, signal)
+      return consume(cloud, shim.events, instruction, signal)
     case 'apply':
       return apply(cloud, instruction, signal)
   }

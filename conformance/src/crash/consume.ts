@@ -3,24 +3,31 @@ import { defineFunction } from '@sluice/core'
 import type { Cloud, ConsumerOptions, Message } from '@sluice/core'
 import { json } from '../codecs.ts'
 import { between, seededRandom } from '../random.ts'
+import type { PartitionEvent } from '../shim/call.ts'
 import type { ApplyInstruction, ConsumeInstruction, Output, Payload } from './instruction.ts'
 import { Journal, microsNow } from './journal.ts'
 import type { MemberLine } from './journal.ts'
 import type { Bug, MemberSettings } from './plan.ts'
 
 /** Handles messages as a group member and notes each before it returns. */
-export async function consume(cloud: Cloud, instruction: ConsumeInstruction, signal: AbortSignal): Promise<void> {
+export async function consume(
+  cloud: Cloud,
+  events: readonly PartitionEvent[],
+  instruction: ConsumeInstruction,
+  signal: AbortSignal,
+): Promise<void> {
   const { bug, member, seed, settings } = instruction
   const group = bug === 'two-groups' ? `${instruction.group}-${member}` : instruction.group
   const topic = cloud.topic(instruction.topic, { codec: json<Payload>() })
   const consumer = topic.consumer({ ...optionsOf(settings, bug), group, member })
-  const handler = new JournallingHandler(new Journal<MemberLine>(instruction.journal), seed, bug)
+  const handler = new JournallingHandler(new Journal<MemberLine>(instruction.journal), events, seed, bug)
   const { batch, concurrency } = settings
   if (batch === undefined) await consumer.run((message) => handler.handle(message), { signal, concurrency })
   else {
     const options = { signal, concurrency, batch: { max: batch, waitMs: 2 } }
     await consumer.run((messages: readonly Message<Payload>[]) => handler.handleAll(messages), options)
   }
+  handler.noteEvents()
 }
 
 /** Runs a function that makes one output of each input, under the input's key. */
@@ -67,12 +74,15 @@ function fateOf(
 
 class JournallingHandler {
   readonly #journal: Journal<MemberLine>
+  readonly #events: readonly PartitionEvent[]
+  #noted = 0
   readonly #seed: number
   readonly #bug: Bug | undefined
   #deliveries = 0
 
-  constructor(journal: Journal<MemberLine>, seed: number, bug: Bug | undefined) {
+  constructor(journal: Journal<MemberLine>, events: readonly PartitionEvent[], seed: number, bug: Bug | undefined) {
     this.#journal = journal
+    this.#events = events
     this.#seed = seed
     this.#bug = bug
   }
@@ -98,8 +108,18 @@ class JournallingHandler {
     }
   }
 
+  /** Writes down what the member was told of its partitions since the last time. */
+  noteEvents(): void {
+    for (; this.#noted < this.#events.length; this.#noted++) {
+      const { kind, partitions = [] } = this.#events[this.#noted] ?? {}
+      if (kind !== 'assigned' && kind !== 'lost') continue
+      for (const partition of partitions) this.#journal.write({ kind: `partition-${kind}`, partition })
+    }
+  }
+
   /** Whether it worked. Without a wait it is over before it returns. */
   #work(message: Message<Payload>): boolean | Promise<boolean> {
+    this.noteEvents()
     const n = ++this.#deliveries
     const { attempt, id, key, partition, position, value } = message
     const { pad, seq, slot } = value

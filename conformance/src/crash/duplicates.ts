@@ -37,16 +37,16 @@ export function findDuplicates(history: History): Duplicates {
   const { delivered, members, settings } = history
   const perPartition = duplicateBound(settings)
   const places = new Map(history.stored.map((record, place) => [recordName(record), place]))
-  const repeats = groupBy(findRepeats(delivered), ({ before }) => tenureName(before))
+  const repeats = groupBy(findRepeats(delivered), ({ before }) => tenureOf(before))
   const problems: string[] = []
   let count = 0
   let bound = 0
   for (const end of members) {
     const held = partitionsHeld(delivered, end)
     const own = delivered.filter((one) => one.member === end.member)
-    for (const [partition, begun] of groupBy(own, (one) => one.partition)) {
-      const repeated = repeats.get(tenureName({ member: end.member, partition })) ?? []
-      const abrupt = held.has(partition) || begun.some((one) => one.lost)
+    for (const [tenure, begun] of groupBy(own, tenureOf)) {
+      const repeated = repeats.get(tenure) ?? []
+      const abrupt = held.has(tenure) || begun.some((one) => one.lost || one.tenureLost)
       const excused = abrupt || (repeated.length > 0 && isBehindUndone(repeated, delivered, places))
       const allowed = excused ? Math.min(perPartition, begun.length) : 0
       count += repeated.length
@@ -57,30 +57,31 @@ export function findDuplicates(history: History): Duplicates {
   return { count, bound, problems }
 }
 
-function tenureName(one: Pick<Delivered, 'member' | 'partition'>): string {
-  return `${one.member} ${one.partition}`
+/** Names one stretch of time in which one member had one partition. */
+function tenureOf(one: Delivered): string {
+  return `${one.member} ${one.partition} ${one.tenure}`
 }
 
-/** Deliveries that were repeated by another member. */
+/** Deliveries that were repeated by another member, or by the same one after it was given the partition again. */
 function findRepeats(delivered: readonly Delivered[]): readonly Repeat[] {
   const repeats: Repeat[] = []
   for (const deliveries of groupBy(delivered, recordName).values()) {
     deliveries.forEach((again, index) => {
       const before = deliveries[index - 1]
-      if (before !== undefined && before.member !== again.member && before.outcome !== 'failed')
+      if (before !== undefined && tenureOf(before) !== tenureOf(again) && before.outcome !== 'failed')
         repeats.push({ before, again })
     })
   }
   return repeats
 }
 
-/** The partitions a member read when it was killed: those in which the last delivery until then was its own. */
+/** The tenures of a member that ended by its being killed: those of the last delivery of a partition until then. */
 function partitionsHeld(delivered: readonly Delivered[], end: MemberEnd): ReadonlySet<string> {
   const { killedAt, member } = end
   if (killedAt === undefined) return new Set()
-  const last = new Map<string, string>()
-  for (const one of delivered) if (one.beganAt <= killedAt) last.set(one.partition, one.member)
-  return new Set([...last].flatMap(([partition, owner]) => (owner === member ? [partition] : [])))
+  const last = new Map<string, Delivered>()
+  for (const one of delivered) if (one.beganAt <= killedAt) last.set(one.partition, one)
+  return new Set([...last.values()].filter((one) => one.member === member).map(tenureOf))
 }
 
 /**
@@ -97,11 +98,13 @@ function isBehindUndone(
   const { before } = repeated.reduce((lowest, one) => (placeOf(one.before) < placeOf(lowest.before) ? one : lowest))
   const ofPartition = delivered.filter((one) => one.partition === before.partition)
   const done = new Set(
-    ofPartition.flatMap((one) => (one.member === before.member && one.outcome === 'done' ? [recordName(one)] : [])),
+    ofPartition.flatMap((one) =>
+      tenureOf(one) === tenureOf(before) && one.outcome === 'done' ? [recordName(one)] : [],
+    ),
   )
   return ofPartition.some(
     (one) =>
-      one.member !== before.member &&
+      tenureOf(one) !== tenureOf(before) &&
       one.beganAt > before.endedAt &&
       placeOf(one) < placeOf(before) &&
       !done.has(recordName(one)),

@@ -28,6 +28,10 @@ export interface Delivered {
   readonly endedAt: Micros
   /** The handler was told that the message is no longer its own. */
   readonly lost: boolean
+  /** How often its member had been given the partition by then: what comes again under another number was read anew. */
+  readonly tenure: number
+  /** The partition was not handed over in good order in the end, but lost. */
+  readonly tenureLost: boolean
 }
 
 /** How a member of the group ended. */
@@ -72,11 +76,17 @@ export function attemptedOf(slot: number, lines: readonly ProducerLine[]): reado
 
 /** The deliveries of one member's journal. */
 export function deliveredOf(end: MemberEnd, lines: readonly MemberLine[]): readonly Delivered[] {
-  const ends = new Map<number, MemberLine>()
+  const ends = new Map<number, Extract<MemberLine, { readonly kind: 'done' | 'fail' | 'lost' }>>()
   const lost = new Set<number>()
+  const tenures = new Map<string, number>()
+  const tenureOf = new Map<number, number>()
+  const lostTenures = new Set<string>()
   for (const line of lines) {
-    if (line.kind === 'lost') lost.add(line.n)
-    else if (line.kind !== 'begin') ends.set(line.n, line)
+    if (line.kind === 'partition-assigned') tenures.set(line.partition, (tenures.get(line.partition) ?? 0) + 1)
+    else if (line.kind === 'partition-lost') lostTenures.add(`${line.partition} ${tenures.get(line.partition) ?? 0}`)
+    else if (line.kind === 'begin') tenureOf.set(line.n, tenures.get(line.partition) ?? 0)
+    else if (line.kind === 'lost') lost.add(line.n)
+    else ends.set(line.n, line)
   }
   return lines.flatMap((line) => {
     if (line.kind !== 'begin') return []
@@ -84,7 +94,9 @@ export function deliveredOf(end: MemberEnd, lines: readonly MemberLine[]): reado
     const ended = ends.get(n)
     const outcome = ended === undefined ? 'open' : ended.kind === 'done' ? 'done' : 'failed'
     const endedAt = ended?.at ?? end.killedAt ?? Infinity
-    const one = { member: end.member, n, slot, seq, key, id, bytes, partition, attempt, beganAt }
+    const tenure = tenureOf.get(n) ?? 0
+    const tenureLost = lostTenures.has(`${partition} ${tenure}`)
+    const one = { member: end.member, n, slot, seq, key, id, bytes, partition, attempt, beganAt, tenure, tenureLost }
     return [{ ...one, outcome, endedAt, lost: lost.has(n) } satisfies Delivered]
   })
 }

@@ -15,7 +15,10 @@ export type ProducerLine =
   | { readonly kind: 'ack'; readonly seq: number; readonly id: string }
   | { readonly kind: 'refused'; readonly seq: number; readonly why: string }
 
-/** What a group member notes: each delivery by its order number, and how it ended. `lost`: it was told to give it up. */
+/**
+ * What a group member notes: each delivery by its order number, and how it ended. `lost`: it was told to give it up. What
+ * it was told of its partitions stands before the next delivery.
+ */
 export type MemberLine =
   | {
       readonly kind: 'begin'
@@ -31,6 +34,7 @@ export type MemberLine =
       readonly at: Micros
     }
   | { readonly kind: 'done' | 'fail' | 'lost'; readonly n: number; readonly at: Micros }
+  | { readonly kind: 'partition-assigned' | 'partition-lost'; readonly partition: string }
 
 /** Now, on the clock of the journals. */
 export function microsNow(): Micros {
