@@ -34,7 +34,8 @@ export type MemberLine =
       readonly at: Micros
     }
   | { readonly kind: 'done' | 'fail' | 'lost'; readonly n: number; readonly at: Micros }
-  | { readonly kind: 'partition-assigned' | 'partition-lost'; readonly partition: string }
+  | { readonly kind: 'partition-assigned'; readonly partition: string }
+  | { readonly kind: 'partition-lost'; readonly partition: string }
 
 /** Now, on the clock of the journals. */
 export function microsNow(): Micros {
