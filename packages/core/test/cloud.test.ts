@@ -42,6 +42,26 @@ describe('connect', () => {
     expect(await errorOf(() => connect('./data'))).toMatchObject({ code: 'invalid-argument' })
   })
 
+  it.each([[undefined], [null], [''], [{}], [{ backend: '' }], [42]])(
+    'says what to write instead of %j',
+    async (nothing) => {
+      expect(await errorOf(() => connect(nothing as unknown as string))).toMatchObject({
+        code: 'invalid-argument',
+        message: expect.stringContaining("write connect('local:./data')") as string,
+      })
+    },
+  )
+
+  it('rejects with aborted when its signal has aborted, before and after the adapter was loaded', async () => {
+    const reason = new Error('never mind')
+    const before = await errorOf(() => connect('memory:', { signal: AbortSignal.abort(reason) }))
+    expect(before).toMatchObject({ code: 'aborted', cause: reason, message: /connecting to memory:/ })
+    const abort = new AbortController()
+    const loading = errorOf(() => connect('memory:', { signal: abort.signal }))
+    abort.abort(reason)
+    expect(await loading).toMatchObject({ code: 'aborted', cause: reason })
+  })
+
   it('ends at its deadline, without showing secrets, when a backend does not answer', async () => {
     const silent: Adapter = { specVersion, scheme: 'silent', open: () => new Promise(() => undefined) }
     const error = await errorOf(() =>
