@@ -42,7 +42,10 @@ export interface CloseOptions {
   readonly timeoutMs?: number
 }
 
-/** What a topic's values are, and how the topic should be if it has to be made. */
+/**
+ * What a topic's values are, and how the topic should be. It is made like that if it has to be made; if it exists with
+ * another `order` or number of `partitions`, its first use rejects with `conflict`.
+ */
 export interface TopicOptions<T> extends TopicSpec {
   /** Validates values on send and on receive, and types them. Any Standard Schema: zod, valibot, arktype. */
   readonly schema?: StandardSchema<T>
