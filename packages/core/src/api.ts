@@ -235,7 +235,11 @@ export interface DeadLetterOptions {
   readonly topic: string
 }
 
-/** Where to start or to move to. A `Date` means the first message not older than it; a map names the first message wanted in each partition; partitions it leaves out go to their earliest. */
+/**
+ * Where to start or to move to. A `Date` means the first message not older than it; a map names the first message wanted
+ * in each partition. In partitions it leaves out a reader or a new group starts at the earliest message; a group that is
+ * moved stays where it is.
+ */
 export type Start = 'earliest' | 'latest' | Date | { readonly positions: Readonly<Record<PartitionId, Position>> }
 
 /** How a message ended. */

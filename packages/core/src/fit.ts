@@ -42,6 +42,6 @@ async function openPartitions(
   }
 }
 
-function differs<T>(name: string, asked: T | undefined, is: T | undefined): readonly string[] {
+function differs(name: string, asked: string | number | undefined, is: string | number | undefined): readonly string[] {
   return asked === undefined || is === undefined || asked === is ? [] : [`${name} ${is} instead of ${asked}`]
 }
