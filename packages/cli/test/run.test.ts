@@ -100,44 +100,6 @@ describe('sluice run', () => {
   })
 })
 
-describe('groups and dead letters of a pipeline that ran', () => {
-  it('shows lag, and replays a group from the start', async () => {
-    using here = new Workplace({ 'sluice.yaml': numbers, 'code.ts': code })
-    await here.sluice(['run', '--until-idle'])
-    expect((await here.sluice(['groups', 'list', 'in'])).stdout).toBe('double\n')
-    const lag = async (): Promise<number> => {
-      const { stdout } = await here.sluice(['groups', 'lag', 'in', 'double', '--json'])
-      const rows = stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as { messages: number })
-      return rows.reduce((sum, { messages }) => sum + messages, 0)
-    }
-    expect(await lag()).toBe(0)
-    expect((await here.sluice(['groups', 'replay', 'in', 'double'])).stdout).toBe('double on in starts from earliest\n')
-    expect(await lag()).toBe(10)
-    await here.sluice(['groups', 'seek', 'in', 'double', 'latest'])
-    expect(await lag()).toBe(0)
-  })
-
-  it('lists, shows and sends back what could not be handled', async () => {
-    using here = new Workplace({ 'sluice.yaml': numbers, 'code.ts': code })
-    await here.sluice(['run', '--until-idle'])
-    const list = await here.sluice(['dead-letters', 'list', 'in', '--json'])
-    const letter = JSON.parse(list.stdout) as { id: string }
-    expect(letter).toMatchObject({ id: 'n7', group: 'double', attempts: 2, reason: /seven is not for doubling/ })
-    const shown = await here.sluice(['dead-letters', 'show', 'in', letter.id])
-    expect(shown.stdout).toMatch(/reason|error .*seven is not for doubling/)
-    expect(shown.stdout).toMatch(/body\n {2}7\n$/)
-    const gone = await here.sluice(['dead-letters', 'show', 'in', 'nobody'])
-    expect(gone).toMatchObject({ code: 1, stdout: '' })
-    expect((await here.sluice(['dead-letters', 'send-back', 'in', letter.id])).stdout).toMatch(/^sent back 1 /)
-    const again = await here.sluice(['run', '--until-idle'], { env: { SEVEN: 'fine' } })
-    expect(again.stdout).toBe('doubled 14\n')
-    expect((await here.sluice(['dead-letters', 'list', 'in', '--json'])).stdout).toBe('')
-  })
-})
-
 describe('sluice init', () => {
   it('writes a pipeline that runs as it is', async () => {
     using here = new Workplace()
