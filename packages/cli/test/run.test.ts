@@ -86,7 +86,10 @@ describe('sluice run', () => {
       `,
     })
     const { code: exit, stderr } = await here.sluice(['run'])
-    expect(stderr).toMatch(/source "count": the feed is gone/)
+    expect(stderr).toMatch(/^error: invalid-argument\n {2}what: {2}source "count": the feed is gone\n/m)
+    expect(stderr).toMatch(/^ {2}where: local:\.\/data, part count, code\.ts:2:\d+$/m)
+    expect(stderr).toMatch(/^ {2}help: {2}\.\/code\.ts threw it: mend what it met, or catch it there$/m)
+    expect(stderr).not.toMatch(/report/)
     expect(exit).toBe(1)
   })
 
