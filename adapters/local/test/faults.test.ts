@@ -3,6 +3,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -49,6 +50,14 @@ describe('opening says what is wrong with the folder', () => {
       const error = await rejection(open(`local:${path}`))
       expect([error.code, error.message]).toEqual(['invalid-argument', expect.stringContaining('name a folder')])
     }
+  })
+
+  it.runIf(existsSync('/proc/self'))('when it is on a file system that makes no folders', async () => {
+    for (const path of ['/proc/sluice', '/proc/self/below/it']) {
+      const error = await rejection(open(`local:${path}`))
+      expect([error.code, error.message]).toEqual(['invalid-argument', expect.stringContaining('name one on a disk')])
+    }
+    expect((await rejection(open('local:/proc'))).message).toContain('check that the folder is on a disk')
   })
 
   it('when the file in it is no log', async () => {
