@@ -20,7 +20,19 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '@sluice/driver/testing'
 import { StreamError } from '@sluice/driver'
 import type { Driver } from '@sluice/driver'
-import { credit, live, open, record, rejection, send, subscribe, take, temporaryFolder, texts } from './fixtures.ts'
+import {
+  credit,
+  live,
+  noEvents,
+  open,
+  record,
+  rejection,
+  send,
+  subscribe,
+  take,
+  temporaryFolder,
+  texts,
+} from './fixtures.ts'
 
 const root = process.getuid?.() === 0
 
@@ -255,4 +267,22 @@ describe('the death of the thread', () => {
     const again = await open(`local:${folder}`)
     expect(texts(await take((await subscribe(again, 't')).source, 1))).toEqual(['a'])
   })
+
+  it.each(['key', 'none'] as const)(
+    'leaves no member behind that would hold its group for ever: order %s',
+    async (order) => {
+      const folder = temporaryFolder()
+      const driver = await open(`local:${folder}`)
+      await driver.admin.createTopic('t', { order }, live)
+      const opened = await driver.openTopic('t', live)
+      const joining = { group: 'g', member: 'm', start: { kind: 'earliest' as const }, events: noEvents }
+      const sources = [await opened.subscribe(joining, live), await opened.subscribe(joining, live)]
+      const other = await open(`local:${folder}`)
+      await (driver.native() as Worker).terminate()
+      expect((await rejection(other.admin.deleteGroup('t', 'g', live))).code).toBe('conflict')
+      await Promise.all(sources.map((source) => source.close()))
+      await other.admin.deleteGroup('t', 'g', live)
+      expect(await other.admin.listGroups('t', live)).toEqual([])
+    },
+  )
 })
