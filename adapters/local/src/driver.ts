@@ -213,9 +213,9 @@ export class LocalDriver implements Driver {
       client: this.#client,
       topic: view,
       group,
-      owner,
       leaseMs: this.#config.leaseMs,
       events: options.events,
+      leave: () => this.#leave(view, group, owner),
       onClosed,
     })
     this.#opened.add(source)
@@ -224,11 +224,12 @@ export class LocalDriver implements Driver {
 
   #groupMembership(view: TopicView, group: string, options: SubscribeOptions, reader: LocalLogSource): GroupMembership {
     const { clock, random, logger } = this.#context
+    const owner = this.#owner(options.member)
     const membership = new GroupMembership({
       client: this.#client,
       topic: view,
       group,
-      owner: this.#owner(options.member),
+      owner,
       host: this.#host,
       start: options.start,
       failoverMs: this.#config.failoverMs,
@@ -239,10 +240,17 @@ export class LocalDriver implements Driver {
       reader,
       transact: (records, commits, signal) =>
         transact(records, { ...this.#append('transaction'), commits, atomic: true }, signal),
+      leave: () => this.#leave(view, group, owner),
       onClose: () => this.#memberships.delete(membership),
     })
     this.#memberships.add(membership)
     return membership
+  }
+
+  #leave(view: TopicView, group: string, owner: string): Promise<void> {
+    const request = { topicId: view.info.id, group, owner }
+    const context = { operation: 'leave', topic: view.name, group }
+    return this.#share.tidy((client) => client.call('leave', request, context))
   }
 
   #owner(member: string): string {

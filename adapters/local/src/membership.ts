@@ -66,6 +66,7 @@ export interface GroupContext {
   readonly events: PartitionEvents
   readonly reader: Reader
   readonly transact: Transact
+  readonly leave: () => Promise<void>
   readonly onClose: () => void
 }
 
@@ -148,14 +149,12 @@ export class GroupMembership implements Membership {
   }
 
   async close(): Promise<void> {
-    const { client, topic, group, owner, onClose } = this.#context
+    const { leave, logger, onClose } = this.#context
     onClose()
     await this.#coordinator.close()
-    await client
-      .call('leave', { topicId: topic.info.id, group, owner }, { operation: 'leave', topic: topic.name, group })
-      .catch((error: unknown) =>
-        this.#context.logger.warn({ error }, 'could not leave the group; others wait for the failover'),
-      )
+    await leave().catch((error: unknown) =>
+      logger.warn({ error }, 'could not leave the group; others wait for the failover'),
+    )
   }
 
   /** An ended partition is done with, and its children may start; a refused commit means that somebody else has it. */

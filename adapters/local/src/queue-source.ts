@@ -11,9 +11,9 @@ export interface QueueSourceContext {
   readonly client: StoreClient
   readonly topic: TopicView
   readonly group: string
-  readonly owner: string
   readonly leaseMs: number
   readonly events: PartitionEvents
+  readonly leave: () => Promise<void>
   readonly onClosed: () => void
 }
 
@@ -95,13 +95,13 @@ export class LocalQueueSource implements QueueSource {
   }
 
   async #close(): Promise<void> {
-    const { client, topic, group, owner } = this.#context
+    const { client, leave } = this.#context
     this.#forgetFailure()
     if (this.#waiting !== undefined) client.cancel(this.#waiting)
     await this.#pulling
     // A store that is gone has nothing to give back to: the leases run out.
     await this.#release([...this.#out]).catch(() => undefined)
-    await client.call('leave', { topicId: topic.info.id, group, owner }, this.#describe('leave')).catch(() => undefined)
+    await leave().catch(() => undefined)
     this.#context.onClosed()
   }
 

@@ -33,6 +33,7 @@ const table: readonly (readonly [string, Error, ErrorCode, boolean, boolean])[] 
   ['EACCES', system('EACCES'), 'permission-denied', false, false],
   ['EROFS', system('EROFS'), 'permission-denied', false, false],
   ['ENOSPC', system('ENOSPC'), 'unavailable', true, false],
+  ['ENOENT', system('ENOENT'), 'invalid-argument', false, false],
   ['ENOTDIR', system('ENOTDIR'), 'invalid-argument', false, false],
   ['EEXIST', system('EEXIST'), 'invalid-argument', false, false],
   ['EMFILE', system('EMFILE'), 'unavailable', true, false],

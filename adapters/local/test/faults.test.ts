@@ -3,6 +3,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -19,7 +20,19 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '@sluice/driver/testing'
 import { StreamError } from '@sluice/driver'
 import type { Driver } from '@sluice/driver'
-import { credit, live, open, record, rejection, send, subscribe, take, temporaryFolder, texts } from './fixtures.ts'
+import {
+  credit,
+  live,
+  noEvents,
+  open,
+  record,
+  rejection,
+  send,
+  subscribe,
+  take,
+  temporaryFolder,
+  texts,
+} from './fixtures.ts'
 
 const root = process.getuid?.() === 0
 
@@ -49,6 +62,14 @@ describe('opening says what is wrong with the folder', () => {
       const error = await rejection(open(`local:${path}`))
       expect([error.code, error.message]).toEqual(['invalid-argument', expect.stringContaining('name a folder')])
     }
+  })
+
+  it.runIf(existsSync('/proc/self'))('when it is on a file system that makes no folders', async () => {
+    for (const path of ['/proc/sluice', '/proc/self/below/it']) {
+      const error = await rejection(open(`local:${path}`))
+      expect([error.code, error.message]).toEqual(['invalid-argument', expect.stringContaining('name one on a disk')])
+    }
+    expect((await rejection(open('local:/proc'))).message).toContain('check that the folder is on a disk')
   })
 
   it('when the file in it is no log', async () => {
@@ -241,4 +262,22 @@ describe('the death of the thread', () => {
     const again = await open(`local:${folder}`)
     expect(texts(await take((await subscribe(again, 't')).source, 1))).toEqual(['a'])
   })
+
+  it.each(['key', 'none'] as const)(
+    'leaves no member behind that would hold its group for ever: order %s',
+    async (order) => {
+      const folder = temporaryFolder()
+      const driver = await open(`local:${folder}`)
+      await driver.admin.createTopic('t', { order }, live)
+      const opened = await driver.openTopic('t', live)
+      const joining = { group: 'g', member: 'm', start: { kind: 'earliest' as const }, events: noEvents }
+      const sources = [await opened.subscribe(joining, live), await opened.subscribe(joining, live)]
+      const other = await open(`local:${folder}`)
+      await (driver.native() as Worker).terminate()
+      expect((await rejection(other.admin.deleteGroup('t', 'g', live))).code).toBe('conflict')
+      await Promise.all(sources.map((source) => source.close()))
+      await other.admin.deleteGroup('t', 'g', live)
+      expect(await other.admin.listGroups('t', live)).toEqual([])
+    },
+  )
 })

@@ -12,6 +12,7 @@ import { handoverCases } from './handover.ts'
 import { faultCases, interopCases } from './interop.ts'
 import { lifeCases } from './life.ts'
 import { limitsCases } from './limits.ts'
+import { positionCases } from './position.ts'
 import { publishFlowCases } from './publish-flow.ts'
 import { publishCases } from './publish.ts'
 import { reshardCases } from './reshard.ts'
@@ -35,6 +36,7 @@ export const cases: readonly Case[] = [
   ...handoverCases,
   ...reshardCases,
   ...seekCases,
+  ...positionCases,
   ...adminCases,
   ...lifeCases,
   ...errorCases,

@@ -1,12 +1,11 @@
 import type { Start } from '@sluice/core'
 import type { Position, StartKind } from '@sluice/driver'
 import type { Case } from '../case.ts'
-import { positions } from '../case.ts'
 import type { CaseContext } from '../context.ts'
 import { each, equal, firsts, refuses, sameOrder, that } from '../expect.ts'
 import { read } from '../reading.ts'
 import type { Delivery, Reading } from '../reading.ts'
-import { bench, member, messages, numbers, range, sendAll, texts } from '../setup.ts'
+import { bench, member, messages, range, sendAll, texts } from '../setup.ts'
 import type { Bench } from '../setup.ts'
 
 /** Where a group starts, and moving it: one group moves, the others stay. */
@@ -24,8 +23,13 @@ export const seekCases: readonly Case[] = [
   seekCase('time', 'a group moved to a time gets what is not older', (context) =>
     seekTo(context, (half) => half.time, range(10, 10)),
   ),
-  seekCase('position', 'a group moved to a position gets that record and all after it', (context) =>
-    seekTo(context, (half) => ({ positions: half.positions }), range(10, 10)),
+  seekCase(
+    'position',
+    'a group moved to a position gets that record and all after it; partitions that are not named stay',
+    async (context) => {
+      await seekTo(context, (half) => ({ positions: half.positions }), range(10, 10))
+      await othersStay(context)
+    },
   ),
   {
     ...seekCase('time', 'a time before retention means the earliest record', (context) =>
@@ -50,13 +54,6 @@ export const seekCases: readonly Case[] = [
   {
     ...seekCase('earliest', 'a running group can be moved, or the move is refused with conflict', seekLive),
     name: 'seek/live',
-  },
-  {
-    name: 'position/comparable',
-    title: 'anybody can tell which of two records of a partition came first',
-    needs: positions,
-    refusal: refuseCompare,
-    run: comparable,
   },
 ]
 
@@ -166,7 +163,7 @@ async function twoHalves(context: CaseContext, made: Bench): Promise<Half> {
   return { time, positions: await pastEnds(made, found) }
 }
 
-/** Partitions of which the second half has nothing are left out of the map; those would start at the earliest, so none may have records. */
+/** Partitions of which the second half has nothing are left out of the map; a new group would start at their earliest, so none may have records. */
 async function pastEnds(made: Bench, found: Record<string, Position>): Promise<Readonly<Record<string, Position>>> {
   const missing: string[] = []
   for await (const message of made.topic.read())
@@ -202,6 +199,37 @@ async function seekTo(context: CaseContext, target: (half: Half) => Start, expec
   await after.stop()
   each(texts(before.values()), texts(range(20)), copies(context), 'records before the move')
   each(texts(after.values()), texts([...expected, 99]), copies(context), 'records after the move')
+}
+
+/** A group is moved in one partition; in the others it goes on with what came since: neither again nor past it. */
+async function othersStay(context: CaseContext): Promise<void> {
+  const made = await bench(context, context.world.shape === 'log' ? { partitions: 3 } : {})
+  await sendAll(made.topic, messages(20, 20))
+  const group = context.name('g')
+  const before = read(context, member(made.topic, group))
+  await before.count(20)
+  await before.stop()
+  await sendAll(made.topic, messages(20, 20, 20))
+  const stored: { readonly partition: string; readonly position: Position; readonly value: number }[] = []
+  for await (const { partition, position, value } of made.topic.read()) {
+    that(position !== undefined, `record ${value} has a position`)
+    stored.push({ partition, position, value })
+  }
+  const used = new Set(stored.map(({ partition }) => partition))
+  that(context.world.shape !== 'log' || used.size > 1, 'records of 20 keys are in several of 3 partitions')
+  const [first] = stored
+  that(first !== undefined, 'records are stored')
+  await made.cloud.admin.seek(made.name, group, { positions: { [first.partition]: first.position } })
+  const expected = stored.filter(({ partition, value }) => partition === first.partition || value >= 20)
+  const after = read(context, member(made.topic, group))
+  await after.count(expected.length)
+  await after.stop()
+  each(
+    texts(after.values()),
+    texts(expected.map(({ value }) => value)),
+    copies(context),
+    `records after only partition ${first.partition} was moved`,
+  )
 }
 
 async function oneGroupMoves(context: CaseContext): Promise<void> {
@@ -271,47 +299,4 @@ async function seekLive(context: CaseContext): Promise<void> {
   await reading.stop()
   each(texts(reading.values()), texts(range(20)), 2 * copies(context), 'records of a group that was moved once')
   that(reading.values().length >= 40, 'everything came again')
-}
-
-async function comparable(context: CaseContext): Promise<void> {
-  const { topic, name } = await bench(context)
-  await sendAll(topic, messages(150, 10))
-  const driver = await context.openDriver()
-  const opened = await driver.openTopic(name, context.signal)
-  const last = new Map<string, Position>()
-  let compared = 0
-  for await (const { partition, position, value } of topic.read()) {
-    that(position !== undefined, `record ${value} has a position`)
-    const before = last.get(partition)
-    if (before !== undefined) {
-      compared++
-      that((await topic.comparePositions(before, position)) < 0, `${before} comes before ${position}`)
-      that(opened.comparePositions(position, before) > 0, `${position} comes after ${before}`)
-    }
-    equal(opened.comparePositions(position, position), 0, `${position} compared with itself`)
-    last.set(partition, position)
-  }
-  that(compared > 100, `positions were compared ${compared} times`)
-  if (!context.world.capabilities.receiptPosition) return
-  const receipt = await topic.send({ value: 150, key: 'k1' })
-  that(receipt.position !== undefined && receipt.partition !== undefined, 'the receipt has a partition and a position')
-  that(
-    opened.comparePositions(receipt.position, last.get(receipt.partition) ?? receipt.position) >= 0,
-    'the receipt of a later record has a later position',
-  )
-  const reading = read(context, member(numbers(await context.connect(), name), context.name('g')))
-  await reading.count(151)
-  await reading.stop()
-  const found = reading.deliveries.find((one) => one.id === receipt.id)
-  equal(
-    [found?.partition, found?.position],
-    [receipt.partition, receipt.position],
-    'the place of the record, compared with its receipt',
-  )
-}
-
-async function refuseCompare(context: CaseContext): Promise<void> {
-  const { topic } = await bench(context)
-  const some = 'a' as Position
-  await refuses(() => topic.comparePositions(some, some), 'unsupported', 'comparing positions that there are none of')
 }

@@ -136,6 +136,22 @@ export const readingMutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'seek-moves-the-rest',
+    bug: 'a group moved to a position in one partition goes back to the earliest in all others',
+    killedBy: 'seek/position',
+    infect: () => ({
+      mutate: (driver) =>
+        override(driver, {
+          admin: override(driver.admin, {
+            seek: async (topic, group, to, signal) => {
+              await driver.admin.seek(topic, group, to.kind === 'position' ? { kind: 'earliest' } : to, signal)
+              if (to.kind === 'position') await driver.admin.seek(topic, group, to, signal)
+            },
+          }),
+        }),
+    }),
+  },
+  {
     name: 'groups-collide',
     bug: 'all groups share one progress',
     killedBy: 'group/two-groups-each-get-all',

@@ -1,5 +1,6 @@
 import { parseBackendUrl, StreamError } from '@sluice/driver'
 import type { ErrorCode } from '@sluice/driver'
+import { nativeFailure } from './native-failure.ts'
 
 /** How a command ends. */
 export const exitCodes = {
@@ -27,7 +28,11 @@ export function toFailure(error: unknown, backend: string | undefined): Failure 
   const message = withoutSecrets(error instanceof Error ? error.message : String(error), backend)
   if (error instanceof UsageError) return { code: 'usage', what: message, where: undefined, help: 'see sluice --help' }
   const where = whereOf(error, backend)
-  if (!StreamError.is(error)) return { code: 'internal', what: message, where, help: hints.internal }
+  if (!StreamError.is(error)) {
+    const native = nativeFailure(error)
+    if (native === undefined) return { code: 'internal', what: message, where, help: hints.internal }
+    return { ...native, what: withoutSecrets(native.what, backend), help: native.help ?? hints[native.code] }
+  }
   const { what, help } = splitWayOut(message)
   return { code: error.code, what, where, help: help ?? hints[error.code] }
 }
@@ -65,7 +70,8 @@ function whereOf(error: unknown, backend: string | undefined): string | undefine
   const named = ['topic', 'partition', 'group', 'part'].flatMap((name) =>
     typeof details[name] === 'string' ? [`${name} ${details[name]}`] : [],
   )
-  const parts = [...(backend === undefined ? [] : [safeAddress(backend)]), ...named]
+  const file = typeof details['file'] === 'string' ? [details['file']] : []
+  const parts = [...(backend === undefined ? [] : [safeAddress(backend)]), ...named, ...file]
   return parts.length === 0 ? undefined : parts.join(', ')
 }
 

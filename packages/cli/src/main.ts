@@ -1,5 +1,12 @@
 #!/usr/bin/env node
-import { runCli } from './cli.ts'
-import { processHost } from './host.ts'
+import { isNodeSupported, oldNodeFailure } from './node-version.ts'
 
-process.exitCode = await runCli(process.argv.slice(2), processHost())
+// Everything else is imported only once it is known to run here.
+if (isNodeSupported(process.versions.node)) {
+  const { runCli } = await import('./cli.ts')
+  const { processHost } = await import('./host.ts')
+  process.exitCode = await runCli(process.argv.slice(2), processHost())
+} else {
+  process.stderr.write(`${oldNodeFailure(process.versions.node, process.execPath, process.argv.includes('--json'))}\n`)
+  process.exitCode = 1
+}

@@ -42,7 +42,10 @@ export interface CloseOptions {
   readonly timeoutMs?: number
 }
 
-/** What a topic's values are, and how the topic should be if it has to be made. */
+/**
+ * What a topic's values are, and how the topic should be. It is made like that if it has to be made; if it exists with
+ * another `order` or number of `partitions`, its first use rejects with `conflict`.
+ */
 export interface TopicOptions<T> extends TopicSpec {
   /** Validates values on send and on receive, and types them. Any Standard Schema: zod, valibot, arktype. */
   readonly schema?: StandardSchema<T>
@@ -232,7 +235,11 @@ export interface DeadLetterOptions {
   readonly topic: string
 }
 
-/** Where to start or to move to. A `Date` means the first message not older than it; a map names the first message wanted in each partition; partitions it leaves out go to their earliest. */
+/**
+ * Where to start or to move to. A `Date` means the first message not older than it; a map names the first message wanted
+ * in each partition. In partitions it leaves out a reader or a new group starts at the earliest message; a group that is
+ * moved stays where it is.
+ */
 export type Start = 'earliest' | 'latest' | Date | { readonly positions: Readonly<Record<PartitionId, Position>> }
 
 /** How a message ended. */

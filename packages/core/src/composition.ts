@@ -109,6 +109,13 @@ function isMissing(error: unknown, name: string): boolean {
 }
 
 function loadFailed(name: string, cause: unknown): StreamError {
+  if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_UNKNOWN_BUILTIN_MODULE') {
+    return new StreamError(
+      'unsupported',
+      `${name} needs what Node ${process.versions.node} does not have (${textOf(cause)}); use Node 22.13 or later`,
+      { cause },
+    )
+  }
   return new StreamError('internal', `${name} is installed but could not be loaded: ${textOf(cause)}`, { cause })
 }
 

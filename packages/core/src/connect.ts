@@ -39,12 +39,14 @@ export interface ConnectConfig extends ConnectOptions {
 
 /**
  * Opens a backend by its address. Loads the adapter `@sluice/<scheme>` unless one was given; says what to install when
- * there is none. Rejects with a StreamError within the connect deadline.
+ * there is none. Rejects with a StreamError within the connect deadline, and with `aborted` once its signal has.
  */
 export async function connect(address: string | ConnectConfig, options?: ConnectOptions): Promise<Cloud> {
   const config: ConnectConfig =
     typeof address === 'string' ? { ...options, backend: address } : { ...address, ...options }
+  checkAddress(config.backend)
   const url = parseBackendUrl(config.backend)
+  if (config.signal?.aborted === true) throw StreamError.aborted(config.signal, `connecting to ${url.safe}`)
   // The container costs about 0.1 s to load; programs that only import the API do not pay for it.
   const { compose } = await import('./composition.ts')
   const parts = compose({
@@ -77,16 +79,14 @@ async function open(url: BackendUrl, parts: Parts, config: ConnectConfig): Promi
   const timeoutMs = config.connectTimeoutMs ?? 15_000
   const deadline = AbortSignal.timeout(timeoutMs)
   const signal = config.signal === undefined ? deadline : AbortSignal.any([config.signal, deadline])
-  signal.throwIfAborted()
+  const givenUp = (): StreamError =>
+    deadline.aborted ? late(url, timeoutMs) : StreamError.aborted(signal, `connecting to ${url.safe}`)
+  // Loading the adapter takes its time.
+  if (signal.aborted) throw givenUp()
   const opening = adapter.open(url, { ...parts, signal })
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const onAbort = (): void => {
-    const late = new StreamError(
-      'timeout',
-      `${url.safe} did not answer within ${timeoutMs} ms; is it running, and is the address right?`,
-      { ambiguous: false },
-    )
-    reject(deadline.aborted ? late : StreamError.aborted(signal, `connecting to ${url.safe}`))
+    reject(givenUp())
     // Should it open after all, nobody wants it any more.
     opening.then(
       (driver) => driver.close(),
@@ -101,6 +101,23 @@ async function open(url: BackendUrl, parts: Parts, config: ConnectConfig): Promi
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+function late(url: BackendUrl, timeoutMs: number): StreamError {
+  return new StreamError(
+    'timeout',
+    `${url.safe} did not answer within ${timeoutMs} ms; is it running, and is the address right?`,
+    { ambiguous: false },
+  )
+}
+
+/** Whoever writes JavaScript, or reads the address from somewhere, may have none. */
+function checkAddress(backend: unknown): void {
+  if (typeof backend === 'string' && backend.trim() !== '') return
+  throw new StreamError(
+    'invalid-argument',
+    "connect was given no address of a backend; write connect('local:./data') or connect({ backend: 'local:./data' })",
+  )
 }
 
 function checkVersion(name: string, version: number): void {

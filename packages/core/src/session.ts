@@ -15,6 +15,7 @@ import type { Codec } from './codec.ts'
 import { bytes } from './codecs.ts'
 import { TopicConsumer } from './consumer/consumer.ts'
 import { consumerSettings } from './consumer/settings.ts'
+import { checkFits } from './fit.ts'
 import { IdGenerator } from './ids.ts'
 import { TopicProducer } from './producer/producer.ts'
 import { RateLimiter } from './rate-limiter.ts'
@@ -40,6 +41,12 @@ export interface SessionDeps {
 /** What a topic is opened with: its spec, if it has to be made. */
 export type OpenSpec = TopicSpec & { readonly create?: boolean }
 
+/** A topic that is open, and the specs it was compared with. */
+interface OpenedTopic {
+  readonly topic: Promise<DriverTopic>
+  readonly fitting: Map<string, Promise<DriverTopic>>
+}
+
 interface Closable {
   close(options?: CloseOptions): Promise<void>
 }
@@ -49,7 +56,7 @@ const raw = new ValueFormat(bytes, undefined)
 /** Everything that is open on one connection: topics, producers, consumers. Knows how to make them and closes them all. */
 export class Session {
   readonly deps: SessionDeps
-  readonly #topics = new Map<string, Promise<DriverTopic>>()
+  readonly #topics = new Map<string, OpenedTopic>()
   readonly #rates = new Map<string, RateLimiter>()
   readonly #producers = new Set<Closable>()
   readonly #consumers = new Set<Closable>()
@@ -64,17 +71,24 @@ export class Session {
     this.#ids = new IdGenerator(deps.clock)
   }
 
-  /** The topic, opened once for all; made first when it is missing and may be made. */
+  /**
+   * The topic, opened once for all; made first when it is missing and may be made. Rejects with `conflict` when it has
+   * another order or number of partitions than `spec` says, which is looked at once for each of them.
+   */
   openTopic(name: string, spec: OpenSpec): Promise<DriverTopic> {
     if (this.#closing !== undefined && this.#producers.size + this.#consumers.size === 0) {
       return Promise.reject(new StreamError('closed', 'the connection is closed'))
     }
-    const known = this.#topics.get(name)
-    if (known !== undefined) return known
-    const opening = this.#open(name, spec)
-    this.#topics.set(name, opening)
-    opening.catch(() => this.#topics.delete(name))
-    return opening
+    const opened = this.#topics.get(name) ?? this.#openAnew(name, spec)
+    if (spec.order === undefined && spec.partitions === undefined) return opened.topic
+    const asked = `${spec.order ?? ''}/${spec.partitions ?? ''}`
+    let fitting = opened.fitting.get(asked)
+    if (fitting === undefined) {
+      fitting = this.#fitting(opened.topic, spec)
+      opened.fitting.set(asked, fitting)
+      fitting.catch(() => opened.fitting.delete(asked))
+    }
+    return fitting
   }
 
   /** Forgets an opened topic, because it was deleted or changed. */
@@ -197,6 +211,19 @@ export class Session {
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new StreamError('closed', 'the connection is closed')
+  }
+
+  #openAnew(name: string, spec: OpenSpec): OpenedTopic {
+    const opened = { topic: this.#open(name, spec), fitting: new Map<string, Promise<DriverTopic>>() }
+    this.#topics.set(name, opened)
+    opened.topic.catch(() => this.#topics.delete(name))
+    return opened
+  }
+
+  async #fitting(opening: Promise<DriverTopic>, spec: OpenSpec): Promise<DriverTopic> {
+    const topic = await opening
+    await checkFits(this.deps.driver, topic, spec, this.#stop.signal)
+    return topic
   }
 
   async #open(name: string, spec: OpenSpec): Promise<DriverTopic> {

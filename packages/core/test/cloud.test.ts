@@ -1,10 +1,15 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { type } from 'arktype'
 import { ContainerModule } from 'inversify'
 import { StreamError, specVersion } from '@sluice/driver'
 import type { Adapter, Driver, Logger } from '@sluice/driver'
 import { eventually } from '@sluice/driver/testing'
 import * as v from 'valibot'
-import { describe, expect, expectTypeOf, it } from 'vitest'
+import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { bytes, connect, text, tokens } from '../src/index.ts'
 import type { Codec, Message } from '../src/index.ts'
@@ -42,6 +47,26 @@ describe('connect', () => {
     expect(await errorOf(() => connect('./data'))).toMatchObject({ code: 'invalid-argument' })
   })
 
+  it.each([[undefined], [null], [''], [{}], [{ backend: '' }], [42]])(
+    'says what to write instead of %j',
+    async (nothing) => {
+      expect(await errorOf(() => connect(nothing as unknown as string))).toMatchObject({
+        code: 'invalid-argument',
+        message: expect.stringContaining("write connect('local:./data')") as string,
+      })
+    },
+  )
+
+  it('rejects with aborted when its signal has aborted, before and after the adapter was loaded', async () => {
+    const reason = new Error('never mind')
+    const before = await errorOf(() => connect('memory:', { signal: AbortSignal.abort(reason) }))
+    expect(before).toMatchObject({ code: 'aborted', cause: reason, message: /connecting to memory:/ })
+    const abort = new AbortController()
+    const loading = errorOf(() => connect('memory:', { signal: abort.signal }))
+    abort.abort(reason)
+    expect(await loading).toMatchObject({ code: 'aborted', cause: reason })
+  })
+
   it('ends at its deadline, without showing secrets, when a backend does not answer', async () => {
     const silent: Adapter = { specVersion, scheme: 'silent', open: () => new Promise(() => undefined) }
     const error = await errorOf(() =>
@@ -49,6 +74,21 @@ describe('connect', () => {
     )
     expect(error).toMatchObject({ code: 'timeout' })
     expect(error.message).not.toMatch(/hunter2|t0ken/)
+  })
+
+  it('says which Node is needed when an adapter needs a later one', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-core-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const name = join(folder, 'node_modules/@sluice/future')
+    mkdirSync(name, { recursive: true })
+    writeFileSync(join(name, 'package.json'), '{"name":"@sluice/future","type":"module","exports":"./index.js"}')
+    writeFileSync(join(name, 'index.js'), "import 'node:not-yet'")
+    const program = `
+      const { connect } = await import(${JSON.stringify(new URL('../src/index.ts', import.meta.url))})
+      await connect('future:').catch(({ code, message }) => console.log(code, message))`
+    const args = ['--conditions=@sluice/source', '--input-type=module', '-e', program]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: folder })
+    expect(stdout).toMatch(/^unsupported @sluice\/future needs what Node \d.*node:not-yet.*; use Node 22\.13 or later/)
   })
 
   it('refuses an adapter of another version of the contract', async () => {

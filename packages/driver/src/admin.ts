@@ -71,7 +71,10 @@ export interface DriverAdmin {
   listGroups(topic: string, signal: AbortSignal): Promise<readonly string[]>
   /** Forgets a group's progress. `conflict` while members run. */
   deleteGroup(topic: string, group: string, signal: AbortSignal): Promise<void>
-  /** Moves a group; other groups stay where they are. The group need not exist yet. */
+  /**
+   * Moves a group; other groups stay where they are, and so do the partitions that a position is not given for. The
+   * group need not exist yet: then these begin at their earliest record.
+   */
   seek(topic: string, group: string, to: StartFrom, signal: AbortSignal): Promise<void>
   /** A group that is not known is `not-found`. */
   lag(topic: string, group: string, signal: AbortSignal): Promise<readonly PartitionLag[]>

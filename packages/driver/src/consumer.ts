@@ -3,8 +3,9 @@ import type { IncomingRecord, OutgoingRecord, PartitionId, Position, QueuedRecor
 import type { SendOutcome } from './producer.ts'
 
 /**
- * Where to read from. `positions` names the first record wanted in each partition (inclusive); partitions left out
- * start at the earliest record. A position or time before retention means the earliest record, one in the future the latest.
+ * Where to read from. `positions` names the first record wanted in each partition (inclusive); in partitions left out a
+ * reader or a new group starts at the earliest record, and a group that is moved stays where it is. A position or time
+ * before retention means the earliest record, one in the future the latest.
  */
 export type StartFrom =
   | { readonly kind: 'earliest' }

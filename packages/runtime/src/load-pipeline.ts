@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join, relative, resolve } from 'node:path'
-import { StreamError } from '@sluice/driver'
+import { StreamError, systemErrorCode } from '@sluice/driver'
 import { parsePipeline } from './parse-pipeline.ts'
 import type { ModuleReference, Pipeline } from './pipeline.ts'
 import { formatPlace } from './source-file.ts'
@@ -12,11 +12,14 @@ export const pipelineFileName = 'sluice.yaml'
 
 /**
  * Reads a pipeline from a `sluice.yaml`, or from the one in a folder. Rejects with `not-found` when there is none and
- * with `invalid-argument`, naming file, line and column, when something in it is wrong or a `use` file is missing.
+ * with `invalid-argument`, naming file, line and column, when something in it is wrong or a `use` file is missing. A file
+ * that may not be read is `permission-denied`.
  */
 export async function loadPipeline(folderOrFile: string): Promise<Pipeline> {
   const path = await pipelineFile(folderOrFile)
-  const text = await readFile(path, 'utf8')
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw unreadable(path, cause)
+  })
   const pipeline = parsePipeline(text, displayName(path))
   const resolved = { ...pipeline, file: path }
   const missing = references(resolved).filter((reference) => resolveModule(resolved, reference) === undefined)
@@ -42,7 +45,10 @@ export function resolveModule(pipeline: Pipeline, reference: ModuleReference): s
 
 async function pipelineFile(folderOrFile: string): Promise<string> {
   const path = resolve(folderOrFile)
-  const found = await stat(path).catch(() => undefined)
+  const found = await stat(path).catch((cause: unknown) => {
+    if (isMissing(cause)) return undefined
+    throw unreadable(path, cause)
+  })
   if (found?.isFile() === true) return path
   const file = join(path, pipelineFileName)
   if (found !== undefined && existsSync(file)) return file
@@ -51,6 +57,20 @@ async function pipelineFile(folderOrFile: string): Promise<string> {
       ? `there is no file or folder "${folderOrFile}"`
       : `there is no ${pipelineFileName} in "${folderOrFile}"`
   throw new StreamError('not-found', `${what}; \`sluice init\` writes one to start from`)
+}
+
+/** Whether nothing is there, rather than something that may not be looked at. */
+function isMissing(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')
+}
+
+function unreadable(path: string, cause: unknown): StreamError {
+  const text = cause instanceof Error ? cause.message : String(cause)
+  return new StreamError(
+    systemErrorCode(cause) ?? 'unavailable',
+    `${displayName(path)} cannot be read (${text}); it must be a file, or a folder with a ${pipelineFileName}, that this user may read`,
+    { cause, details: { file: path } },
+  )
 }
 
 /** Short enough to read, still a path that terminals and editors can open. */

@@ -88,7 +88,7 @@ function makeParts(cloud: Cloud, pipeline: Pipeline, modules: LoadedModules, por
   limitRates(cloud, pipeline)
   const sources = pipeline.sources.map((plan) => {
     const topic = cloud.topic(plan.to)
-    return new SourcePart(known(modules.sources, plan.name), topic, contextOf(plan, pipeline, ports))
+    return new SourcePart(known(modules.sources, plan.name), topic, contextOf(plan, pipeline, ports), plan.module.use)
   })
   const functions = inFlowOrder(pipeline).map((plan) => {
     const { name, from, to, group, delivery, reading } = plan

@@ -1,5 +1,7 @@
 import type { Consumer } from '@sluice/core'
-import type { ModuleContext, SinkDefinition, SinkHandler } from './module-types.ts'
+import { StreamError } from '@sluice/driver'
+import { codeFailed } from './code-failed.ts'
+import type { ModuleContext, Sink, SinkDefinition, SinkHandler } from './module-types.ts'
 import type { Part, PartProgress } from './part.ts'
 import type { SinkPlan } from './pipeline.ts'
 
@@ -35,11 +37,19 @@ export class SinkPart implements Part {
     const running = concurrency === undefined ? {} : { concurrency }
     const code = this.#code
     if (typeof code === 'function') return this.#consumer.run((message) => code(message, context), running)
-    const sink = await code.open(context)
+    const sink = await this.#guarded(async () => checked(await code.open(context), this.#plan.module.use))
     try {
       await this.#consumer.run((messages) => sink.write(messages), { ...running, batch: this.#plan.batch })
     } finally {
-      await sink.close?.()
+      await this.#guarded(() => sink.close?.())
+    }
+  }
+
+  async #guarded<T>(run: () => T | Promise<T>): Promise<T> {
+    try {
+      return await run()
+    } catch (error) {
+      throw codeFailed(error, { use: this.#plan.module.use, folder: this.#context.folder })
     }
   }
 
@@ -60,4 +70,11 @@ export class SinkPart implements Part {
       inHand: stats.bufferedRecords,
     }
   }
+}
+
+/** What the user's code gives is known at run time only; without this every message would end as a dead letter. */
+function checked(sink: Sink, use: string): Sink {
+  const given: unknown = sink
+  if (typeof given === 'object' && given !== null && typeof sink.write === 'function') return sink
+  throw new StreamError('invalid-argument', `open gave no sink; have ${use} return { write(messages) { … } }`)
 }

@@ -1,4 +1,6 @@
 import type { OutgoingMessage, Topic } from '@sluice/core'
+import { StreamError } from '@sluice/driver'
+import { codeFailed } from './code-failed.ts'
 import type { ModuleContext, Source } from './module-types.ts'
 import type { Part, PartProgress } from './part.ts'
 
@@ -13,17 +15,19 @@ export class SourcePart implements Part {
   readonly #source: Source
   readonly #topic: Topic<unknown>
   readonly #context: Omit<ModuleContext, 'signal'>
+  readonly #use: string
   readonly #stop = new AbortController()
   readonly #pending = new Set<Promise<void>>()
   #produced = 0
   #failure: { readonly error: unknown } | undefined
   #running: Promise<void> | undefined
 
-  constructor(source: Source, topic: Topic<unknown>, context: Omit<ModuleContext, 'signal'>) {
+  constructor(source: Source, topic: Topic<unknown>, context: Omit<ModuleContext, 'signal'>, use: string) {
     this.name = context.name
     this.#source = source
     this.#topic = topic
     this.#context = context
+    this.#use = use
   }
 
   run(): Promise<void> {
@@ -43,12 +47,14 @@ export class SourcePart implements Part {
   }
 
   async #pump(): Promise<void> {
-    const messages = iterate(this.#source({ ...this.#context, signal: this.#stop.signal }))
+    const messages = this.#start()
     try {
       for (;;) {
-        const next = await untilAborted(messages.next(), this.#stop.signal)
+        const next = await untilAborted(messages.next(), this.#stop.signal).catch((error: unknown) => {
+          throw this.#codeFailed(error)
+        })
         if (next === undefined || next.done === true) break
-        this.#send(next.value)
+        this.#send(checked(next.value))
         if (this.#pending.size >= maxPending) await Promise.race(this.#pending)
         this.#throwFailure()
       }
@@ -58,6 +64,18 @@ export class SourcePart implements Part {
       await Promise.all(this.#pending)
     }
     this.#throwFailure()
+  }
+
+  #start(): AsyncIterator<OutgoingMessage<unknown>> {
+    try {
+      return iterate(this.#source({ ...this.#context, signal: this.#stop.signal }))
+    } catch (error) {
+      throw this.#codeFailed(error)
+    }
+  }
+
+  #codeFailed(error: unknown): StreamError {
+    return codeFailed(error, { use: this.#use, folder: this.#context.folder })
   }
 
   #send(message: OutgoingMessage<unknown>): void {
@@ -75,8 +93,30 @@ export class SourcePart implements Part {
 }
 
 function iterate<T>(values: AsyncIterable<T> | Iterable<T>): AsyncIterator<T> {
-  if (Symbol.asyncIterator in values) return values[Symbol.asyncIterator]()
-  return fromSync(values)
+  // What the user's code gives is known at run time only.
+  const given: unknown = values
+  if (typeof given === 'object' && given !== null) {
+    if (Symbol.asyncIterator in values) return values[Symbol.asyncIterator]()
+    if (Symbol.iterator in values) return fromSync(values)
+  }
+  throw new StreamError(
+    'invalid-argument',
+    `a source gives messages one by one, and this one gave ${nameOf(given)}; write it as function* or async function*`,
+  )
+}
+
+function checked(message: OutgoingMessage<unknown>): OutgoingMessage<unknown> {
+  const given: unknown = message
+  if (typeof given === 'object' && given !== null && 'value' in given) return message
+  throw new StreamError(
+    'invalid-argument',
+    `a source yields messages, and this one yielded ${nameOf(given)}; yield { key, value }`,
+  )
+}
+
+function nameOf(given: unknown): string {
+  if (typeof given !== 'object' || given === null) return String(given)
+  return given instanceof Promise ? 'a promise' : 'an object without "value"'
 }
 
 async function* fromSync<T>(values: Iterable<T>): AsyncGenerator<T> {

@@ -98,7 +98,11 @@ it('rejects with the first fatal error, naming the part, after closing the sinks
   const broken = `${code}\nexport async function* breaks() { yield { value: 1 }; throw new RangeError('out of data') }`
   const withBreak = yaml.replace('use: ./code.mjs, options: { upTo: 20 }', 'use: ./code.mjs, export: breaks')
   using folder = new Folder({ 'sluice.yaml': withBreak, 'code.mjs': broken })
-  await expect(run(folder)).rejects.toMatchObject({ code: 'internal', message: 'source "count": out of data' })
+  await expect(run(folder)).rejects.toMatchObject({
+    code: 'invalid-argument',
+    message: /^source "count": out of data; \.\/code\.mjs threw it/,
+    details: { part: 'count', file: /^code\.mjs:\d+:\d+$/ },
+  })
   const { log } = (await import(`${folder.path}/code.mjs`)) as Code
   expect(log).toEqual(['open keep', 'close keep'])
 })

@@ -108,6 +108,11 @@ export class StoreClient {
     return this.#closing
   }
 
+  /** Whether the thread has ended without having been asked to. */
+  get dead(): boolean {
+    return this.#failure !== undefined && this.#closing === undefined
+  }
+
   /** The thread itself. */
   get worker(): Worker {
     return this.#worker

@@ -16,6 +16,9 @@ export function scopeOf(topicId: number, group: string): string {
   return `${topicId}/${group}`
 }
 
+/** A partition, and the first offset wanted in it. */
+type Place = readonly [PartitionRow, number]
+
 /** What {@link Groups} works with. */
 export interface GroupParts {
   readonly database: Database
@@ -114,17 +117,29 @@ export class Groups {
     return this.#members(this.#topics.id(topic), group).some((owner) => !isDeadOwner(owner, this.#host))
   }
 
-  /** Moves the group. Running members lose their partitions by it, and take them again at the new place. */
+  /**
+   * Moves the group; partitions that a position is not named for stay where they are. Running members lose the
+   * partitions that move, and take them again at the new place.
+   */
   seek(topic: string, group: string, to: StartFrom): void {
     const info = this.#topics.info(topic)
-    const places = this.#places(info.id, to)
-    this.#database.run('DELETE FROM early_acks WHERE topic_id = ? AND name = ?', info.id, group)
-    if (info.order === 'none') {
-      this.#database.run('DELETE FROM queue_items WHERE topic_id = ? AND name = ?', info.id, group)
-      for (const [row, offset] of places) this.#setCursor(info.id, group, row, offset)
-      return
-    }
-    const scope = scopeOf(info.id, group)
+    const known = this.#progress(info.id, group)
+    const stays = (row: PartitionRow): boolean =>
+      to.kind === 'position' && to.positions[row.name] === undefined && known.has(row.name)
+    const places = this.#places(info.id, to).filter(([row]) => !stays(row))
+    for (const [row] of places) this.#forgetDeliveries(info.id, group, row)
+    if (info.order === 'none') for (const [row, offset] of places) this.#setCursor(info.id, group, row, offset)
+    else this.#moveLeases(scopeOf(info.id, group), places)
+  }
+
+  /** What the group has out of a partition, or has acknowledged ahead of its progress. */
+  #forgetDeliveries(topicId: number, group: string, row: PartitionRow): void {
+    const where = 'WHERE topic_id = ? AND name = ? AND partition = ?'
+    this.#database.run(`DELETE FROM early_acks ${where}`, topicId, group, row.name)
+    this.#database.run(`DELETE FROM queue_items ${where}`, topicId, group, row.id)
+  }
+
+  #moveLeases(scope: string, places: readonly Place[]): void {
     const leases = new Map(this.#leases.list(scope).map((lease) => [lease.partition, lease]))
     for (const [row, offset] of places) {
       const fresh = startLease(scope, row, offset)
@@ -200,7 +215,7 @@ export class Groups {
   }
 
   /** The first offset wanted in every partition. */
-  #places(topicId: number, start: StartFrom): readonly (readonly [PartitionRow, number])[] {
+  #places(topicId: number, start: StartFrom): readonly Place[] {
     const rows = this.#topics.partitions(topicId)
     if (start.kind === 'position') refuseUnknown(start.positions, rows)
     return rows.map((row) => [row, this.#placeIn(row, start)])

@@ -12,6 +12,11 @@ export interface StoreShare {
   readonly client: StoreClient
   /** Gives the share back. Idempotent. */
   release(): Promise<void>
+  /**
+   * Has something put in order at the end. Where the thread has died and a folder is left, another thread is opened for
+   * it: this process lives on, so nobody else would ever take its members for dead.
+   */
+  tidy(work: (client: StoreClient) => Promise<void>): Promise<void>
 }
 
 /** The stores that are open in this process: connections to one folder, or one name in memory, share a thread. */
@@ -22,7 +27,7 @@ export class StoreRegistry {
   async acquire(key: string | undefined, options: StoreOptions, context: ErrorContext): Promise<StoreShare> {
     if (key === undefined) {
       const client = await StoreClient.open(options, context)
-      return { client, release: () => client.close() }
+      return { client, release: () => client.close(), tidy: (work) => work(client) }
     }
     let shared = this.#stores.get(key)
     if (shared === undefined) {
@@ -33,7 +38,12 @@ export class StoreRegistry {
     try {
       const client = await shared.client
       client.onFailure(() => this.#forget(key, shared))
-      return { client, release: once(() => this.#release(key, shared)) }
+      const reopen = options.folder === undefined ? undefined : () => this.acquire(key, options, context)
+      return {
+        client,
+        release: once(() => this.#release(key, shared)),
+        tidy: (work) => tidy(client, work, reopen),
+      }
     } catch (error) {
       this.#forget(key, shared)
       throw error
@@ -49,6 +59,24 @@ export class StoreRegistry {
 
   #forget(key: string, shared: Shared): void {
     if (this.#stores.get(key) === shared) this.#stores.delete(key)
+  }
+}
+
+async function tidy(
+  client: StoreClient,
+  work: (client: StoreClient) => Promise<void>,
+  reopen: (() => Promise<StoreShare>) | undefined,
+): Promise<void> {
+  try {
+    await work(client)
+  } catch (error) {
+    if (!client.dead || reopen === undefined) throw error
+    const share = await reopen()
+    try {
+      await work(share.client)
+    } finally {
+      await share.release()
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { mkdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { StreamError } from '@sluice/driver'
 import { openBatch } from '../codec.ts'
 import { Database } from './database.ts'
@@ -97,7 +97,7 @@ const tables = `
 
 /** Opens the store, makes it when it is new, and looks whether it is sound. Throws native errors and StreamErrors. */
 export function openStore(options: StoreOptions): Database {
-  if (options.folder !== undefined) mkdirSync(options.folder, { recursive: true })
+  if (options.folder !== undefined) makeFolder(options.folder)
   const file = options.folder === undefined ? undefined : join(options.folder, fileName)
   const database = Database.open(file)
   try {
@@ -118,6 +118,30 @@ export function openStore(options: StoreOptions): Database {
   } catch (error) {
     database.close()
     throw error
+  }
+}
+
+/**
+ * Makes the folder, and those above it. Not by `recursive`: where a file system says ENOENT to whatever is to be made, as
+ * /proc does, Node tries for ever.
+ */
+function makeFolder(folder: string): void {
+  if (isFolder(folder)) return
+  const above = dirname(folder)
+  if (above !== folder) makeFolder(above)
+  try {
+    mkdirSync(folder)
+  } catch (error) {
+    // Another process was first.
+    if (!isFolder(folder)) throw error
+  }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
   }
 }
 

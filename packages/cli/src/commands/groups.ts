@@ -1,3 +1,4 @@
+import { nearest, StreamError } from '@sluice/driver'
 import { parseStart, text } from '../arguments.ts'
 import type { CommandContext, Register } from '../command-context.ts'
 
@@ -20,7 +21,9 @@ export const registerGroups: Register = (program, act) => {
     .action(
       act((context, [topic = '', group]) =>
         context.withCloud(async (cloud) => {
-          const names = group === undefined ? await cloud.admin.listGroups(topic) : [group]
+          const known = await cloud.admin.listGroups(topic)
+          if (group !== undefined) refuseUnknown(topic, group, known)
+          const names = group === undefined ? known : [group]
           const rows = await Promise.all(
             names.map(async (name) => (await cloud.admin.lag(topic, name)).map((lag) => ({ group: name, ...lag }))),
           )
@@ -30,8 +33,13 @@ export const registerGroups: Register = (program, act) => {
     )
   groups
     .command('seek <topic> <group> <start>')
-    .description('move a group to earliest, latest, a time or <partition>:<position>; other groups stay')
-    .action(act((context, [topic = '', group = '', start = '']) => seek(context, topic, group, start)))
+    .description('move a group to earliest, latest, a time or <partition>:<position>; other groups and partitions stay')
+    .option('--create', 'make the group when it does not exist; partitions that are not named begin at their earliest')
+    .action(
+      act((context, [topic = '', group = '', start = ''], options) =>
+        seek(context, topic, group, start, options['create'] === true),
+      ),
+    )
   groups
     .command('replay <topic> <group>')
     .description('have a group read everything again, or everything since a time')
@@ -43,10 +51,22 @@ export const registerGroups: Register = (program, act) => {
     )
 }
 
-function seek(context: CommandContext, topic: string, group: string, to: string): Promise<void> {
+function seek(context: CommandContext, topic: string, group: string, to: string, create = false): Promise<void> {
   const start = parseStart(to)
   return context.withCloud(async (cloud) => {
+    if (!create) refuseUnknown(topic, group, await cloud.admin.listGroups(topic))
     await cloud.admin.seek(topic, group, start)
     context.output.result({ topic, group, to }, `${group} on ${topic} starts from ${to}`)
+  })
+}
+
+/** On the command line a mistyped name is likelier than a new group. */
+function refuseUnknown(topic: string, group: string, known: readonly string[]): void {
+  if (known.includes(group)) return
+  const meant = nearest(group, known)
+  const some = known.length === 0 ? 'it has no groups yet' : `see \`sluice groups list ${topic}\``
+  const help = meant === undefined ? some : `did you mean "${meant}"?`
+  throw new StreamError('not-found', `there is no group "${group}" on topic "${topic}"; ${help}`, {
+    details: { topic, group },
   })
 }

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import type { Cloud, OutgoingMessage, Receipt, Topic } from '@sluice/core'
 import { collect, parseHeaders, text } from '../arguments.ts'
@@ -39,18 +39,15 @@ export const registerSend: Register = (program, act) => {
           headers: parseHeaders(options['header'] as string[]),
           asText: options['text'] === true,
         }
+        const file = text(options, 'file')
+        // Before connecting, which may make things: a file that is not there is a mistake.
+        await using handle = file === undefined ? undefined : await open(file)
         await context.withCloud(
           async (cloud, signal) => {
             if (value !== undefined) return sendOne(context, cloud, topic, toMessage(value, plan, 1))
-            const file = text(options, 'file')
-            const stream = file === undefined ? context.host.stdin : createReadStream(file)
-            await sendLines(
-              context,
-              cloud.topic(topic),
-              createInterface({ input: stream, crlfDelay: Infinity }),
-              plan,
-              signal,
-            )
+            const input = handle?.createReadStream() ?? context.host.stdin
+            const lines = createInterface({ input, crlfDelay: Infinity })
+            await sendLines(context, cloud.topic(topic), lines, plan, signal)
           },
           { create: options['create'] === true },
         )

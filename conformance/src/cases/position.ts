@@ -1,0 +1,61 @@
+import type { Position } from '@sluice/driver'
+import type { Case } from '../case.ts'
+import { positions } from '../case.ts'
+import type { CaseContext } from '../context.ts'
+import { equal, refuses, that } from '../expect.ts'
+import { read } from '../reading.ts'
+import { bench, member, messages, numbers, sendAll } from '../setup.ts'
+
+/** What positions are good for. */
+export const positionCases: readonly Case[] = [
+  {
+    name: 'position/comparable',
+    title: 'anybody can tell which of two records of a partition came first',
+    needs: positions,
+    refusal: refuseCompare,
+    run: comparable,
+  },
+]
+
+async function comparable(context: CaseContext): Promise<void> {
+  const { topic, name } = await bench(context)
+  await sendAll(topic, messages(150, 10))
+  const driver = await context.openDriver()
+  const opened = await driver.openTopic(name, context.signal)
+  const last = new Map<string, Position>()
+  let compared = 0
+  for await (const { partition, position, value } of topic.read()) {
+    that(position !== undefined, `record ${value} has a position`)
+    const before = last.get(partition)
+    if (before !== undefined) {
+      compared++
+      that((await topic.comparePositions(before, position)) < 0, `${before} comes before ${position}`)
+      that(opened.comparePositions(position, before) > 0, `${position} comes after ${before}`)
+    }
+    equal(opened.comparePositions(position, position), 0, `${position} compared with itself`)
+    last.set(partition, position)
+  }
+  that(compared > 100, `positions were compared ${compared} times`)
+  if (!context.world.capabilities.receiptPosition) return
+  const receipt = await topic.send({ value: 150, key: 'k1' })
+  that(receipt.position !== undefined && receipt.partition !== undefined, 'the receipt has a partition and a position')
+  that(
+    opened.comparePositions(receipt.position, last.get(receipt.partition) ?? receipt.position) >= 0,
+    'the receipt of a later record has a later position',
+  )
+  const reading = read(context, member(numbers(await context.connect(), name), context.name('g')))
+  await reading.count(151)
+  await reading.stop()
+  const found = reading.deliveries.find((one) => one.id === receipt.id)
+  equal(
+    [found?.partition, found?.position],
+    [receipt.partition, receipt.position],
+    'the place of the record, compared with its receipt',
+  )
+}
+
+async function refuseCompare(context: CaseContext): Promise<void> {
+  const { topic } = await bench(context)
+  const some = 'a' as Position
+  await refuses(() => topic.comparePositions(some, some), 'unsupported', 'comparing positions that there are none of')
+}
