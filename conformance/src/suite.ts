@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { cases } from './cases/index.ts'
 import type { Case } from './case.ts'
 import { divergences, findDivergence, unknownDivergences } from './divergences.ts'
@@ -52,7 +53,9 @@ export interface SuiteOptions {
 
 /** A harness for a backend that its address alone describes. */
 export function urlHarness(url: string, options: Partial<Harness> = {}): Harness {
-  return { name: url.split(/[:?]/, 1)[0] ?? url, url, ...options }
+  // A log without a name is nobody else's, and cases connect more than once.
+  const shared = url.replace(/^memory:(?=\?|$)/, `memory:${randomUUID()}`)
+  return { name: url.split(/[:?]/, 1)[0] ?? url, url: shared, ...options }
 }
 
 /** Runs every case against one backend, one at a time. Rejects only when the backend cannot be opened. */
