@@ -49,9 +49,9 @@ export class CaseContext {
     return (await this.shimmed(options)).cloud
   }
 
-  /** As `connect`, with the shim in hand. */
-  async shimmed(options: ConnectOptions = {}): Promise<Shimmed> {
-    const { harness } = this.world
+  /** As `connect`, with the shim in hand, and by another address when one is given. */
+  async shimmed(options: ConnectOptions = {}, url?: string): Promise<Shimmed> {
+    const harness = url === undefined ? this.world.harness : { ...this.world.harness, url }
     const clock = options.clock ?? harness.connectOptions?.clock
     const real = await openHarness(harness, { signal: this.signal, ...(clock === undefined ? {} : { clock }) })
     const shim = new RequestShim(real)

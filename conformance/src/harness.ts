@@ -1,6 +1,7 @@
 import type { ContainerModule } from 'inversify'
 import type { Cloud, ConnectOptions } from '@sluice/core'
 import type { Capabilities, Driver, ErrorCode, Limits, OpenContext, TopicOrder, TopicSpec } from '@sluice/driver'
+import type { Endpoint } from './faults/tcp-proxy.ts'
 
 /** How long things take on this backend, in milliseconds. What is left out suits an embedded backend. */
 export interface Tuning {
@@ -16,6 +17,12 @@ export interface Tuning {
   readonly backlog: number
   /** How far the backend's clock may be from ours. Default 1 000. */
   readonly clockSkewMs: number
+  /** How long `fault/partition-30s` keeps the broker away. Default 30 000. */
+  readonly partitionMs: number
+  /** How long a connection may be dead before its client has to have noticed. Default 10 000. */
+  readonly deadConnectionMs: number
+  /** The deadline for opening a connection to a broker that is not there. Default 15 000. */
+  readonly connectMs: number
 }
 
 /** What an embedded backend needs. */
@@ -26,6 +33,9 @@ export const defaultTuning: Tuning = {
   caseMs: 20_000,
   backlog: 100_000,
   clockSkewMs: 1_000,
+  partitionMs: 30_000,
+  deadConnectionMs: 10_000,
+  connectMs: 15_000,
 }
 
 /** One native error of the backend's SDK, and what it must become. */
@@ -34,6 +44,16 @@ export interface NativeError {
   readonly code: ErrorCode
   /** Default: what the code implies. */
   readonly retryable?: boolean
+}
+
+/** A backend behind a TCP connection, which can be made to suffer. */
+export interface Broker {
+  /** Where it listens. */
+  readonly endpoint: Endpoint
+  /** The harness's address, with another host and port in it. */
+  readonly urlAt: (endpoint: Endpoint) => string
+  /** SIGKILLs it and starts it again, with its data, at the same place; resolves when it answers. Where that can be done. */
+  readonly restart?: () => Promise<void>
 }
 
 /** A backend under test. Only `name` and `url` are needed. */
@@ -66,6 +86,10 @@ export interface Harness {
   readonly nativeErrors?: readonly NativeError[]
   /** An address the backend must refuse for its credentials, for `errors/unauthenticated`. */
   readonly badCredentialsUrl?: string
+  /** The broker behind `url`, for the `fault` cases. */
+  readonly broker?: () => Promise<Broker>
+  /** Whether that broker can be killed and started again. Default false. */
+  readonly canRestart?: boolean
   /** A text inside `url` that must never be seen in a message. Default: the password of the address. */
   readonly secret?: string
   readonly tuning?: Partial<Tuning>
