@@ -23,6 +23,11 @@ const floors: readonly {
     breach: ['@sluice/core', '@sluice/local', 'inversify'],
   },
   {
+    file: 'packages/emulators/src/seeded.ts',
+    allowed: ['./command.ts', 'node:net', '@sluice/driver'],
+    breach: ['@sluice/core', '@sluice/nats', '@sluice/conformance'],
+  },
+  {
     file: 'packages/core/src/producer/seeded.ts',
     allowed: ['../api.ts', 'node:crypto', '@sluice/driver', 'inversify', '@opentelemetry/api'],
     breach: [
