@@ -114,6 +114,7 @@ export const ${name}Capabilities: Capabilities = {
   attempts: 'process',
   retryDelay: false,
   repartition: false,
+  retention: { minMs: 1, maxMs: Infinity, bytes: false },
   lag: [],
   transactions: false,
   headers: true,
@@ -134,7 +135,9 @@ const limits: Limits = {
 export class ${type}Driver implements Driver {
   readonly specVersion: typeof specVersion = specVersion
   readonly name = '${name}'
+  readonly server = '${name}'
   readonly capabilities: Capabilities = ${name}Capabilities
+  readonly limits: Limits = limits
   readonly admin: ${type}Admin
   readonly config: ${type}Config
 

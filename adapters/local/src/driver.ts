@@ -48,6 +48,7 @@ export const localCapabilities: Capabilities = {
   attempts: 'process',
   retryDelay: true,
   repartition: 'any',
+  retention: { minMs: 1, maxMs: Infinity, bytes: true },
   lag: ['messages', 'age'],
   transactions: true,
   headers: true,
@@ -69,7 +70,9 @@ export const localLimits: Limits = {
 export class LocalDriver implements Driver {
   readonly specVersion: typeof specVersion = specVersion
   readonly name: string
+  readonly server: string = `SQLite ${process.versions['sqlite'] ?? ''} in Node ${process.versions.node}`
   readonly capabilities: Capabilities
+  readonly limits: Limits
   readonly admin: DriverAdmin
   readonly #config: LocalConfig
   readonly #context: OpenContext
@@ -84,6 +87,7 @@ export class LocalDriver implements Driver {
   private constructor(config: LocalConfig, context: OpenContext, share: StoreShare) {
     this.name = config.scheme
     this.capabilities = config.scheme === 'memory' ? { ...localCapabilities, persistent: false } : localCapabilities
+    this.limits = { ...localLimits, maxRecordBytes: config.maxRecordBytes }
     this.#config = config
     this.#context = context
     this.#share = share
@@ -120,9 +124,8 @@ export class LocalDriver implements Driver {
     this.#refuseClosed('open a topic')
     if (signal.aborted) throw StreamError.aborted(signal, `open topic "${name}"`)
     const view = await TopicView.open(this.#client, name)
-    const limits = { ...localLimits, maxRecordBytes: this.#config.maxRecordBytes }
-    return new LocalTopic(view, limits, {
-      producer: () => this.#producer(view, limits),
+    return new LocalTopic(view, this.limits, {
+      producer: () => this.#producer(view, this.limits),
       subscribe: (options) => this.#subscribe(view, options),
     })
   }

@@ -4,6 +4,7 @@ import type { Action, GlobalOptions } from './command-context.ts'
 import { registerCompletion } from './commands/completion.ts'
 import { registerConformance } from './commands/conformance.ts'
 import { registerDeadLetters } from './commands/dead-letters.ts'
+import { registerDoctor, registerPlan } from './commands/doctor.ts'
 import { registerGroups } from './commands/groups.ts'
 import { registerInit } from './commands/init.ts'
 import { registerRun } from './commands/run.ts'
@@ -22,6 +23,8 @@ const registrations = [
   registerTopics,
   registerGroups,
   registerDeadLetters,
+  registerDoctor,
+  registerPlan,
   registerConformance,
   registerCompletion,
 ]

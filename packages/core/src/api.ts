@@ -20,7 +20,11 @@ export interface Cloud extends AsyncDisposable {
   readonly name: string
   /** The address it was opened with, without secrets. */
   readonly address: string
+  /** What answers there, and its version, for people: `nats-server 2.15.2`. */
+  readonly server: string
   readonly capabilities: Capabilities
+  /** Limits of a topic that is made now; those of an existing one are told by `topic(name).limits()`. */
+  readonly limits: Limits
   /** Looks after topics and groups. */
   readonly admin: Admin
   /** A handle on a topic; does no I/O. The type of its values follows from the schema or codec, and is `unknown` JSON without. */

@@ -1,4 +1,4 @@
-import type { Capabilities } from '@sluice/driver'
+import type { Capabilities, Limits } from '@sluice/driver'
 import { SessionAdmin } from './admin.ts'
 import type { Admin, CloseOptions, Cloud, Topic, TopicOptions, Worker, WorkerOptions } from './api.ts'
 import type { SluiceFunction } from './function.ts'
@@ -10,7 +10,9 @@ import { FunctionWorker } from './worker.ts'
 export class SessionCloud implements Cloud {
   readonly name: string
   readonly address: string
+  readonly server: string
   readonly capabilities: Capabilities
+  readonly limits: Limits
   readonly admin: Admin
   readonly #session: Session
   readonly #topics = new Map<string, Topic<unknown>>()
@@ -19,7 +21,9 @@ export class SessionCloud implements Cloud {
     this.#session = session
     this.name = session.deps.driver.name
     this.address = address
+    this.server = session.deps.driver.server
     this.capabilities = session.deps.driver.capabilities
+    this.limits = session.deps.driver.limits
     this.admin = new SessionAdmin(session)
   }
 

@@ -13,7 +13,7 @@ import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { bytes, connect, text, tokens } from '../src/index.ts'
 import type { Codec, Message } from '../src/index.ts'
-import { allCapabilities } from './fake-topic.ts'
+import { allCapabilities, plainLimits } from './fake-topic.ts'
 
 const errorOf = async (work: () => unknown): Promise<StreamError> => {
   try {
@@ -139,7 +139,9 @@ describe('connect', () => {
     const driver: Driver = {
       specVersion,
       name: 'mine',
+      server: 'mine 1',
       capabilities: allCapabilities,
+      limits: plainLimits,
       admin: {} as Driver['admin'],
       openTopic: () => Promise.reject(new StreamError('not-found', 'nothing here')),
       toStreamError: (error) => StreamError.from(error, 'x'),

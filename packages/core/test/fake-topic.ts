@@ -1,5 +1,5 @@
 import { StreamError } from '@sluice/driver'
-import type { Capabilities, DriverTopic, OutgoingRecord, Position, SendOutcome } from '@sluice/driver'
+import type { Capabilities, DriverTopic, Limits, OutgoingRecord, Position, SendOutcome } from '@sluice/driver'
 
 /** Capabilities of a backend that can everything, to be narrowed by tests. */
 export const allCapabilities: Capabilities = {
@@ -18,11 +18,22 @@ export const allCapabilities: Capabilities = {
   attempts: 'process',
   retryDelay: false,
   repartition: 'any',
+  retention: { minMs: 1, maxMs: Infinity, bytes: true },
   lag: ['messages', 'age'],
   transactions: true,
   headers: true,
   balancing: 'lease',
   admin: ['create', 'delete', 'describe', 'list', 'retention'],
+}
+
+/** Limits of a backend without peculiarities. */
+export const plainLimits: Limits = {
+  maxRecordBytes: 1_000_000,
+  maxBatchRecords: 500,
+  maxBatchBytes: 1_000_000,
+  maxKeyBytes: 1_024,
+  maxHeaders: 64,
+  maxHeaderValueBytes: 1_024,
 }
 
 /** What a fake backend does with a request. */
@@ -33,15 +44,7 @@ export function fakeTopic(answer: Answer, limits: Partial<DriverTopic['limits']>
   return {
     name: 't',
     order: 'key',
-    limits: {
-      maxRecordBytes: 1_000_000,
-      maxBatchRecords: 500,
-      maxBatchBytes: 1_000_000,
-      maxKeyBytes: 1_024,
-      maxHeaders: 64,
-      maxHeaderValueBytes: 1_024,
-      ...limits,
-    },
+    limits: { ...plainLimits, ...limits },
     measure: (record) => record.body.length + (record.key?.length ?? 0) + 20,
     comparePositions: (a, b) => Number(a) - Number(b),
     producer: () => Promise.resolve({ sendBatch: answer, close: () => Promise.resolve() }),

@@ -3,7 +3,7 @@ import type { Driver } from '@sluice/driver'
 import { describe, expect, it } from 'vitest'
 import { connect } from '../src/index.ts'
 import type { Cloud, TopicOptions } from '../src/index.ts'
-import { allCapabilities, fakeTopic, stored } from './fake-topic.ts'
+import { allCapabilities, fakeTopic, stored, plainLimits } from './fake-topic.ts'
 
 /** Every way to use a topic for the first time. */
 const uses: readonly (readonly [string, (cloud: Cloud, options: TopicOptions<unknown>) => Promise<unknown>])[] = [
@@ -71,7 +71,9 @@ function lookedAt(refusal?: StreamError): { readonly driver: Driver; readonly lo
   const driver = {
     specVersion: 1,
     name: 'fake',
+    server: 'fake 1',
     capabilities: allCapabilities,
+    limits: plainLimits,
     admin: { describeTopic } as unknown as Driver['admin'],
     openTopic: () => Promise.resolve(topic),
     toStreamError: (error: unknown) => StreamError.from(error, 'x'),

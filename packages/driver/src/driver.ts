@@ -53,7 +53,11 @@ export interface Driver {
   readonly specVersion: typeof specVersion
   /** The scheme it was opened by. */
   readonly name: string
+  /** What answers, and its version, for people: `nats-server 2.15.2`. */
+  readonly server: string
   readonly capabilities: Capabilities
+  /** Limits of a topic that is made now; those of an existing one are `DriverTopic.limits`. */
+  readonly limits: Limits
   readonly admin: DriverAdmin
   /** Rejects with `not-found` when the topic does not exist. */
   openTopic(name: string, signal: AbortSignal): Promise<DriverTopic>

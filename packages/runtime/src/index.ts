@@ -1,5 +1,7 @@
 export { chooseBackend, defaultBackend } from './backend.ts'
 export type { BackendChoice, BackendSource } from './backend.ts'
+export { findDifferences, findMissing } from './fit.ts'
+export type { BackendFacts, Finding } from './fit.ts'
 export { loadPipeline, pipelineFileName } from './load-pipeline.ts'
 export { defineSink } from './module-types.ts'
 export type { ModuleContext, Sink, SinkDefinition, SinkHandler, Source } from './module-types.ts'

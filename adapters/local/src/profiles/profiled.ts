@@ -73,7 +73,9 @@ function without<T>(all: readonly T[], one: T): readonly T[] {
 export class ProfiledDriver implements Driver {
   readonly specVersion: typeof specVersion
   readonly name: string
+  readonly server: string
   readonly capabilities: Capabilities
+  readonly limits: Limits
   readonly admin: DriverAdmin
   readonly #inner: Driver
   readonly #context: ProfileContext
@@ -81,6 +83,8 @@ export class ProfiledDriver implements Driver {
   constructor(inner: Driver, context: ProfileContext) {
     this.specVersion = inner.specVersion
     this.name = inner.name
+    this.server = inner.server
+    this.limits = limitsUnder(inner.limits, context.names)
     this.capabilities = profiledCapabilities(inner.capabilities, context.names)
     this.admin = new ProfiledAdmin(inner.admin, this.capabilities, context.support)
     this.#inner = inner
@@ -104,6 +108,10 @@ export class ProfiledDriver implements Driver {
   }
 }
 
+function limitsUnder(limits: Limits, names: readonly ProfileName[]): Limits {
+  return names.includes('small') ? smallLimits(limits) : limits
+}
+
 class ProfiledTopic implements DriverTopic {
   readonly name: string
   readonly order: TopicOrder
@@ -115,7 +123,7 @@ class ProfiledTopic implements DriverTopic {
   constructor(inner: DriverTopic, capabilities: Capabilities, context: ProfileContext) {
     this.name = inner.name
     this.order = inner.order
-    this.limits = context.names.includes('small') ? smallLimits(inner.limits) : inner.limits
+    this.limits = limitsUnder(inner.limits, context.names)
     this.#inner = inner
     this.#capabilities = capabilities
     this.#context = context
