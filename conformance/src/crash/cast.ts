@@ -10,7 +10,10 @@ import type { Bug, RoundPlan } from './plan.ts'
 export interface Scene {
   readonly plan: RoundPlan
   readonly crew: Crew
+  /** Where the one who judges connects. */
   readonly address: string
+  /** Where everybody else does: another way to the same place, when that way is made to fail. */
+  readonly childAddress: string
   /** For journals. */
   readonly folder: string
   readonly topic: string
@@ -163,7 +166,7 @@ export class Cast {
   /** A producer goes on after the last number that an earlier one of its slot tried. */
   #addProducer(slot: number): void {
     if (this.#closing) return
-    const { address, bug, crew, plan, topic } = this.#scene
+    const { bug, childAddress: address, crew, plan, topic } = this.#scene
     const journal = this.#producerJournal(slot)
     const tried = readJournal<ProducerLine>(journal).flatMap((line) => (line.kind === 'try' ? [line.seq] : []))
     const first = tried.reduce((highest, seq) => Math.max(highest, seq), -1) + 1
@@ -173,7 +176,7 @@ export class Cast {
   }
 
   #addMember(): void {
-    const { address, bug, crew, outputs: to, plan, topic } = this.#scene
+    const { bug, childAddress: address, crew, outputs: to, plan, topic } = this.#scene
     const { member: settings, mode, seed } = plan
     const member = `m${this.#names++}`
     const common = { address, topic, seed, bug, group, member, settings }

@@ -97,6 +97,26 @@ export function planRound(seed: number, mode?: Mode): RoundPlan {
   }
 }
 
+/** Plans a round of a soak: three members, and harms for about half a minute. */
+export function planSoak(seed: number): RoundPlan {
+  const random = seededRandom(seed)
+  return {
+    ...planRound(seed, 'group'),
+    partitions: between(random, 3, 9),
+    producers: 2,
+    members: 3,
+    // More than they can send in that time: the end of the harms is their end.
+    recordsPerProducer: 1_000_000,
+    steps: Array.from({ length: 20 }, () => ({
+      afterMs: between(random, 200, 2_500),
+      harm: pick(random, harms),
+      gapMs: between(random, 0, 50),
+      victim: random(),
+    })),
+    calmMs: 500,
+  }
+}
+
 function pick<T>(random: Random, choices: readonly T[]): T {
   return choices[between(random, 0, choices.length - 1)] as T
 }

@@ -12,6 +12,8 @@ import type { Step } from './plan.ts'
 /** What became of a round. */
 export interface RoundResult {
   readonly kills: number
+  /** What was done to the backend. */
+  readonly faults?: string | undefined
   /** Records that producers tried to send. */
   readonly sent: number
   readonly acked: number
@@ -26,8 +28,16 @@ export interface RoundResult {
 
 const drainMs = 20_000
 
+/** Makes the backend, or the way to it, fail at random while a round is played. */
+export interface Saboteur {
+  /** Begins; resolves at once. */
+  start(seed: number): void
+  /** Ends, with everything well again. Says what it did. */
+  stop(): Promise<string>
+}
+
 /** Plays one round: processes at work, some of them killed, everything drained, everything checked. */
-export async function playRound(scene: Scene): Promise<RoundResult> {
+export async function playRound(scene: Scene, saboteur?: Saboteur): Promise<RoundResult> {
   const { outputs, plan, topic } = scene
   await using cloud = await connect(scene.address, { create: false })
   await cloud.admin.createTopic(topic, { partitions: plan.partitions, order: 'key' })
@@ -35,17 +45,19 @@ export async function playRound(scene: Scene): Promise<RoundResult> {
   const cast = new Cast(scene)
   const problems: string[] = []
   await cast.open()
+  saboteur?.start(plan.seed)
   for (const step of plan.steps) {
     await pause(step.afterMs)
     problems.push(...(await harm(cloud, cast, scene, step)))
     await cast.ready()
   }
+  const faults = await saboteur?.stop()
   await pause(plan.calmMs)
   problems.push(...(await cast.stopProducers()))
   problems.push(...(await drained(cloud, cast, topic)))
   problems.push(...(await cast.stopMembers()), ...cast.failures)
   const result = await (plan.mode === 'group' ? judgeGroup : judgeFunction)(cloud, cast, scene)
-  return { ...result, kills: cast.kills, problems: [...problems, ...result.problems] }
+  return { ...result, kills: cast.kills, faults, problems: [...problems, ...result.problems] }
 }
 
 /** Does one harm. Says what should not have happened. */

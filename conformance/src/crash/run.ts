@@ -7,10 +7,21 @@ import { groupBy } from './history.ts'
 import { planRound } from './plan.ts'
 import type { RoundPlan } from './plan.ts'
 import { playRound } from './round.ts'
-import type { RoundResult } from './round.ts'
+import type { RoundResult, Saboteur } from './round.ts'
+
+/** What makes a soak of a run. */
+export interface Soak {
+  /** No round begins after this moment of the monotonic clock. */
+  readonly endMs: number
+  readonly planOf: (seed: number) => RoundPlan
+  /** The way to the backend that the saboteur makes fail. */
+  readonly childAddress: string | undefined
+  readonly saboteur: Saboteur | undefined
+}
 
 /** What a run works with. */
 export interface RunContext {
+  readonly soak?: Soak
   readonly print: (line: string) => void
   /** For the children. */
   readonly environment: NodeJS.ProcessEnv
@@ -44,12 +55,13 @@ export async function runRounds(args: CrashArguments, context: RunContext): Prom
     tidy(root, args.keep || totals.failed > 0)
   })
   print(
-    `seed ${args.seed}, ${args.rounds} rounds on ${args.backend ?? 'local, a folder for each round'}${args.bug === undefined ? '' : `, with the bug ${args.bug}`}`,
+    `seed ${args.seed}, ${context.soak === undefined ? `${args.rounds} rounds` : 'a soak'} on ${args.backend ?? 'local, a folder for each round'}${args.bug === undefined ? '' : `, with the bug ${args.bug}`}`,
   )
   try {
-    for (let index = 0; index < args.rounds; index++) {
+    const { soak } = context
+    for (let index = 0; index < args.rounds && performance.now() < (soak?.endMs ?? Infinity); index++) {
       crew.prepare(reserve)
-      await oneRound(args, index, crew, root, totals, print)
+      await oneRound(args, index, { crew, root, totals, print, soak })
     }
   } finally {
     await crew.close()
@@ -68,32 +80,38 @@ function tidy(root: string, keep: boolean): void {
   rmSync(keep ? join(root, 'compiled') : root, { recursive: true, force: true, maxRetries: 3 })
 }
 
-async function oneRound(
-  args: CrashArguments,
-  index: number,
-  crew: Crew,
-  root: string,
-  totals: Totals,
-  print: (line: string) => void,
-): Promise<void> {
-  const plan = planRound((args.seed + index) % 4_294_967_296, args.mode)
+interface Stage {
+  readonly crew: Crew
+  readonly root: string
+  readonly totals: Totals
+  readonly print: (line: string) => void
+  readonly soak: Soak | undefined
+}
+
+async function oneRound(args: CrashArguments, index: number, stage: Stage): Promise<void> {
+  const { crew, print, root, soak, totals } = stage
+  const seed = (args.seed + index) % 4_294_967_296
+  const plan = soak === undefined ? planRound(seed, args.mode) : soak.planOf(seed)
   const folder = join(root, `round-${plan.seed}`)
   mkdirSync(folder, { recursive: true })
   const name = `crash-${Date.now().toString(36)}-${plan.seed}`
+  const address = args.backend ?? `local:${join(folder, 'log')}`
   const scene = {
     plan,
     crew,
-    address: args.backend ?? `local:${join(folder, 'log')}`,
+    address,
+    childAddress: soak?.childAddress ?? address,
     folder,
     topic: name,
     outputs: `${name}.outputs`,
     bug: args.bug,
   }
   const started = performance.now()
-  const result = await playRound(scene).catch(broken)
+  const result = await playRound(scene, soak?.saboteur).catch(broken)
   const tookMs = Math.round(performance.now() - started)
   add(totals, result)
   print(roundLine(index + 1, plan, result, tookMs))
+  if (result.faults !== undefined) print(`  ${result.faults}`)
   for (const line of problemLines(result.problems)) print(`  ${line}`)
   if (result.problems.length > 0) print(`  kept in ${folder}; again: npm run crash -- ${again(args, plan)}`)
   else if (!args.keep) rmSync(folder, { recursive: true, force: true })
