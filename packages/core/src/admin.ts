@@ -1,7 +1,7 @@
 import { StreamError } from '@sluice/driver'
 import type { AdminOperation, OutgoingRecord, PartitionLag, TopicDescription, TopicSpec } from '@sluice/driver'
 import { toStartFrom } from './api.ts'
-import type { Admin, DeadLetter, Start } from './api.ts'
+import type { Admin, DeadLetter, ReadMessage, Start } from './api.ts'
 import { bytes } from './codecs.ts'
 import { bodyIdHeader, redriveGroupHeader } from './consumer/dead-letter.ts'
 import type { Session } from './session.ts'
@@ -71,24 +71,28 @@ export class SessionAdmin implements Admin {
     return this.#driver.admin.lag(topic, group, this.#session.signal)
   }
 
+  /** Reads twice: what was sent back is marked behind the letters, and only names are kept of the first time. */
   async *deadLetters(topic: string): AsyncGenerator<DeadLetter> {
     const sentBack = new Set<string>()
-    const letters: { readonly letter: DeadLetter; readonly bodyId: string | undefined }[] = []
-    const bodies = new Map<string, DeadLetter>()
-    const used = new Set<string>()
-    for await (const message of this.#session.read(topic, { create: false }, raw, {})) {
-      const marks = message.headers[sentBackHeader]
-      const bodyId = message.headers[bodyIdHeader]
-      const letter = toDeadLetter(message)
-      if (letter.origin.topic === '') bodies.set(message.id, letter)
-      if (bodyId !== undefined) used.add(bodyId)
-      if (marks !== undefined) sentBack.add(marks)
-      else letters.push({ letter, bodyId })
+    const bodyIds = new Set<string>()
+    for await (const { headers } of this.#read(topic)) {
+      const [marked, bodyId] = [headers[sentBackHeader], headers[bodyIdHeader]]
+      if (marked !== undefined) sentBack.add(marked)
+      if (bodyId !== undefined) bodyIds.add(bodyId)
     }
-    for (const { letter, bodyId } of letters) {
-      if (sentBack.has(letter.letterId) || (bodies.has(letter.letterId) && used.has(letter.letterId))) continue
-      yield bodyId === undefined ? letter : withBody(letter, bodies.get(bodyId))
+    const pairs = new Pairs()
+    for await (const message of this.#read(topic)) {
+      const { headers, id } = message
+      if (bodyIds.has(id)) yield* pairs.first(id, toDeadLetter(message))
+      // What is no letter of ours is left alone: a mark, another program's record, a first part whose second never came.
+      else if (headers['dlq-topic'] === undefined || headers[sentBackHeader] !== undefined || sentBack.has(id)) continue
+      else yield* pairs.second(headers[bodyIdHeader], toDeadLetter(message))
     }
+    yield* pairs.rest()
+  }
+
+  #read(topic: string): AsyncIterable<ReadMessage<Uint8Array>> {
+    return this.#session.read(topic, { create: false }, raw, {})
   }
 
   async sendBack(topic: string, filter: (letter: DeadLetter) => boolean = () => true): Promise<number> {
@@ -102,6 +106,8 @@ export class SessionAdmin implements Admin {
         ...common,
         id: this.#session.nextId(),
         key: letter.key,
+        // Beside its letter, so that both are kept for the same time.
+        partition: this.#driver.capabilities.explicitPartition ? letter.partition : undefined,
         body: new Uint8Array(),
         headers: { [sentBackHeader]: letter.letterId },
       }
@@ -147,9 +153,32 @@ function checkName(name: string): void {
   )
 }
 
-/** A letter in two parts; the first may have expired. */
-function withBody(letter: DeadLetter, first: DeadLetter | undefined): DeadLetter {
-  return first === undefined ? letter : { ...letter, key: first.key, body: first.body, headers: first.headers }
+/** Brings the two parts of letters together, whichever is read first. */
+class Pairs {
+  readonly #firsts = new Map<string, DeadLetter>()
+  readonly #seconds = new Map<string, DeadLetter>()
+
+  first(id: string, first: DeadLetter): readonly DeadLetter[] {
+    const second = this.#seconds.get(id)
+    if (second === undefined) this.#firsts.set(id, first)
+    return second !== undefined && this.#seconds.delete(id) ? [withBody(second, first)] : []
+  }
+
+  second(bodyId: string | undefined, letter: DeadLetter): readonly DeadLetter[] {
+    if (bodyId === undefined) return [letter]
+    const first = this.#firsts.get(bodyId)
+    if (first === undefined) this.#seconds.set(bodyId, letter)
+    return first !== undefined && this.#firsts.delete(bodyId) ? [withBody(letter, first)] : []
+  }
+
+  /** Letters whose first part is gone. */
+  rest(): Iterable<DeadLetter> {
+    return this.#seconds.values()
+  }
+}
+
+function withBody(letter: DeadLetter, first: DeadLetter): DeadLetter {
+  return { ...letter, key: first.key, body: first.body, headers: first.headers }
 }
 
 function toDeadLetter(message: {

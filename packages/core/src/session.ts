@@ -63,7 +63,7 @@ export class Session {
   readonly #ids: IdGenerator
   readonly #deadLetters = new Map<string, TopicProducer<Uint8Array>>()
   readonly #stop = new AbortController()
-  readonly inside: AsyncLocalStorage<true> = new AsyncLocalStorage<true>()
+  readonly inside: AsyncLocalStorage<object> = new AsyncLocalStorage<object>()
   #closing: Promise<void> | undefined
 
   constructor(deps: SessionDeps) {
@@ -183,7 +183,7 @@ export class Session {
 
   close(options: CloseOptions = {}): Promise<void> {
     this.#closing ??= this.#close(options)
-    if (this.inside.getStore() !== true) return this.#closing
+    if (this.inside.getStore() === undefined) return this.#closing
     this.#closing.catch((error: unknown) => {
       this.deps.logger.error({ error }, 'the connection could not be closed in good order')
     })

@@ -82,7 +82,7 @@ describe('a transaction that is refused', () => {
     await clock.advance(1_000)
     expect(fenced).toEqual(['b'])
     expect(stored.toSorted()).toEqual(['a.0', 'a.1', 'c.0', 'c.1'])
-    await writer.stop()
+    await writer.stop(1_000)
   })
 
   it('for one output is stored without it, a dead letter in its place, everything in its order', async () => {
@@ -94,7 +94,7 @@ describe('a transaction that is refused', () => {
     await clock.advance(1_000)
     expect(stored.filter((name) => !name.startsWith('b'))).toEqual(['a.0', 'letter-a.1', 'a.2', 'a.3'])
     expect([refused, failed]).toEqual([['a.1'], []])
-    await writer.stop()
+    await writer.stop(1_000)
     expect(clock.pending).toBe(0)
   })
 
@@ -110,18 +110,32 @@ describe('a transaction that is refused', () => {
     there = true
     await clock.advance(10_000)
     expect(stored.slice(2)).toEqual(['letter-a.0', 'a.1'])
-    await writer.stop()
+    await writer.stop(1_000)
     expect(clock.pending).toBe(0)
+  })
+
+  it('does not use up the turns of others while it waits and its partition goes on settling', async () => {
+    const { writer, clock, stored } = setup((_, outputs) =>
+      outputs.some((name) => name.endsWith('a.0')) ? new StreamError('not-found', 'no topic') : undefined,
+    )
+    const [a, b] = [settledPartition('a', 2), settledPartition('b', 100)]
+    for (let turn = 0; turn < 100; turn++) {
+      writer.touch(a)
+      writer.touch(b)
+      await clock.advance(20)
+    }
+    expect(stored).toHaveLength(100)
+    await writer.stop(1_000)
   })
 
   it('for its progress alone ends the consumer', async () => {
     const { writer, clock, failed } = setup(() => new StreamError('not-found', 'the topic was deleted'))
     const partition = settledPartition('a', 1)
-    const run = partition.takeSettledRun(10, 1)
+    const run = partition.takeSettledRun(10, 1_000, 1)
     for (const delivery of run?.deliveries ?? []) delivery.outputs = undefined
     writer.touch(partition)
     await clock.advance(100)
     expect(failed).toEqual(['not-found'])
-    await writer.stop()
+    await writer.stop(1_000)
   })
 })

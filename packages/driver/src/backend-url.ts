@@ -10,7 +10,8 @@ export function parseBackendUrl(address: string): BackendUrl {
   if (match === null) {
     throw new StreamError(
       'invalid-argument',
-      `"${address.slice(0, 40)}" is not a backend address; write <scheme>:<where>, for example local:./data or nats://localhost:4222`,
+      // Nothing of it is shown: what is pasted here by mistake may be a connection string with its keys.
+      `this is not a backend address (it does not begin with a scheme such as local:); write <scheme>:<where>, for example local:./data or nats://localhost:4222`,
     )
   }
   const [scheme, rest] = [(match[1] ?? '').toLowerCase(), match[2] ?? '']

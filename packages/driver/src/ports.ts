@@ -24,7 +24,8 @@ export const systemClock: Clock = {
   after(ms, fire, background = false) {
     if (ms === Infinity) return { cancel: noop }
     if (ms > longestTimerMs) return afterLong(ms, fire, background)
-    const timer = setTimeout(fire, ms)
+    // What is no time at all, or over already, is now.
+    const timer = setTimeout(fire, ms > 0 ? ms : 0)
     if (background) timer.unref()
     return { cancel: () => clearTimeout(timer) }
   },

@@ -24,7 +24,8 @@ export interface ConsumerDeps {
   readonly random: Random
   readonly logger: Logger
   readonly telemetry: Telemetry | undefined
-  readonly inside: AsyncLocalStorage<true>
+  /** Holds the consumer in whose handler we are. */
+  readonly inside: AsyncLocalStorage<object>
   /** Outputs, dead letters and progress are stored in one transaction. */
   readonly transactional: boolean
   readonly onSettled: ((message: Message<unknown>, outcome: SettledAs) => void) | undefined

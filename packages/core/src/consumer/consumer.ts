@@ -10,6 +10,7 @@ import type {
   RunOptions,
 } from '../api.ts'
 import { positive } from '../producer/settings.ts'
+import { within } from '../within.ts'
 import type { ConsumerDeps } from './consumer-deps.ts'
 import type { Delivery } from './delivery.ts'
 import { Dispatcher } from './dispatcher.ts'
@@ -20,6 +21,11 @@ import { LogEngine } from './log-engine.ts'
 import { BatchMode, HandlerMode, LoopMode } from './modes.ts'
 import type { Mode, ModeDeps } from './modes.ts'
 import { QueueEngine } from './queue-engine.ts'
+
+/** What a close gives the backend at least, in milliseconds, however short its own deadline is. */
+const graceMs = 1_000
+/** What storing the last progress, and leaving the group, may take at most. */
+const maxFinishMs = 5_000
 
 interface Running {
   readonly engine: Engine
@@ -97,13 +103,14 @@ export class TopicConsumer implements Consumer<unknown> {
   resume(): void {
     this.#paused = false
     this.#running?.engine.setPaused(false)
+    this.#running?.mode.resumed()
     this.#pump()
   }
 
   close(options: CloseOptions = {}): Promise<void> {
     const closing = this.#beginClose(options.timeoutMs ?? 30_000)
     // From inside a handler, waiting for the handler to end would be waiting for ourselves.
-    return this.#deps.inside.getStore() === true ? Promise.resolve() : closing
+    return this.#deps.inside.getStore() === this ? Promise.resolve() : closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -143,7 +150,7 @@ export class TopicConsumer implements Consumer<unknown> {
         cause,
         `topic "${this.#deps.topicName}" could not be opened for group "${this.#deps.settings.group}"`,
       )
-      this.#fail(error)
+      if (!this.#draining) this.#fail(error)
       throw error
     })
     return this.#starting
@@ -179,7 +186,8 @@ export class TopicConsumer implements Consumer<unknown> {
       handling,
       dispatcher: this.#dispatcher,
       onChange: this.#pump,
-      inside: (work) => this.#deps.inside.run(true, work),
+      inside: (work) => this.#deps.inside.run(this, work),
+      paused: () => this.#paused,
     })
     this.#running = { engine, handling, mode }
     const source = await topic.subscribe(
@@ -221,7 +229,7 @@ export class TopicConsumer implements Consumer<unknown> {
     const { engine, handling, mode } = running
     // Entered once for all handlers that start now: entering it for each would cost more than the rest of the way.
     try {
-      if (this.#dispatcher.runnable && mode.free) this.#deps.inside.run(true, this.#handOut, mode)
+      if (this.#dispatcher.runnable && mode.free) this.#deps.inside.run(this, this.#handOut, mode)
     } finally {
       this.#pumping = false
     }
@@ -268,9 +276,8 @@ export class TopicConsumer implements Consumer<unknown> {
 
   async #close(timeoutMs: number): Promise<void> {
     this.#draining = true
-    // A failed start has already told its caller; closing goes on to free what it opened.
-    await this.#starting?.catch(() => undefined)
     try {
+      await this.#startEnds(Math.max(timeoutMs, graceMs))
       if (this.#running !== undefined) await this.#drain(this.#running, timeoutMs)
     } finally {
       this.#stop.abort(new StreamError('closed', 'the consumer is closed'))
@@ -282,7 +289,7 @@ export class TopicConsumer implements Consumer<unknown> {
   }
 
   async #drain({ engine, handling }: Running, timeoutMs: number): Promise<void> {
-    await engine.stopIntake()
+    await within(this.#deps.clock, engine.stopIntake(), Math.max(timeoutMs, graceMs))
     await this.#handlersEnd(handling, timeoutMs)
     const reason = new StreamError(
       'closed',
@@ -291,7 +298,17 @@ export class TopicConsumer implements Consumer<unknown> {
     for (const delivery of handling.active) delivery.abort(reason)
     // What failed meanwhile waits for an attempt that will not come.
     for (const delivery of this.#dispatcher.drop(() => true)) handling.abandoned(delivery)
-    await engine.finish()
+    await engine.finish(Math.min(Math.max(timeoutMs, graceMs), maxFinishMs))
+  }
+
+  /** A start that takes too long is aborted. One that failed has told its caller; closing goes on to free what it opened. */
+  async #startEnds(timeoutMs: number): Promise<void> {
+    if (this.#starting === undefined) return
+    const { clock } = this.#deps
+    const started = this.#starting.catch(() => undefined)
+    if (await within(clock, started, timeoutMs)) return
+    this.#stop.abort(new StreamError('closed', 'the consumer was closed while it started'))
+    await within(clock, started, graceMs)
   }
 
   #dropped(delivery: Delivery): void {

@@ -53,12 +53,14 @@ export function deadLetterRecord(
  * The dead letter in two parts, for a record so close to the size limit that nothing can be added to it: first the record
  * as it was, then its facts in a record without a body. Who finds only the first knows that the second was not stored.
  */
-export function inTwoParts(letter: OutgoingRecord, { record }: Delivery): readonly OutgoingRecord[] {
+export function inTwoParts(letter: OutgoingRecord, { record }: Delivery, ids: IdGenerator): readonly OutgoingRecord[] {
   const { key, headers, body } = record
+  // An id of its own: its own id may be another message's too, and a backend would take it for a repeat.
+  const id = ids.next()
   const own = Object.entries(letter.headers).filter(([name]) => name.startsWith(prefix))
   return [
-    { ...letter, id: record.id, key, headers, body },
-    { ...letter, headers: { ...Object.fromEntries(own), [bodyIdHeader]: record.id }, body: new Uint8Array() },
+    { ...letter, id, key, headers, body },
+    { ...letter, headers: { ...Object.fromEntries(own), [bodyIdHeader]: id }, body: new Uint8Array() },
   ]
 }
 

@@ -43,6 +43,10 @@ export class Delivery implements Message<unknown> {
   onVerb: ((delivery: Delivery) => void) | undefined
   /** Stored in one transaction with the progress past this record. */
   outputs: readonly TransactionRecord[] | undefined
+  /** What its outputs take up besides its own bytes, from when it is settled until they are stored. */
+  outputBytes = 0
+  /** Its room in the buffers is free again. */
+  released = false
   /** Its outputs were refused for good, and a dead letter took their place. */
   refused = false
   span: ProcessSpan | undefined

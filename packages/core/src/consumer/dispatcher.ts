@@ -8,7 +8,7 @@ export class DispatchLane {
   readonly queue: Fifo<Delivery> = new Fifo<Delivery>()
   /** Deliveries of the key that are out: in a handler, or held. */
   out = 0
-  /** Monotonic time since when the present delivery is out. */
+  /** Monotonic time since when the present record is out or waits for its next attempt; 0: never yet. */
   busySinceMs = 0
   ready = false
   /** Called when the present delivery is through, while records of the key were given up and must be read again. */
@@ -69,7 +69,8 @@ export class Dispatcher {
       const delivery = item.queue.shift()
       if (delivery === undefined) continue
       item.out = 1
-      item.busySinceMs = nowMs
+      // A record that is tried again and again keeps its key busy from its first attempt on.
+      if (delivery.attempt === 1 || item.busySinceMs === 0) item.busySinceMs = nowMs
       return delivery
     }
     return undefined
@@ -121,10 +122,18 @@ export class Dispatcher {
     lane.out -= deliveries.length
   }
 
-  /** Frees the room of a record that left. */
+  /** Frees the room of a record that left. Idempotent. */
   release(delivery: Delivery): void {
+    if (delivery.released) return
+    delivery.released = true
     this.records--
-    this.bytes -= delivery.record.body.length
+    this.bytes -= delivery.record.body.length + delivery.outputBytes
+  }
+
+  /** The outputs of a record take up room too, until they are stored. */
+  keepOutputs(delivery: Delivery): void {
+    for (const { record } of delivery.outputs ?? []) delivery.outputBytes += record.body.length
+    this.bytes += delivery.outputBytes
   }
 
   /** Takes out queued deliveries that match; their room is free at once. */

@@ -42,8 +42,8 @@ export interface Engine {
   starving(): void
   /** Stops reading and gives up what no handler has begun. */
   stopIntake(): Promise<void>
-  /** Stores the last progress and leaves the group. Called after the last handler ended. */
-  finish(): Promise<void>
+  /** Stores the last progress and leaves the group; gives up each after `timeoutMs`. Called after the last handler ended. */
+  finish(timeoutMs: number): Promise<void>
   readonly partitions: readonly PartitionId[]
   readonly parked: number
 }

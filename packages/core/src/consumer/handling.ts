@@ -135,10 +135,11 @@ export class Handling {
       return false
     }
     delivery.refused = true
-    const records = this.#deadLetterOf(delivery, `its outputs could not be stored: ${error.message}`, error)
+    const reason = `its outputs could not be stored: ${error.message}`
+    const records = this.#deadLetterOf(delivery, reason, error)
     delivery.outputs = records.map((record) => ({ topic, record }))
     this.counts.acked--
-    this.#noteDeadLettered(delivery)
+    this.#noteDeadLettered(delivery, reason)
     this.#tell(delivery, 'dead-lettered', error)
     return true
   }
@@ -192,10 +193,18 @@ export class Handling {
     const delayMs = verb.delayMs ?? backoffMs(settings.backoff, delivery.attempt, random)
     this.counts.retried++
     this.active.delete(delivery)
+    this.#noteRetried(delivery, delayMs, verb.error)
     this.#tell(delivery, 'retried', verb.error)
     if (engine.giveBack(delivery, delayMs)) return 'done'
     dispatcher.hold(delivery.again(), delayMs, this.#deps.onChange)
     return 'held'
+  }
+
+  #noteRetried({ attempt, id, key, topic }: Delivery, delayMs: number, error: unknown): void {
+    const { logger, settings } = this.#deps
+    const why = error === undefined ? {} : { error: textOf(error) }
+    const waitMs = Math.round(delayMs)
+    logger.info({ topic, group: settings.group, id, key, attempt, waitMs, ...why }, 'a message will be tried again')
   }
 
   #deadLetter(delivery: Delivery, reason: string, error: unknown): Applied | Promise<Applied> {
@@ -208,24 +217,30 @@ export class Handling {
       return this.#retry(delivery, { kind: 'retry', delayMs: undefined, error })
     }
     const records = this.#deadLetterOf(delivery, reason, error)
-    if (!this.#deps.transactional) return this.#sendDeadLetter(delivery, records, error)
+    if (!this.#deps.transactional) return this.#sendDeadLetter(delivery, records, error, reason)
     delivery.outputs = records.map((record) => ({ topic, record }))
-    return this.#deadLettered(delivery, error)
+    delivery.refused = true
+    return this.#deadLettered(delivery, error, reason)
   }
 
   #deadLetterOf(delivery: Delivery, reason: string, error: unknown): readonly OutgoingRecord[] {
     const { clock, deadLetterFits, ids, settings } = this.#deps
     const letter = deadLetterRecord(delivery, { group: settings.group, reason, error }, ids, clock)
-    return deadLetterFits(letter) ? [letter] : inTwoParts(letter, delivery)
+    return deadLetterFits(letter) ? [letter] : inTwoParts(letter, delivery, ids)
   }
 
   /** Until the dead letter is stored the message is not acknowledged, and its key waits. */
-  async #sendDeadLetter(delivery: Delivery, records: readonly OutgoingRecord[], error: unknown): Promise<Applied> {
+  async #sendDeadLetter(
+    delivery: Delivery,
+    records: readonly OutgoingRecord[],
+    error: unknown,
+    reason: string,
+  ): Promise<Applied> {
     const { clock, logger, random, sendDeadLetter, settings } = this.#deps
-    for (let failures = 1; delivery.origin.owned; failures++) {
+    for (let failures = 1; delivery.origin.owned && !delivery.signal.aborted; failures++) {
       try {
         for (const record of records) await sendDeadLetter(record, delivery.signal)
-        return this.#deadLettered(delivery, error)
+        return this.#deadLettered(delivery, error, reason)
       } catch (cause) {
         const failure = StreamError.from(cause, 'the dead letter could not be stored')
         logger.error(
@@ -245,17 +260,16 @@ export class Handling {
     return this.#leave(delivery, 'abandoned')
   }
 
-  #deadLettered(delivery: Delivery, error: unknown): Applied {
-    this.#noteDeadLettered(delivery)
+  #deadLettered(delivery: Delivery, error: unknown, reason: string): Applied {
+    this.#noteDeadLettered(delivery, reason)
     return this.#leave(delivery, 'dead-lettered', error)
   }
 
-  #noteDeadLettered(delivery: Delivery): void {
+  #noteDeadLettered(delivery: Delivery, reason: string): void {
     this.counts.deadLettered++
-    this.#deps.logger.warn(
-      { topic: delivery.topic, id: delivery.id, key: delivery.key, attempt: delivery.attempt },
-      'a message was dead-lettered',
-    )
+    const { logger, settings } = this.#deps
+    const { attempt, id, key, topic } = delivery
+    logger.warn({ topic, group: settings.group, id, key, attempt, reason }, 'a message was dead-lettered')
   }
 
   #leave(delivery: Delivery, outcome: SettledAs, error?: unknown): Applied {
@@ -274,11 +288,16 @@ export class Handling {
 
   #tell(delivery: Delivery, outcome: SettledAs, error: unknown): void {
     delivery.span?.end(outcome, error)
+    const { logger, onSettled } = this.#deps
+    if (onSettled === undefined) return
+    // The message is settled whatever a listener makes of it.
+    const failed = (thrown: unknown): void =>
+      logger.error({ topic: delivery.topic, id: delivery.id, error: thrown }, 'onSettled threw')
     try {
-      this.#deps.onSettled?.(delivery, outcome)
+      const told: unknown = onSettled(delivery, outcome)
+      if (told instanceof Promise) told.catch(failed)
     } catch (thrown) {
-      // The message is settled whatever a listener makes of it.
-      this.#deps.logger.error({ topic: delivery.topic, id: delivery.id, error: thrown }, 'onSettled threw')
+      failed(thrown)
     }
   }
 }

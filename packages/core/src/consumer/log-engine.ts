@@ -2,6 +2,7 @@ import { StreamError } from '@sluice/driver'
 import type { Credit, DriverTopic, IncomingRecord, LogSource, PartitionEvents, PartitionId } from '@sluice/driver'
 import { Delivery } from './delivery.ts'
 import type { DispatchLane } from './dispatcher.ts'
+import { within } from '../within.ts'
 import { creditOf } from './engine.ts'
 import type { Engine, EngineDeps } from './engine.ts'
 import { Handover } from './handover.ts'
@@ -103,7 +104,8 @@ export class LogEngine implements Engine {
       return
     }
     delivery.settled = true
-    if (!this.#transactional) this.#deps.dispatcher.release(delivery)
+    if (this.#transactional) this.#deps.dispatcher.keepOutputs(delivery)
+    else this.#deps.dispatcher.release(delivery)
     if (delivery.node !== undefined) partition.watermark.settle(delivery.node)
     this.#progress?.touch(partition)
     this.#handover.noteSettled()
@@ -122,15 +124,16 @@ export class LogEngine implements Engine {
   }
 
   starving(): void {
-    if (this.#transactional || this.#parkTimer !== undefined) return
+    if (this.#parkTimer !== undefined) return
     const { clock, dispatcher, settings } = this.#deps
-    if (dispatcher.stuckLanes(0).length === 0) return
+    if (!this.#transactional && dispatcher.stuckLanes(0).length === 0) return
     this.#parkTimer = clock.after(
       settings.parkAfterMs,
       () => {
         this.#parkTimer = undefined
         if (dispatcher.runnable || creditOf(dispatcher, settings) !== undefined) return
-        for (const lane of dispatcher.stuckLanes(settings.parkAfterMs / 2)) this.#park(lane)
+        if (this.#transactional) this.#makeRoom()
+        else for (const lane of dispatcher.stuckLanes(settings.parkAfterMs / 2)) this.#park(lane)
         this.#deps.onChange()
       },
       true,
@@ -143,12 +146,29 @@ export class LogEngine implements Engine {
     this.#dropUnbegun(() => true)
   }
 
-  async finish(): Promise<void> {
+  async finish(timeoutMs: number): Promise<void> {
     this.#parkTimer?.cancel()
-    await this.#progress?.stop()
+    await this.#progress?.stop(timeoutMs)
     for (const partition of this.#partitions.values()) partition.owned = false
     this.#partitions.clear()
-    await this.#source?.close()
+    const { clock, logger } = this.#deps
+    if (this.#source === undefined || (await within(clock, this.#source.close(), timeoutMs))) return
+    logger.error({ topic: this.#topic.name }, 'the backend did not let go of the source in time; it is left behind')
+  }
+
+  /**
+   * Outputs that wait behind one message fill the buffers: their partitions are held back, and what they keep no longer
+   * counts, so that others go on. Each keeps no more than it had then until that message is through.
+   */
+  #makeRoom(): void {
+    for (const partition of this.#partitions.values()) {
+      const waiting = partition.waitingToBeStored
+      if (waiting.length === 0) continue
+      for (const delivery of waiting) this.#deps.dispatcher.release(delivery)
+      if (partition.heldBack) continue
+      partition.heldBack = true
+      this.#source?.pause([partition.id])
+    }
   }
 
   async #read(credit: Credit, signal: AbortSignal): Promise<void> {

@@ -156,19 +156,27 @@ export class LogPartition implements DeliveryOrigin {
     return this.#inOrder.length
   }
 
-  /** The settled run at the head, of at most `maxDeliveries`, and `maxOutputs` unless its first delivery alone has more. */
-  takeSettledRun(maxOutputs: number, maxDeliveries: number): SettledRun | undefined {
+  /** The settled run at the head, of at most `maxDeliveries`, and within the other bounds unless its first delivery alone has more. */
+  takeSettledRun(maxOutputs: number, maxBytes: number, maxDeliveries: number): SettledRun | undefined {
     const deliveries: Delivery[] = []
     const outputs: TransactionRecord[] = []
+    let bytes = 0
     for (const delivery of this.#inOrder) {
       const own = delivery.outputs ?? []
       if (!delivery.settled || deliveries.length >= maxDeliveries) break
       if (deliveries.length > 0 && outputs.length + own.length > maxOutputs) break
+      if (deliveries.length > 0 && bytes + delivery.outputBytes > maxBytes) break
+      bytes += delivery.outputBytes
       deliveries.push(delivery)
       outputs.push(...own)
     }
     const through = deliveries.at(-1)?.record.position
     return through === undefined ? undefined : { deliveries, outputs, through }
+  }
+
+  /** Settled deliveries that wait for those before them to be stored. */
+  get waitingToBeStored(): readonly Delivery[] {
+    return this.#inOrder.filter((delivery) => delivery.settled)
   }
 
   /** The run was stored. Gives what of it was still kept: nothing once {@link dropUnwritten} was called. */

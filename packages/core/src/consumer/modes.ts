@@ -11,6 +11,8 @@ export interface Mode {
   take(delivery: Delivery): void
   /** Gives up deliveries it gathered for later. */
   dropGathered(matches: (delivery: Delivery) => boolean): Delivery[]
+  /** Handlers may start again. */
+  resumed(): void
   /** Nothing more will come; `error` ended it. */
   end(error: unknown): void
 }
@@ -22,6 +24,7 @@ export interface ModeDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly onChange: () => void
+  readonly paused: () => boolean
   /** Runs what may call handlers, so that a close from within one does not wait for itself. */
   readonly inside: <R>(work: () => R) => R
 }
@@ -71,6 +74,10 @@ export class HandlerMode implements Mode {
 
   dropGathered(): Delivery[] {
     return []
+  }
+
+  resumed(): void {
+    // Nothing was gathered meanwhile.
   }
 
   end(): void {
@@ -152,6 +159,10 @@ export class LoopMode implements Mode {
     return dropped
   }
 
+  resumed(): void {
+    // What was handed out before a pause may be taken at any time.
+  }
+
   end(error: unknown): void {
     this.#ended ??= { error }
     for (const waiter of this.#waiting.splice(0)) this.#finish(waiter)
@@ -188,7 +199,7 @@ export class BatchMode implements Mode {
   #running = 0
   #timer: Timer | undefined
   #due = false
-  /** A batch was due while one of its records was still being decoded. */
+  /** A batch was due while one of its records was still being decoded, or while the consumer was paused. */
   #overdue = false
 
   constructor(
@@ -224,6 +235,10 @@ export class BatchMode implements Mode {
     const dropped = this.#gathered.filter(matches)
     this.#gathered = this.#gathered.filter((delivery) => !dropped.includes(delivery))
     return dropped
+  }
+
+  resumed(): void {
+    this.#flushOverdue()
   }
 
   end(): void {
@@ -272,7 +287,7 @@ export class BatchMode implements Mode {
 
   /** Waits for what is being decoded: a later record of a key must not miss the batch of an earlier one. */
   #flush(): void {
-    this.#overdue = this.#preparing > 0
+    this.#overdue = this.#preparing > 0 || this.#deps.paused()
     if (this.#overdue) return
     this.#timer?.cancel()
     this.#timer = undefined

@@ -1,6 +1,7 @@
 import { StreamError } from '@sluice/driver'
 import type { Clock, Commit, CommitOutcome, ErrorCode, LogSource, Logger, Random, Timer } from '@sluice/driver'
 import { backoffMs } from '../backoff.ts'
+import { within } from '../within.ts'
 import type { Delivery } from './delivery.ts'
 import type { LogPartition, SettledRun } from './log-partition.ts'
 import type { ConsumerSettings } from './settings.ts'
@@ -35,6 +36,8 @@ interface Write {
 
 const backoff = { baseMs: 50, maxMs: 5_000 }
 const maxOutputs = 1_000
+/** The most bytes of outputs that one transaction stores, unless its first delivery alone has more. */
+const maxOutputBytes = 8 * 1024 * 1024
 
 /** Said of a transaction, these are about one of its records, and stay as long as that record is in it. */
 const refusals: ReadonlySet<ErrorCode> = new Set([
@@ -76,23 +79,24 @@ export class ProgressWriter {
     this.#schedule(this.#lastMs + this.#deps.settings.commitIntervalMs - this.#deps.clock.monotonic())
   }
 
-  /** Writes what these partitions have reached, now; gives up after `timeoutMs`. */
+  /** Writes what these partitions have reached, now; gives up after `timeoutMs`, also when the backend does not answer. */
   async flush(partitions: readonly LogPartition[], timeoutMs: number): Promise<void> {
     const { clock } = this.#deps
     const end = clock.monotonic() + timeoutMs
+    const left = (): number => Math.max(0, end - clock.monotonic())
     for (const partition of partitions) if (partition.owned) this.#dirty.add(partition)
     while (partitions.some((partition) => this.#dirty.has(partition) && this.#next(partition) !== undefined)) {
-      await (this.#writing ?? this.#write())
-      if (this.#failures > 0 && clock.monotonic() >= end) return
+      if (!(await within(clock, this.#writing ?? this.#write(), left()))) return
+      if (this.#failures > 0 && left() === 0) return
       if (this.#failures > 0) await this.#pause()
     }
-    await this.#writing
+    if (this.#writing !== undefined) await within(clock, this.#writing, left())
   }
 
   /** Writes the last progress of everything, then stops for good. Trouble is logged: the records will come again. */
-  async stop(): Promise<void> {
+  async stop(timeoutMs: number): Promise<void> {
     this.#cancelTimer()
-    await this.flush([...this.#dirty], 5_000)
+    await this.flush([...this.#dirty], timeoutMs)
     this.#stop.abort(new StreamError('closed', 'the consumer is closed'))
     this.#cancelTimer()
   }
@@ -141,7 +145,7 @@ export class ProgressWriter {
   }
 
   #takeWrites(): readonly Write[] {
-    const apart = [...this.#dirty].find((partition) => this.#apart.has(partition))
+    const apart = [...this.#dirty].find((partition) => this.#apart.has(partition) && !this.#isStuck(partition))
     const taken = apart === undefined ? [...this.#dirty] : [apart]
     for (const partition of taken) this.#dirty.delete(partition)
     return taken.flatMap((partition) => this.#next(partition) ?? [])
@@ -162,9 +166,9 @@ export class ProgressWriter {
 
   /** What there is to write for a partition; `undefined`: nothing new. */
   #next(partition: LogPartition): Write | undefined {
-    if (!partition.owned || partition.endCommitted || this.#stuck.get(partition)?.timer !== undefined) return undefined
+    if (!partition.owned || partition.endCommitted || this.#isStuck(partition)) return undefined
     const run = this.#deps.transactional
-      ? partition.takeSettledRun(maxOutputs, this.#apart.has(partition) ? 1 : Infinity)
+      ? partition.takeSettledRun(maxOutputs, maxOutputBytes, this.#apart.has(partition) ? 1 : Infinity)
       : undefined
     const through = this.#deps.transactional ? run?.through : partition.watermark.value
     const ended =
@@ -237,6 +241,11 @@ export class ProgressWriter {
       if (this.#deps.onRefused(delivery, error)) this.#dirty.add(partition)
       else this.#waitStuck(partition)
     }
+  }
+
+  /** Whether it waits for the next try. */
+  #isStuck(partition: LogPartition): boolean {
+    return this.#stuck.get(partition)?.timer !== undefined
   }
 
   /** Others go on meanwhile. */

@@ -1,6 +1,7 @@
 import { StreamError, sleep } from '@sluice/driver'
 import type { Credit, DriverTopic, PartitionEvents, PartitionId, QueueSource, Settlement, Timer } from '@sluice/driver'
 import { backoffMs } from '../backoff.ts'
+import { within } from '../within.ts'
 import { Delivery } from './delivery.ts'
 import type { DeliveryOrigin } from './delivery.ts'
 import { creditOf } from './engine.ts'
@@ -94,19 +95,25 @@ export class QueueEngine implements Engine {
     await this.#release(dropped)
   }
 
-  async finish(): Promise<void> {
-    const end = this.#deps.clock.monotonic() + 5_000
-    while (this.#toSettle.length > 0 && this.#deps.clock.monotonic() < end) {
-      await (this.#settling ?? this.#settle())
-      if (this.#failures > 0) await sleep(this.#deps.clock, backoff.baseMs)
-    }
-    await this.#settling
+  async finish(timeoutMs: number): Promise<void> {
+    const { clock, logger } = this.#deps
+    await within(clock, this.#settleRest(clock.monotonic() + timeoutMs), timeoutMs)
     this.#extendTimer?.cancel()
     this.#settleTimer?.cancel()
-    await this.#release([...this.#held.values()])
+    await within(clock, this.#release([...this.#held.values()]), timeoutMs)
     this.#origin.owned = false
     this.#stop.abort(new StreamError('closed', 'the consumer is closed'))
-    await this.#source?.close()
+    if (this.#source === undefined || (await within(clock, this.#source.close(), timeoutMs))) return
+    logger.error({ topic: this.#topic.name }, 'the backend did not let go of the source in time; it is left behind')
+  }
+
+  async #settleRest(endMs: number): Promise<void> {
+    const { clock } = this.#deps
+    while (this.#toSettle.length > 0 && clock.monotonic() < endMs) {
+      await (this.#settling ?? this.#settle())
+      if (this.#failures > 0) await sleep(clock, backoff.baseMs)
+    }
+    await this.#settling
   }
 
   async #read(credit: Credit, signal: AbortSignal): Promise<void> {

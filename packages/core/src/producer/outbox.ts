@@ -280,6 +280,7 @@ export class Outbox {
     lane.waiting = this.#deps.clock.after(waitMs, () => {
       lane.waiting = undefined
       this.#makeReady(lane)
+      this.#lanes.forgetIfIdle(lane)
     })
   }
 

@@ -97,6 +97,7 @@ export class TopicProducer<T> implements Producer<T> {
   async sendRecord(record: OutgoingRecord, signal: AbortSignal): Promise<Receipt> {
     while (this.#opened === undefined) await (this.#opening ??= this.#open(true))
     const opened = this.#opened
+    if (signal.aborted) throw StreamError.aborted(signal, 'the send')
     sizeOf(record, opened.topic)
     return new Promise((resolve, reject) => {
       this.#apply(opened, record, {
@@ -245,7 +246,8 @@ export class TopicProducer<T> implements Producer<T> {
   #apply(opened: Opened, record: OutgoingRecord | Promise<OutgoingRecord>, caller: Caller): void {
     const group = this.#groups.enter()
     const giveUp = (error: StreamError): void => {
-      this.#atTheDoor.delete(outstanding)
+      // The signal, a close and the schema may each end the wait, in any order.
+      if (!this.#atTheDoor.delete(outstanding)) return
       opened.admission.leave(applicant)
       this.#groups.leave(group)
       if (caller.signal !== undefined) this.#aborts.remove(caller.signal, onAbort)
