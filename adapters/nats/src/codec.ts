@@ -10,13 +10,19 @@ import type { Headers, OutgoingRecord, PartitionId, Position } from '@sluice/dri
  *   sluice-expires-at   milliseconds since 1970
  *   sluice-percent      names of headers whose values are percent-encoded, because they are not plain ASCII
  *
- * and the caller's headers under their own names. A message without any of it, written by another program, is a record too.
+ * and the caller's headers under their own names. A server takes 64 KiB of headers: where the caller's are more than that,
+ * they stand as JSON before the body, and `sluice-headers` tells how many bytes they are. A message without any of it,
+ * written by another program, is a record too.
  */
 const idHeader = 'Nats-Msg-Id'
 const keyHeader = 'sluice-key'
 const producedHeader = 'sluice-produced-at'
 const expiresHeader = 'sluice-expires-at'
 const percentHeader = 'sluice-percent'
+const packedHeader = 'sluice-headers'
+
+/** The caller's headers may take this much of the 65 535 bytes that a server allows for all. */
+const maxCallerBytes = 56_000
 
 /** What a header value may be as it is: printable ASCII without outer spaces. */
 const plain = /^(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?$/
@@ -28,24 +34,23 @@ const blockBytes = 12
 /** A colon, a space and a line end. */
 const lineBytes = 4
 
-/** The headers of a record as they go over the wire. ASCII throughout, so its length is its size. */
-export function headerBlock(record: OutgoingRecord): string {
+/** A record as it goes over the wire. */
+export interface EncodedRecord {
+  /** ASCII throughout, so its length is its size. */
+  readonly block: string
+  readonly body: Uint8Array
+}
+
+/** Encodes a record; its block and body together have as many bytes as {@link measureRecord} says. */
+export function encodeRecord(record: OutgoingRecord): EncodedRecord {
   let block = `NATS/1.0\r\n${idHeader}: ${record.id}\r\n${producedHeader}: ${record.producedAtMs}\r\n`
   if (record.key !== undefined) block += `${keyHeader}: ${percentEncode(record.key, plainKey)}\r\n`
   if (record.expiresAtMs !== undefined) block += `${expiresHeader}: ${record.expiresAtMs}\r\n`
-  let encoded = ''
-  const { headers } = record
-  for (const name in headers) {
-    const value = headers[name] ?? ''
-    if (plain.test(value)) {
-      block += `${name}: ${value}\r\n`
-    } else {
-      block += `${name}: ${percentEncode(value, plainKey)}\r\n`
-      encoded += encoded === '' ? name : `,${name}`
-    }
+  if (callerBytes(record.headers) <= maxCallerBytes) {
+    return { block: `${block}${callerLines(record.headers)}\r\n`, body: record.body }
   }
-  if (encoded !== '') block += `${percentHeader}: ${encoded}\r\n`
-  return `${block}\r\n`
+  const packed = Buffer.from(JSON.stringify(record.headers))
+  return { block: `${block}${packedHeader}: ${packed.length}\r\n\r\n`, body: Buffer.concat([packed, record.body]) }
 }
 
 /** Bytes of the record as the server counts them: the header block and the payload. */
@@ -54,8 +59,31 @@ export function measureRecord(record: OutgoingRecord): number {
   size += lineOf(producedHeader, String(record.producedAtMs).length)
   if (record.key !== undefined) size += lineOf(keyHeader, percentLength(record.key, plainKey))
   if (record.expiresAtMs !== undefined) size += lineOf(expiresHeader, String(record.expiresAtMs).length)
+  const caller = callerBytes(record.headers)
+  if (caller <= maxCallerBytes) return size + caller
+  const packed = Buffer.byteLength(JSON.stringify(record.headers))
+  return size + packed + lineOf(packedHeader, String(packed).length)
+}
+
+/** The caller's headers as lines. */
+function callerLines(headers: Headers): string {
+  let lines = ''
+  let encoded = ''
+  for (const name in headers) {
+    const value = headers[name] ?? ''
+    if (plain.test(value)) {
+      lines += `${name}: ${value}\r\n`
+    } else {
+      lines += `${name}: ${percentEncode(value, plainKey)}\r\n`
+      encoded += encoded === '' ? name : `,${name}`
+    }
+  }
+  return encoded === '' ? lines : `${lines}${percentHeader}: ${encoded}\r\n`
+}
+
+function callerBytes(headers: Headers): number {
+  let size = 0
   let encoded = 0
-  const { headers } = record
   for (const name in headers) {
     const value = headers[name] ?? ''
     if (plain.test(value)) {
@@ -72,40 +100,58 @@ function lineOf(name: string, valueLength: number): number {
   return name.length + valueLength + lineBytes
 }
 
-/** What a message says of its record besides the body. */
-export interface DecodedHeaders {
+/** What a message says. */
+export interface DecodedRecord {
   /** `undefined`: another program wrote it. */
   readonly id: string | undefined
   readonly key: string | undefined
   readonly headers: Headers
   readonly expiresAtMs: number | undefined
+  readonly body: Uint8Array
 }
 
 const noHeaders: Headers = Object.freeze({})
 
-/** Reads the headers of a message; of a value given several times the values are joined with commas. Never throws. */
-export function decodeHeaders(lines: Iterable<[string, readonly string[]]> | undefined): DecodedHeaders {
-  if (lines === undefined) return { id: undefined, key: undefined, headers: noHeaders, expiresAtMs: undefined }
+/** Reads a message; of a header given several times the values are joined with commas. Never throws. */
+export function decodeRecord(
+  lines: Iterable<[string, readonly string[]]> | undefined,
+  payload: Uint8Array,
+): DecodedRecord {
   let id: string | undefined
   let key: string | undefined
   let expiresAtMs: number | undefined
   let encoded: readonly string[] = []
   let headers: Record<string, string> | undefined
-  for (const [givenName, values] of lines) {
+  let packed = 0
+  for (const [givenName, values] of lines ?? []) {
     const name = givenName.toLowerCase()
     const value = values.length === 1 ? (values[0] ?? '') : values.join(', ')
     if (name === 'nats-msg-id') id = value === '' ? undefined : value
     else if (name === keyHeader) key = percentDecode(value)
     else if (name === expiresHeader) expiresAtMs = /^\d{1,15}$/.test(value) ? Number(value) : undefined
     else if (name === percentHeader) encoded = value.split(',')
+    else if (name === packedHeader) packed = /^\d{1,9}$/.test(value) ? Number(value) : 0
     else if (name !== producedHeader && !name.startsWith('nats-')) (headers ??= {})[name] = value
   }
-  if (headers === undefined) return { id, key, headers: noHeaders, expiresAtMs }
-  for (const name of encoded) {
-    const value = headers[name]
-    if (value !== undefined) headers[name] = percentDecode(value)
+  for (const name of headers === undefined ? [] : encoded) {
+    const value = headers?.[name]
+    if (headers !== undefined && value !== undefined) headers[name] = percentDecode(value)
   }
-  return { id, key, headers, expiresAtMs }
+  const unpacked = packed === 0 ? undefined : unpack(payload, packed)
+  if (unpacked !== undefined) return { id, key, expiresAtMs, ...unpacked }
+  return { id, key, headers: headers ?? noHeaders, expiresAtMs, body: payload }
+}
+
+/** Headers that stand before the body; `undefined`: there are none, whatever the message says. */
+function unpack(payload: Uint8Array, length: number): Pick<DecodedRecord, 'headers' | 'body'> | undefined {
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(payload.subarray(0, length)).toString())
+    if (typeof parsed !== 'object' || parsed === null || length > payload.length) return undefined
+    const entries = Object.entries(parsed).map(([name, value]): [string, string] => [name, String(value)])
+    return { headers: Object.fromEntries(entries), body: payload.subarray(length) }
+  } catch {
+    return undefined
+  }
 }
 
 /** What the reply subject of a delivered message says. */

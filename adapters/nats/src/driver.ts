@@ -1,3 +1,4 @@
+import { nuid } from '@nats-io/transport-node'
 import { specVersion, StreamError } from '@sluice/driver'
 import type {
   Capabilities,
@@ -85,7 +86,6 @@ export class NatsDriver implements Driver {
   readonly #leases: LeaseStore
   readonly #opened = new Set<Closable>()
   readonly #memberships = new Map<Membership, string>()
-  #owners = 0
   #closing: Promise<void> | undefined
 
   private constructor(config: NatsConfig, context: OpenContext, connection: Connection) {
@@ -94,7 +94,7 @@ export class NatsDriver implements Driver {
     this.#context = context
     this.#connection = connection
     this.#acks = new Acks(connection)
-    this.#topics = new Topics(connection, store, config, context.random)
+    this.#topics = new Topics(connection, store, config)
     this.#groups = new Groups(connection, store)
     this.#durables = new Durables(connection, this.#groups, config)
     this.#leases = context.leaseStore ?? new BucketLeaseStore(store)
@@ -213,7 +213,7 @@ export class NatsDriver implements Driver {
     if (group === undefined) {
       return new AloneMembership({ topic, groups, start, reader, clock, logger, everyMs: failoverMs })
     }
-    const owner = this.#owner(options.member)
+    const owner = `${options.member}#${nuid.next()}`
     const membership: Membership = new GroupMembership({
       ...{ topic, groups, group, owner, start, events, reader, failoverMs, clock, random, logger },
       leases: this.#leases,
@@ -226,11 +226,6 @@ export class NatsDriver implements Driver {
   #ports(): Pick<OpenContext, 'clock' | 'logger'> & { readonly connection: Connection } {
     const { clock, logger } = this.#context
     return { connection: this.#connection, clock, logger }
-  }
-
-  #owner(member: string): string {
-    const nonce = Math.floor(this.#context.random() * 2 ** 40).toString(36)
-    return `${member}#${this.#owners++}-${nonce}`
   }
 
   #refresh(topic: string): void {

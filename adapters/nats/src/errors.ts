@@ -56,6 +56,7 @@ const byApiCode: Readonly<Record<number, Meaning>> = {
   10074: { code: 'invalid-argument', text: 'the servers are too few for so many replicas; lower ?replicas' },
   10076: off,
   10077: { code: 'throttled', text: 'the stream is full and discards new records; it goes on once there is room' },
+  10097: { code: 'too-large', text: 'the headers are over the 64 KiB that a server takes' },
   10110: { code: 'conflict', text: 'the stream does not allow purging' },
   10164: wrongSequence,
 }

@@ -1,7 +1,7 @@
 import { StreamError } from '@sluice/driver'
 import type { Clock, DriverProducer, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
 import type { Acks, Answer, Sent } from './acks.ts'
-import { headerBlock, measureRecord, toPosition } from './codec.ts'
+import { encodeRecord, measureRecord, toPosition } from './codec.ts'
 import type { Connection } from './connection.ts'
 import { toStreamError } from './errors.ts'
 import { matches } from './layout.ts'
@@ -81,7 +81,8 @@ export class NatsProducer implements DriverProducer {
       return { error: new StreamError('too-large', message) }
     }
     try {
-      return { partition, sent: acks.send(topic.subjectOf(partition), record.body, headerBlock(record)) }
+      const { block, body } = encodeRecord(record)
+      return { partition, sent: acks.send(topic.subjectOf(partition), body, block) }
     } catch (cause) {
       return { error: toStreamError(cause, { operation: what }) }
     }

@@ -2,7 +2,7 @@ import { AckPolicy, DeliverPolicy } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
 import type { Msg } from '@nats-io/transport-node'
 import type { Clock, IncomingRecord, Logger, PartitionId, StreamError, Timer } from '@sluice/driver'
-import { decodeHeaders, parseDelivery, toPosition } from './codec.ts'
+import { decodeRecord, parseDelivery, toPosition } from './codec.ts'
 import type { DeliveryInfo } from './codec.ts'
 import type { Connection } from './connection.ts'
 import { isConsumerMissing, toStreamError } from './errors.ts'
@@ -247,14 +247,14 @@ export function toRecord(
   partition: PartitionId,
   epoch: number,
 ): IncomingRecord {
-  const { id, key, headers, expiresAtMs } = decodeHeaders(message.headers)
+  const { id, key, headers, expiresAtMs, body } = decodeRecord(message.headers, message.data)
   return {
     id: id ?? `${topic.stream}:${info.streamSequence}`,
     partition,
     position: toPosition(info.streamSequence),
     key,
     headers,
-    body: message.data,
+    body,
     timeMs: info.timeMs,
     expiresAtMs,
     epoch,

@@ -1,8 +1,8 @@
 import { DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream'
 import type { StreamConfig, StreamInfo } from '@nats-io/jetstream'
-import { nanos } from '@nats-io/transport-node'
+import { nanos, nuid } from '@nats-io/transport-node'
 import { StreamError } from '@sluice/driver'
-import type { Random, TopicSpec } from '@sluice/driver'
+import type { TopicSpec } from '@sluice/driver'
 import { encodeName } from './codec.ts'
 import type { NatsConfig } from './config.ts'
 import type { Connection } from './connection.ts'
@@ -29,13 +29,11 @@ export class Topics {
   readonly #connection: Connection
   readonly #store: Store
   readonly #config: NatsConfig
-  readonly #random: Random
 
-  constructor(connection: Connection, store: Store, config: NatsConfig, random: Random) {
+  constructor(connection: Connection, store: Store, config: NatsConfig) {
     this.#connection = connection
     this.#store = store
     this.#config = config
-    this.#random = random
   }
 
   /** Rejects with `not-found` when there is no such topic. */
@@ -70,8 +68,9 @@ export class Topics {
   async create(name: string, spec: TopicSpec): Promise<'created' | 'exists'> {
     await this.#store.prepare()
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      const stream = await this.stream(name)
+      // In this order: an entry is written before its stream is made, so one that is read first is not taken for stale.
       const entry = await this.#entry(name)
+      const stream = await this.stream(name)
       if (entry !== undefined && !isStale(entry.value, stream)) {
         checkSame(name, spec, entry.value)
         await this.#finishCreation(entry, spec)
@@ -134,7 +133,8 @@ export class Topics {
     const partitions = firstPartitions(order === 'none' ? 1 : (spec.partitions ?? this.#config.partitions))
     const adopted = stream !== undefined
     const info: TopicInfo = {
-      id: this.#newId(),
+      // Not of the connection's random numbers, which tests repeat.
+      id: nuid.next(),
       name,
       order,
       adopted,
@@ -225,11 +225,6 @@ export class Topics {
 
   #entry(name: string): Promise<Entry<TopicInfo> | undefined> {
     return this.#store.get<TopicInfo>(keyOf(name))
-  }
-
-  #newId(): string {
-    const part = (): string => Math.floor(this.#random() * 2 ** 40).toString(36)
-    return `${part()}-${part()}`
   }
 }
 
