@@ -77,6 +77,21 @@ export class Connection {
     return this.client.info?.max_payload ?? 1024 * 1024
   }
 
+  /** Whether the server is of that version or a later one. */
+  isAtLeast(major: number, minor: number): boolean {
+    const [givenMajor = 0, givenMinor = 0] = (this.client.info?.version ?? '').split('.').map(Number)
+    return givenMajor > major || (givenMajor === major && givenMinor >= minor)
+  }
+
+  /**
+   * What a consumer of a partition's subject is asked to filter by. Up to 2.9 a server refuses subjects that the stream
+   * takes no more, those of ended partitions: then everything is read, and what is not wanted is passed over.
+   */
+  filterFor(subject: string | undefined, ended: boolean): { readonly filter_subject?: string } {
+    if (subject === undefined || (ended && !this.isAtLeast(2, 10))) return {}
+    return { filter_subject: subject }
+  }
+
   /** A subject that nobody else uses, for answers. */
   newInbox(): string {
     return createInbox(this.#inboxPrefix)

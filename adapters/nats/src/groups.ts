@@ -113,14 +113,20 @@ export class Groups {
     return { from: 1, positions: Object.fromEntries(positions) }
   }
 
-  /** Records from a sequence on, of one subject or of the whole stream. */
-  async pending(topic: TopicView, from: number, filter: string | undefined): Promise<number> {
+  /**
+   * Records of a partition from a sequence on. Of an ended one, up to server 2.9, as many as there can be at most.
+   */
+  async pending(topic: TopicView, from: number, partition: PartitionId): Promise<number> {
+    const subject = topic.filterOf(partition)
+    const filter = this.#connection.filterFor(subject, topic.byId(partition)?.ended === true)
     const info = await this.#probe(topic, {
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: Math.max(1, from),
-      ...(filter === undefined ? {} : { filter_subject: filter }),
+      ...filter,
     })
-    return info.num_pending
+    if (subject === undefined || filter.filter_subject !== undefined) return info.num_pending
+    const { state } = await this.#connection.streams.streams.info(topic.stream, { subjects_filter: subject })
+    return Math.min(info.num_pending, state.subjects?.[subject] ?? 0)
   }
 
   /** When the first record from a sequence on was stored, in milliseconds; `undefined`: there is none. */

@@ -71,9 +71,8 @@ export class LeaseGroups {
     const told = { partition: id, committed, owner: lease?.owner }
     if (lease?.ended === true) return { ...told, messages: 0, ageMs: 0 }
     const from = committed === undefined ? startOf(place, id) : toSequence(committed, id) + 1
-    const filter = topic.filterOf(id)
-    const messages = await groups.pending(topic, from, filter)
-    const timeMs = messages === 0 ? undefined : await groups.timeOf(topic, from, filter)
+    const timeMs = await groups.timeOf(topic, from, topic.filterOf(id))
+    const messages = timeMs === undefined ? 0 : await groups.pending(topic, from, id)
     return { ...told, messages, ageMs: timeMs === undefined ? 0 : Math.max(0, nowMs - timeMs) }
   }
 

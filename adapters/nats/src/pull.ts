@@ -11,6 +11,8 @@ export interface PullRequest {
   readonly waitMs: number
   /** Wait one's turn behind the requests of others, for all the records asked for. */
   readonly patient?: boolean
+  /** Has the server look at its requests again, after one was taken back. */
+  readonly tidy?: () => Promise<unknown>
 }
 
 /**
@@ -33,6 +35,7 @@ export class Pull {
   readonly #timer: Timer
   readonly #unlisten: () => void
   readonly #onMessage: (message: Msg) => void
+  readonly #tidy: (() => Promise<unknown>) | undefined
   #left: number
   #over = false
 
@@ -44,6 +47,7 @@ export class Pull {
     onMessage: (message: Msg) => void,
   ) {
     this.#onMessage = onMessage
+    this.#tidy = request.tidy
     this.#left = request.records
     const inbox = connection.newInbox()
     this.#subscription = connection.client.subscribe(inbox, {
@@ -72,6 +76,7 @@ export class Pull {
     this.#stopWatching()
     try {
       await this.#subscription.drain()
+      await this.#tidy?.()
     } catch {
       // The connection is gone, and the request with it.
     }

@@ -89,8 +89,7 @@ export class NatsQueueSource implements QueueSource {
   async #next(credit: Credit, signal: AbortSignal): Promise<readonly QueuedRecord[]> {
     const { clock } = this.#context
     const end = clock.monotonic() + pollMs
-    const records = Math.max(1, Math.min(credit.records, maxRecords))
-    let request: PullRequest = { records, bytes: Math.max(1, Math.floor(credit.bytes)), waitMs: pollMs }
+    let request = this.#firstRequest(credit)
     for (;;) {
       const { got, how } = await this.#request(request)
       if (got.length > 0 || how === 'none-left' || this.#closing !== undefined || signal.aborted) return got
@@ -102,6 +101,26 @@ export class NatsQueueSource implements QueueSource {
     }
   }
 
+  /**
+   * Up to 2.9 a server that cannot hand out a record that comes again, because the bytes asked for are too few or nobody
+   * listens any more, hands out the last one before it instead, acknowledged or not. So bytes are not asked for there.
+   */
+  #firstRequest(credit: Credit): PullRequest {
+    const { connection } = this.#context
+    const records = Math.max(1, Math.min(credit.records, maxRecords))
+    if (connection.isAtLeast(2, 10)) {
+      return { records, bytes: Math.max(1, Math.floor(credit.bytes)), waitMs: pollMs }
+    }
+    const fitting = Math.max(1, Math.floor(credit.bytes / connection.largestPayload))
+    return { records: Math.min(records, fitting), bytes: undefined, waitMs: pollMs }
+  }
+
+  /** Being asked about a consumer, the server forgets requests that nobody listens to. */
+  async #tidy(): Promise<void> {
+    const { connection, topic } = this.#context
+    if (!connection.isAtLeast(2, 10)) await connection.streams.consumers.info(topic.stream, this.#durable.name)
+  }
+
   async #request(
     request: PullRequest,
   ): Promise<{ readonly got: readonly QueuedRecord[]; readonly how: PullEnd }> {
@@ -109,7 +128,8 @@ export class NatsQueueSource implements QueueSource {
     if (!connection.up) throw new StreamError('unavailable', 'not connected at the moment')
     const got: QueuedRecord[] = []
     const consumer = { stream: topic.stream, name: this.#durable.name }
-    this.#pull = new Pull(connection, clock, consumer, request, (message) => {
+    const tidy = (): Promise<void> => this.#tidy()
+    this.#pull = new Pull(connection, clock, consumer, { ...request, tidy }, (message) => {
       const record = this.#toQueued(message)
       if (record !== undefined) got.push(record)
     })

@@ -195,16 +195,22 @@ export class Reading {
     }
     this.#received += 1
     this.#next = info.streamSequence + 1
-    const record = toRecord(message, info, this.#context.topic, this.partition, this.epoch)
+    const { topic, wake } = this.#context
+    if (this.#next > (topic.byId(this.partition)?.endSequence ?? Infinity)) {
+      this.#drained = true
+      void this.#pull?.cancel()
+    }
+    const subject = topic.filterOf(this.partition)
+    if (subject !== undefined && message.subject !== subject) return
+    const record = toRecord(message, info, topic, this.partition, this.epoch)
     this.#bufferedBytes += sizeOf(record)
     this.#buffer.push(record)
-    this.#context.wake()
+    wake()
   }
 
   async #makeConsumer(): Promise<string> {
     if (this.#consumer !== undefined) return this.#consumer
     const { connection, topic } = this.#context
-    const filter = topic.filterOf(this.partition)
     const made = await connection.streams.consumers.add(topic.stream, {
       ack_policy: AckPolicy.None,
       deliver_policy: DeliverPolicy.StartSequence,
@@ -212,7 +218,7 @@ export class Reading {
       mem_storage: true,
       num_replicas: 1,
       inactive_threshold: nanos(forgetMs),
-      ...(filter === undefined ? {} : { filter_subject: filter }),
+      ...connection.filterFor(topic.filterOf(this.partition), this.#hasEnded()),
     })
     this.#received = 0
     this.#hasGap = false

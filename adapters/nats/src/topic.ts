@@ -66,7 +66,7 @@ export class TopicView {
     return subjectOf(this.name, partition)
   }
 
-  /** What to read of the stream for a partition; `undefined`: everything, which is what a topic without order is. */
+  /** The subject of a partition's records; `undefined`: every record is, in a topic without order. */
   filterOf(partition: PartitionId): string | undefined {
     return this.#info.order === 'none' ? undefined : this.subjectOf(partition)
   }
