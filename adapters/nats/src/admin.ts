@@ -134,7 +134,9 @@ export class NatsAdmin implements DriverAdmin {
     const stream = await this.#context.topics.stream(view.name, view.subjectOf('*'))
     const counts = stream?.state.subjects ?? {}
     return Promise.all(
-      view.info.partitions.map((partition) => this.#partition(view, partition, counts[view.subjectOf(partition.id)] ?? 0)),
+      view.info.partitions.map((partition) =>
+        this.#partition(view, partition, counts[view.subjectOf(partition.id)] ?? 0),
+      ),
     )
   }
 
@@ -178,7 +180,14 @@ export class NatsAdmin implements DriverAdmin {
 }
 
 function wholeStream(
-  stream: { readonly state: { readonly messages: number; readonly bytes: number; readonly first_seq: number; readonly last_seq: number } },
+  stream: {
+    readonly state: {
+      readonly messages: number
+      readonly bytes: number
+      readonly first_seq: number
+      readonly last_seq: number
+    }
+  },
   partitions: readonly PartitionInfo[],
 ): PartitionDescription {
   const { messages, bytes, first_seq: first, last_seq: last } = stream.state

@@ -18,15 +18,31 @@ export const optionDescriptions: readonly OptionDescription[] = [
   { name: 'cert', default: '', meaning: 'A file with the client certificate, for mutual TLS; with `key`' },
   { name: 'key', default: '', meaning: "A file with the client certificate's key" },
   { name: 'domain', default: '', meaning: 'The JetStream domain' },
-  { name: 'apiPrefix', default: '$JS.API', meaning: 'The prefix of the JetStream API, where it is imported from another account' },
+  {
+    name: 'apiPrefix',
+    default: '$JS.API',
+    meaning: 'The prefix of the JetStream API, where it is imported from another account',
+  },
   { name: 'inboxPrefix', default: '_INBOX', meaning: 'The prefix of the subjects that answers come to' },
   { name: 'bucket', default: 'sluice', meaning: 'The key-value bucket that keeps topics, groups and leases' },
   { name: 'replicas', default: '1', meaning: 'Copies of the streams and of the bucket that are made here' },
-  { name: 'storage', default: 'file', meaning: '`file` or `memory`: where streams that are made here keep their records' },
-  { name: 'partitions', default: '4', meaning: 'Partitions of a key-ordered topic that is made without saying how many' },
+  {
+    name: 'storage',
+    default: 'file',
+    meaning: '`file` or `memory`: where streams that are made here keep their records',
+  },
+  {
+    name: 'partitions',
+    default: '4',
+    meaning: 'Partitions of a key-ordered topic that is made without saying how many',
+  },
   { name: 'dedupMs', default: '120000', meaning: 'How long a stream made here remembers the ids of records' },
   { name: 'failoverMs', default: '10000', meaning: 'A silent member loses its partitions after this time' },
-  { name: 'leaseMs', default: '30000', meaning: 'How long a record of an `order: none` topic stays with one consumer (`ack_wait`)' },
+  {
+    name: 'leaseMs',
+    default: '30000',
+    meaning: 'How long a record of an `order: none` topic stays with one consumer (`ack_wait`)',
+  },
   { name: 'connectTimeoutMs', default: '5000', meaning: 'Gives up dialling one server after this time' },
   { name: 'requestTimeoutMs', default: '5000', meaning: 'Gives up waiting for an answer of JetStream after this time' },
 ]
@@ -105,7 +121,8 @@ function refuseUnknown(url: BackendUrl): void {
 
 function servers(url: BackendUrl): readonly string[] {
   const [where = '', ...rest] = url.path.split('/')
-  if (rest.join('') !== '') throw invalid(url, 'has a path; NATS has none: write nats://host:4222 and options behind "?"')
+  if (rest.join('') !== '')
+    throw invalid(url, 'has a path; NATS has none: write nats://host:4222 and options behind "?"')
   const hosts = where.split(',').map((host) => host.trim())
   return hosts.map((host) => {
     if (!/^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i.test(host)) {

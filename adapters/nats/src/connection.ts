@@ -149,7 +149,7 @@ export class Connection {
     this.#up = false
     const cause = reason instanceof Error ? reason : new DisconnectedError()
     const error = toStreamError(cause, { operation: `stay connected to ${this.#safe}` })
-    for (const listener of [...this.#listeners]) listener.ended?.(error)
+    for (const listener of this.#listeners) listener.ended?.(error)
   }
 }
 

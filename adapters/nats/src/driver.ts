@@ -109,7 +109,12 @@ export class NatsDriver implements Driver {
       topics: this.#topics,
       groups: this.#groups,
       durables: this.#durables,
-      leaseGroups: new LeaseGroups({ groups: this.#groups, leases: this.#leases, failoverMs: config.failoverMs, clock }),
+      leaseGroups: new LeaseGroups({
+        groups: this.#groups,
+        leases: this.#leases,
+        failoverMs: config.failoverMs,
+        clock,
+      }),
       clock,
       onChange: (topic) => this.#refresh(topic),
     })
@@ -215,7 +220,17 @@ export class NatsDriver implements Driver {
     }
     const owner = `${options.member}#${nuid.next()}`
     const membership: Membership = new GroupMembership({
-      ...{ topic, groups, group, owner, start, events, reader, failoverMs, clock, random, logger },
+      topic,
+      groups,
+      group,
+      owner,
+      start,
+      events,
+      reader,
+      failoverMs,
+      clock,
+      random,
+      logger,
       leases: this.#leases,
       onClosed: () => this.#memberships.delete(membership),
     })

@@ -113,7 +113,8 @@ export function misfits(stream: StreamShape, wanted: readonly string[], dedupMs:
     problems.push(`has ${stream.retention} retention, which drops what one group acknowledged`)
   if (stream.no_ack === true) problems.push('acknowledges nothing (no_ack)')
   if (stream.sealed === true) problems.push('is sealed')
-  if ((stream.max_msgs_per_subject ?? -1) > 0) problems.push('keeps only some records of a subject (max_msgs_per_subject)')
+  if ((stream.max_msgs_per_subject ?? -1) > 0)
+    problems.push('keeps only some records of a subject (max_msgs_per_subject)')
   if (stream.mirror !== undefined) problems.push('mirrors another stream and takes nothing itself')
   if (stream.subject_transform !== undefined) problems.push('changes subjects (subject_transform)')
   const windowMs = (stream.duplicate_window ?? 0) / 1e6

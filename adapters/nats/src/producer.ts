@@ -62,7 +62,7 @@ export class NatsProducer implements DriverProducer {
     const timer = clock.after(requestTimeoutMs, () => giveUp(unanswered(what, requestTimeoutMs)))
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      const answers = await Promise.all(items.map((item) => ('sent' in item ? item.sent.answer : undefined)))
+      const answers = await Promise.all(items.map(answerOf))
       const nobody = answers.some((answer) => answer?.kind === 'nobody') ? await this.#whyNobody(what) : undefined
       return await Promise.all(items.map((item, index) => this.#toOutcome(item, answers[index], nobody)))
     } finally {
@@ -135,6 +135,10 @@ export class NatsProducer implements DriverProducer {
       return toStreamError(cause, { operation: 'send', topic: topic.name })
     }
   }
+}
+
+function answerOf(item: Item): Promise<Answer | undefined> {
+  return 'sent' in item ? item.sent.answer : Promise.resolve(undefined)
 }
 
 function idsOf(topic: TopicView): string {

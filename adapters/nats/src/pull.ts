@@ -86,7 +86,8 @@ export class Pull {
   #take(message: Msg): void {
     const status = message.headers?.code ?? 0
     if (status === 100) return
-    if (status !== 0 && message.data.length === 0) return this.#finish(endOf(status, message.headers?.description ?? ''))
+    if (status !== 0 && message.data.length === 0)
+      return this.#finish(endOf(status, message.headers?.description ?? ''))
     this.#onMessage(message)
     this.#left -= 1
     if (this.#left === 0) this.#finish('full')

@@ -121,9 +121,7 @@ export class NatsQueueSource implements QueueSource {
     if (!connection.isAtLeast(2, 10)) await connection.streams.consumers.info(topic.stream, this.#durable.name)
   }
 
-  async #request(
-    request: PullRequest,
-  ): Promise<{ readonly got: readonly QueuedRecord[]; readonly how: PullEnd }> {
+  async #request(request: PullRequest): Promise<{ readonly got: readonly QueuedRecord[]; readonly how: PullEnd }> {
     const { connection, clock, topic } = this.#context
     if (!connection.up) throw new StreamError('unavailable', 'not connected at the moment')
     const got: QueuedRecord[] = []
@@ -194,7 +192,10 @@ export class NatsQueueSource implements QueueSource {
     try {
       await this.release([...this.#out])
     } catch (error) {
-      logger.warn({ topic: topic.name, error }, 'records could not be given back; they come again when their leases end')
+      logger.warn(
+        { topic: topic.name, error },
+        'records could not be given back; they come again when their leases end',
+      )
     }
     this.#presence.unsubscribe()
     onClosed()

@@ -236,7 +236,8 @@ export class Reading {
     try {
       await connection.streams.consumers.delete(topic.stream, name)
     } catch (error) {
-      if (!isConsumerMissing(error)) logger.debug({ topic: topic.name, error }, 'a consumer is left for the server to forget')
+      if (!isConsumerMissing(error))
+        logger.debug({ topic: topic.name, error }, 'a consumer is left for the server to forget')
     }
   }
 
