@@ -1,4 +1,7 @@
 import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { checkServerIdentity } from 'node:tls'
+import type { PeerCertificate } from 'node:tls'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { JetStreamClient, JetStreamManager, SeqMsgRequest, StoredMsg } from '@nats-io/jetstream'
 import { connect, createInbox, credsAuthenticator, nkeyAuthenticator, nkeys } from '@nats-io/transport-node'
@@ -55,7 +58,8 @@ export class Connection {
     const client = await raceAbort(dialling, signal, operation).catch((error: unknown) => {
       // Whoever gave up does not get the connection when it comes after all.
       void dialling.then((late) => late.close()).catch(() => undefined)
-      throw toStreamError(error, { operation })
+      const mapped = toStreamError(error, { operation })
+      throw mapped.code === 'timeout' ? silent(config, operation, error) : mapped
     })
     try {
       const streams = await jetstreamManager(client, { ...options(config), checkAPI: false })
@@ -169,7 +173,7 @@ async function dial(config: NatsConfig): Promise<NatsConnection> {
     ...(config.inboxPrefix === undefined ? {} : { inboxPrefix: config.inboxPrefix }),
     ...(await loginOptions(config.login)),
   }
-  return connect(config.tls === undefined ? given : { ...given, tls: await tlsOptions(config.tls) })
+  return connect(config.tls === undefined ? given : { ...given, tls: await tlsOptions(config.tls, config.servers) })
 }
 
 async function loginOptions(login: Login): Promise<Partial<NodeConnectionOptions>> {
@@ -206,9 +210,23 @@ async function nkey(file: string): Promise<Authenticator> {
   return nkeyAuthenticator(seed)
 }
 
-async function tlsOptions(files: NonNullable<NatsConfig['tls']>): Promise<TlsOptions> {
+/** The client hands these to Node as they are, and of a server named by its IP address it checks the name `localhost`. */
+interface NodeTlsOptions extends TlsOptions {
+  readonly checkServerIdentity: (host: string, certificate: PeerCertificate) => Error | undefined
+}
+
+async function tlsOptions(files: NonNullable<NatsConfig['tls']>, servers: readonly string[]): Promise<NodeTlsOptions> {
   const { ca, cert, key } = files
+  const hosts = servers.map((server) => server.replace(/:\d+$/, '').replace(/^\[|\]$/g, ''))
+  const addresses = hosts.filter((host) => isIP(host) !== 0)
   return {
+    checkServerIdentity: (host, certificate) => {
+      if (host !== 'localhost' || hosts.includes(host) || addresses.length === 0) {
+        return checkServerIdentity(host, certificate)
+      }
+      const problems = addresses.map((address) => checkServerIdentity(address, certificate))
+      return problems.includes(undefined) ? undefined : problems[0]
+    },
     ...(ca === undefined ? {} : { ca: await readOption('ca', ca) }),
     ...(cert === undefined ? {} : { cert: await readOption('cert', cert) }),
     ...(key === undefined ? {} : { key: await readOption('key', key) }),
@@ -223,6 +241,16 @@ async function readOption(name: string, file: string): Promise<string> {
       cause,
     })
   }
+}
+
+/** The client waits in silence when a server hangs up during the handshake, for example for want of a client certificate. */
+function silent(config: NatsConfig, operation: string, cause: unknown): StreamError {
+  const hint = config.tls === undefined ? '' : ', and does it ask for a client certificate (?cert, ?key)'
+  return new StreamError(
+    'unavailable',
+    `${operation} failed: no answer within ${config.connectTimeoutMs} ms; is it a NATS server${hint}?`,
+    { cause },
+  )
 }
 
 async function checkJetStream(streams: JetStreamManager, operation: string): Promise<void> {

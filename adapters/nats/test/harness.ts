@@ -26,15 +26,24 @@ function api(code: number, status: number, message: string): Error {
   return Object.assign(named('JetStreamApiError', message), { code, status })
 }
 
-/** A server there is, or one that is started for the suite and stopped in the end. */
+const password = 'hunter2-Geheim'
+
+/** A server there is, or one that is started for the suite, with a password, and stopped in the end. */
 export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, order: TopicOrder): Harness {
   let server: Promise<RunningServer> | undefined
+  let address = ''
   return {
     name: `nats, order ${order}`,
     url: async () => {
-      server ??= obtainServer(source)
-      const { url } = await server
-      return `${url}${url.includes('?') ? '&' : '/?'}failoverMs=600&leaseMs=600`
+      server ??= obtainServer(source, { args: ['--user', 'sluice', '--pass', password] })
+      const { url, process } = await server
+      address = process === undefined ? url : url.replace('//', `//sluice:${password}@`)
+      return `${address}${url.includes('?') ? '&' : '/?'}failoverMs=600&leaseMs=600`
+    },
+    ...(source.kind === 'binary' ? { secret: password } : {}),
+    // The port is known once the server runs.
+    get badCredentialsUrl(): string {
+      return address.replace(password, 'wrong')
     },
     adapters: [adapter],
     topicSpec: { order },

@@ -76,8 +76,11 @@ export async function startServer(binary: string, options: ServerOptions = {}): 
 }
 
 /** The server that runs, or one of our own. */
-export async function obtainServer(source: Exclude<ServerSource, { kind: 'none' }>): Promise<RunningServer> {
-  if (source.kind === 'binary') return startServer(source.path)
+export async function obtainServer(
+  source: Exclude<ServerSource, { kind: 'none' }>,
+  options: ServerOptions = {},
+): Promise<RunningServer> {
+  if (source.kind === 'binary') return startServer(source.path, options)
   return { url: source.url, process: undefined, stop: () => Promise.resolve() }
 }
 

@@ -13,7 +13,7 @@ export function natsConformance(order: TopicOrder): void {
 
 /** A test that is shown as skipped, with its reason. */
 export function tellWhyNot(name: string, reason: string): void {
-  it(name, ({ skip }) => {
+  it(`${name}: not run`, ({ skip }) => {
     expect(reason).not.toBe('')
     skip(reason)
   })
