@@ -193,7 +193,11 @@ export class Topics {
     const { info, revision } = found
     if (info.next === undefined) return found
     const { streams } = this.#connection.streams
-    await streams.update(streamOf(info.name), { subjects: subjectsOf(info.name, info.order, info.next) })
+    const old = subjectsOf(info.name, info.order, info.partitions)
+    // Subjects that somebody else gave to the stream stay.
+    const others = (found.stream.config.subjects ?? []).filter((subject) => !old.includes(subject))
+    const subjects = [...new Set([...subjectsOf(info.name, info.order, info.next), ...others])]
+    await streams.update(streamOf(info.name), { subjects })
     const mark = await this.#connection.jetstream.publish(barrierSubject(info.name), '', {
       msgID: `${info.id}.${info.next[0]?.id ?? ''}`,
     })
