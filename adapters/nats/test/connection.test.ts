@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { nkeys } from '@nats-io/transport-node'
 import { describe, expect, it } from 'vitest'
-import { configured, failure, folder, fresh, open, server } from './fixtures.ts'
+import { collect, configured, failure, folder, fresh, open, server, topicOf } from './fixtures.ts'
 import { findBinary, freePort } from './server.ts'
 import { tellWhyNot } from './suite.ts'
 
@@ -106,6 +106,39 @@ describe.skipIf(binary === undefined)('a server', () => {
     await cloud.topic('open').send({ value: 1 })
     const error = await failure(cloud.topic('closed').send({ value: 1 }))
     expect([error.code, error.retryable]).toEqual(['permission-denied', false])
+  })
+
+  it('with the permissions that the README names does everything', async () => {
+    const allowed = ['t.>', '$JS.API.>', '$JS.ACK.>', '$KV.sluice.>', 'sluice.members.sluice.>', '_INBOX.>']
+    const heard = ['_INBOX.>', 'sluice.members.sluice.>']
+    const permissions = `{ publish: { allow: ${JSON.stringify(allowed)} }, subscribe: { allow: ${JSON.stringify(heard)} } }`
+    const users = `authorization { users: [ { user: ann, password: pw, permissions: ${permissions} } ] }`
+    const { url } = await configured(path, users)
+    const cloud = await open(`${url.replace('//', '//ann:pw@')}/?failoverMs=600`)
+    for (const order of ['key', 'none'] as const) {
+      const topic = topicOf(cloud, `t.${order}`)
+      await cloud.admin.createTopic(topic.name, { order })
+      await topic.send({ value: 1, key: 'k' })
+      expect(await collect(topic, 'g', 1)).toEqual([1])
+      await cloud.admin.seek(topic.name, 'g', 'earliest')
+      expect(await collect(topic, 'g', 1)).toEqual([1])
+      expect((await cloud.admin.lag(topic.name, 'g')).map((lag) => lag.messages)).toContain(0)
+      await cloud.admin.deleteGroup(topic.name, 'g')
+      await cloud.admin.deleteTopic(topic.name)
+    }
+  })
+
+  it('with a JetStream domain is used through it', async () => {
+    const where = await folder()
+    const { url } = await configured(path, `jetstream { domain: hub, store_dir: "${where}" }`, { jetstream: false })
+    const cloud = await open(`${url}/?domain=hub&failoverMs=600`)
+    for (const order of ['key', 'none'] as const) {
+      const topic = topicOf(cloud, fresh('domain'))
+      await cloud.admin.createTopic(topic.name, { order })
+      await topic.send({ value: 1 })
+      expect(await collect(topic, 'g', 1)).toEqual([1])
+    }
+    expect((await failure(open(`${url}/?domain=spoke`))).code).toBe('unsupported')
   })
 
   it('keeps topics under another bucket apart', async () => {
