@@ -94,8 +94,8 @@ export class NatsDriver implements Driver {
     this.#context = context
     this.#connection = connection
     this.#acks = new Acks(connection)
-    this.#topics = new Topics(connection, store, config)
-    this.#groups = new Groups(connection, store)
+    this.#topics = new Topics(connection, store, config, context.clock)
+    this.#groups = new Groups(connection, store, context.clock)
     this.#durables = new Durables(connection, this.#groups, config)
     this.#leases = context.leaseStore ?? new BucketLeaseStore(store)
     this.capabilities = {

@@ -1,8 +1,8 @@
 import { AckPolicy, DeliverPolicy } from '@nats-io/jetstream'
 import type { ConsumerConfig, ConsumerInfo } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
-import { StreamError } from '@sluice/driver'
-import type { PartitionId, StartFrom } from '@sluice/driver'
+import { sleep, StreamError } from '@sluice/driver'
+import type { Clock, PartitionId, StartFrom } from '@sluice/driver'
 import { decodeName, encodeName, toSequence } from './codec.ts'
 import type { Connection } from './connection.ts'
 import { isConsumerMissing } from './errors.ts'
@@ -23,6 +23,8 @@ export interface GroupInfo extends Place {
 
 /** How long the server keeps a consumer that only answers a question, in milliseconds. */
 const probeMs = 5_000
+/** How soon to look again after somebody else wrote first, in milliseconds. */
+const lookEveryMs = 20
 
 /** The first sequence of a partition that a place wants. */
 export function startOf(place: Place, partition: PartitionId): number {
@@ -43,10 +45,12 @@ export function durableOf(group: string, generation: number): string {
 export class Groups {
   readonly #connection: Connection
   readonly #store: Store
+  readonly #clock: Clock
 
-  constructor(connection: Connection, store: Store) {
+  constructor(connection: Connection, store: Store, clock: Clock) {
     this.#connection = connection
     this.#store = store
+    this.#clock = clock
   }
 
   find(topic: TopicView, group: string): Promise<Entry<GroupInfo> | undefined> {
@@ -64,11 +68,14 @@ export class Groups {
 
   /** The group, made to begin at `start` when it is new. */
   async join(topic: TopicView, group: string, start: StartFrom): Promise<GroupInfo> {
-    const found = await this.find(topic, group)
-    if (found !== undefined) return found.value
-    const info: GroupInfo = { ...(await this.place(topic, start)), generation: 0 }
-    const made = await this.#store.create(keyOf(topic, group), info)
-    return made === undefined ? (await this.get(topic, group)).value : info
+    for (;;) {
+      const found = await this.find(topic, group)
+      if (found !== undefined) return found.value
+      const info: GroupInfo = { ...(await this.place(topic, start)), generation: 0 }
+      if ((await this.#store.create(keyOf(topic, group), info)) !== undefined) return info
+      // In a cluster the write of whoever was first may not be readable yet.
+      await sleep(this.#clock, lookEveryMs)
+    }
   }
 
   /** Makes the group begin at `to`, whether it was known or not. Gives what was before and what is now. */
@@ -86,6 +93,7 @@ export class Groups {
           ? await this.#store.create(keyOf(topic, group), now)
           : await this.#store.replace(keyOf(topic, group), now, found.revision)
       if (written !== undefined) return { before: found?.value, now }
+      await sleep(this.#clock, lookEveryMs)
     }
   }
 

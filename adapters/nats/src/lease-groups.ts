@@ -7,6 +7,9 @@ import { parentsFirst } from './layout.ts'
 import type { PartitionInfo } from './layout.ts'
 import type { TopicView } from './topic.ts'
 
+/** How soon to look again after somebody else wrote first, in milliseconds. */
+const lookEveryMs = 5
+
 /** What looking after groups of key-ordered topics takes. */
 export interface LeaseGroupsContext {
   readonly groups: Groups
@@ -84,6 +87,7 @@ export class LeaseGroups {
       if (lease === undefined) return
       const free = { owner: undefined, handoffTo: undefined, checkpoint: undefined, ended: false }
       if ((await leases.replace({ ...lease, ...free, epoch: lease.epoch + 1 })) !== undefined) return
+      await sleep(this.#context.clock, lookEveryMs)
     }
   }
 

@@ -1,8 +1,8 @@
 import { DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream'
 import type { StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import { nanos, nuid } from '@nats-io/transport-node'
-import { StreamError } from '@sluice/driver'
-import type { TopicSpec } from '@sluice/driver'
+import { sleep, StreamError } from '@sluice/driver'
+import type { Clock, TopicSpec } from '@sluice/driver'
 import { encodeName } from './codec.ts'
 import type { NatsConfig } from './config.ts'
 import type { Connection } from './connection.ts'
@@ -20,6 +20,8 @@ export interface FoundTopic {
 
 /** Compare-and-swaps that meet somebody else's write before it is given up. */
 const maxAttempts = 20
+/** How often to look whether somebody else is done, in milliseconds. */
+const lookEveryMs = 20
 
 /**
  * Topics: a stream each, and an entry in the bucket that says how its subjects are to be read. The entry is written by
@@ -29,17 +31,24 @@ export class Topics {
   readonly #connection: Connection
   readonly #store: Store
   readonly #config: NatsConfig
+  readonly #clock: Clock
 
-  constructor(connection: Connection, store: Store, config: NatsConfig) {
+  constructor(connection: Connection, store: Store, config: NatsConfig, clock: Clock) {
     this.#connection = connection
     this.#store = store
     this.#config = config
+    this.#clock = clock
   }
 
   /** Rejects with `not-found` when there is no such topic. */
   async get(name: string): Promise<FoundTopic> {
-    const [entry, stream] = await Promise.all([this.#entry(name), this.stream(name)])
-    if (entry === undefined || stream === undefined || isStale(entry.value, stream)) {
+    // The entry first: while a cluster makes a stream, questions about the stream may stay without an answer.
+    const entry = await this.#entry(name)
+    if (entry?.value.streamCreated === undefined) {
+      throw notFound(name, entry === undefined && (await this.#hasStream(name)), this.#config.safe)
+    }
+    const stream = await this.stream(name)
+    if (stream === undefined || isStale(entry.value, stream)) {
       throw notFound(name, stream !== undefined, this.#config.safe)
     }
     const found = { info: entry.value, revision: entry.revision, stream }
@@ -68,16 +77,21 @@ export class Topics {
   async create(name: string, spec: TopicSpec): Promise<'created' | 'exists'> {
     await this.#store.prepare()
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-      // In this order: an entry is written before its stream is made, so one that is read first is not taken for stale.
-      const entry = await this.#entry(name)
-      const stream = await this.stream(name)
-      if (entry !== undefined && !isStale(entry.value, stream)) {
+      const entry = await this.#settledEntry(name)
+      if (entry !== undefined && entry.value.streamCreated === undefined) {
         checkSame(name, spec, entry.value)
         await this.#finishCreation(entry, spec)
         return 'exists'
       }
+      // After the entry, which is written before its stream is made: so no entry is taken for stale that is not.
+      const stream = await this.stream(name)
+      if (entry !== undefined && !isStale(entry.value, stream)) {
+        checkSame(name, spec, entry.value)
+        return 'exists'
+      }
       const outcome = await this.#begin(name, spec, stream, entry)
       if (outcome !== undefined) return outcome
+      await sleep(this.#clock, lookEveryMs)
     }
     throw busy(name)
   }
@@ -99,7 +113,8 @@ export class Topics {
       }
       const planned: TopicInfo = { ...info, next: nextPartitions(info.partitions, count) }
       const written = await this.#store.replace(keyOf(name), planned, revision)
-      if (written !== undefined) await this.#finishTakeOver({ ...found, info: planned, revision: written })
+      if (written === undefined) await sleep(this.#clock, lookEveryMs)
+      else await this.#finishTakeOver({ ...found, info: planned, revision: written })
     }
     throw busy(name)
   }
@@ -162,9 +177,31 @@ export class Topics {
   /** Makes the stream of an entry that has none yet. */
   async #finishCreation(entry: Entry<TopicInfo>, spec: TopicSpec): Promise<void> {
     const { value: info, revision } = entry
-    if (info.streamCreated !== undefined) return
     const stream = (await this.stream(info.name)) ?? (await this.#addStream(info, spec))
     await this.#store.replace(entry.key, { ...info, streamCreated: stream.created }, revision)
+  }
+
+  /**
+   * The entry, once its stream is made. Whoever wrote it is at that, most likely; of two requests to make a stream a cluster
+   * may answer only one. An entry that stays without a stream was left behind.
+   */
+  async #settledEntry(name: string): Promise<Entry<TopicInfo> | undefined> {
+    const end = this.#clock.monotonic() + this.#config.requestTimeoutMs
+    for (;;) {
+      const entry = await this.#entry(name)
+      const settled = entry === undefined || entry.value.streamCreated !== undefined
+      if (settled || this.#clock.monotonic() > end) return entry
+      await sleep(this.#clock, lookEveryMs)
+    }
+  }
+
+  /** For a message only: no answer is no stream. */
+  async #hasStream(name: string): Promise<boolean> {
+    try {
+      return (await this.stream(name)) !== undefined
+    } catch {
+      return false
+    }
   }
 
   async #addStream(info: TopicInfo, spec: TopicSpec): Promise<StreamInfo> {

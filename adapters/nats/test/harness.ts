@@ -32,18 +32,20 @@ const password = 'hunter2-Geheim'
 export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, order: TopicOrder): Harness {
   let server: Promise<RunningServer> | undefined
   let address = ''
-  return {
+  // The port is known once the server runs.
+  const credentials = {
+    secret: password,
+    get badCredentialsUrl(): string {
+      return address.replace(password, 'wrong')
+    },
+  }
+  const harness: Harness = {
     name: `nats, order ${order}`,
     url: async () => {
       server ??= obtainServer(source, { args: ['--user', 'sluice', '--pass', password] })
       const { url, process } = await server
       address = process === undefined ? url : url.replace('//', `//sluice:${password}@`)
       return `${address}${url.includes('?') ? '&' : '/?'}failoverMs=600&leaseMs=600`
-    },
-    ...(source.kind === 'binary' ? { secret: password } : {}),
-    // The port is known once the server runs.
-    get badCredentialsUrl(): string {
-      return address.replace(password, 'wrong')
     },
     adapters: [adapter],
     topicSpec: { order },
@@ -52,4 +54,7 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
     tuning: { backlog: 50_000, patienceMs: 10_000, settleMs: 200 },
     close: async () => (await server)?.stop(),
   }
+  return source.kind === 'binary'
+    ? Object.defineProperties(harness, Object.getOwnPropertyDescriptors(credentials))
+    : harness
 }
