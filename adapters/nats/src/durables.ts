@@ -42,6 +42,11 @@ export class Durables {
     return this.#ensure(topic, group, await this.#groups.join(topic, group, start))
   }
 
+  /** What the group's consumer is called now. Rejects with `not-found` when the group is not known. */
+  async nameOf(topic: TopicView, group: string): Promise<string> {
+    return durableOf(group, (await this.#groups.get(topic, group)).value.generation)
+  }
+
   /** The consumer of a group there is. Rejects with `not-found` when the group is not known. */
   async bind(topic: TopicView, group: string): Promise<Durable> {
     return this.#ensure(topic, group, (await this.#groups.get(topic, group)).value)

@@ -1,5 +1,5 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
-import { StreamError } from '@sluice/driver'
+import { sleep, StreamError } from '@sluice/driver'
 import type {
   Clock,
   Credit,
@@ -22,7 +22,9 @@ import type { TopicView } from './topic.ts'
 
 /** What one request asks for, at most. */
 const maxRecords = 1_000
-
+/** How soon a consumer that nobody answers for is asked again, in milliseconds, and how often before it is looked at. */
+const askAgainMs = 20
+const maxUnanswered = 25
 /** What a queue source works with. */
 export interface QueueSourceContext {
   readonly connection: Connection
@@ -77,6 +79,7 @@ export class NatsQueueSource implements QueueSource {
       await this.release(records.map((record) => record.token))
       throw StreamError.aborted(signal, what)
     } catch (cause) {
+      if (signal.aborted) throw StreamError.aborted(signal, what)
       const error = toStreamError(cause, this.#describe('pull'))
       if (!error.retryable && error.code !== 'aborted') this.#context.events.failed(error)
       throw error
@@ -90,13 +93,14 @@ export class NatsQueueSource implements QueueSource {
     const { clock } = this.#context
     const end = clock.monotonic() + pollMs
     let request = this.#firstRequest(credit)
-    for (;;) {
+    for (let unanswered = 0; ;) {
+      if (signal.aborted || this.#closing !== undefined) return []
       const { got, how } = await this.#request(request)
       if (got.length > 0 || how === 'none-left' || this.#closing !== undefined || signal.aborted) return got
       const waitMs = Math.max(1, Math.ceil(end - clock.monotonic()))
       if (how === 'too-large') request = { records: 1, bytes: undefined, waitMs }
       else if (how === 'crowded') request = { records: 1, bytes: undefined, waitMs, patient: true }
-      else if (how === 'gone') this.#durable = await this.#rebind()
+      else if (how === 'gone') await this.#rebind(++unanswered, signal)
       else throw new StreamError('unavailable', 'the consumer does not answer; it is asked again')
     }
   }
@@ -136,11 +140,16 @@ export class NatsQueueSource implements QueueSource {
     return { got, how }
   }
 
-  /** The group was moved, which gives it another durable consumer; or it, or the topic, was deleted. */
-  async #rebind(): Promise<Durable> {
-    const { durables, topic, group } = this.#context
-    await topic.refresh()
-    return durables.bind(topic, group)
+  /**
+   * Nobody takes requests for the consumer. The group was moved, which gives it another one; or it, or the topic, was deleted;
+   * or a cluster has only just made it, or makes another leader for it.
+   */
+  async #rebind(times: number, signal: AbortSignal): Promise<void> {
+    const { durables, topic, group, clock } = this.#context
+    if ((await durables.nameOf(topic, group)) !== this.#durable.name || times > maxUnanswered) {
+      this.#durable = await durables.bind(topic, group)
+    }
+    if (times > 1) await sleep(clock, askAgainMs, signal)
   }
 
   async settle(items: readonly Settlement[], signal: AbortSignal): Promise<readonly SettleOutcome[]> {

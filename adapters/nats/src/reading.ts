@@ -16,7 +16,7 @@ const waitMs = 5_000
 const forgetMs = 60_000
 const maxRecords = 500
 const maxBytes = 1024 * 1024
-const backoff = { firstMs: 50, maxMs: 2_000 }
+const backoff = { firstMs: 20, maxMs: 2_000 }
 
 /** What a reading works with. */
 export interface ReadingContext {
@@ -142,6 +142,8 @@ export class Reading {
   async #after(end: PullEnd): Promise<void> {
     if (this.#closed) return
     if (end === 'too-large') this.#nextIsLarge = true
+    // A cluster may only just have made the consumer.
+    else if (end === 'gone' && this.#received === 0 && this.#failures < 3) this.#pauseAfterFailure()
     else if (this.#hasGap || end === 'broken' || end === 'gone' || end === 'crowded') await this.#startOver(end)
     else this.#failures = 0
     if (end === 'none-left' && this.#hasEnded()) await this.#confirmEnd()
@@ -160,7 +162,7 @@ export class Reading {
     logger.debug({ topic: topic.name, partition: this.partition, why }, 'a consumer is made anew')
     await this.#dropConsumer()
     if (this.#failures > 0) this.#pauseAfterFailure()
-    this.#failures += 1
+    else this.#failures = 1
   }
 
   async #onTrouble(error: StreamError): Promise<void> {
@@ -173,12 +175,12 @@ export class Reading {
     logger.warn({ topic: topic.name, partition: this.partition, error: error.message }, 'reading fails; trying again')
     await this.#dropConsumer()
     this.#pauseAfterFailure()
-    this.#failures += 1
   }
 
   #pauseAfterFailure(): void {
     const { clock, wake } = this.#context
     const delayMs = Math.min(backoff.maxMs, backoff.firstMs * 2 ** this.#failures)
+    this.#failures += 1
     this.#pause = clock.after(delayMs, () => {
       this.#pause = undefined
       wake()
