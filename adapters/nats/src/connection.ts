@@ -10,6 +10,7 @@ import { StreamError } from '@sluice/driver'
 import type { Logger, OpenContext } from '@sluice/driver'
 import type { Login, NatsConfig } from './config.ts'
 import { DisconnectedError, isUnanswered, toStreamError } from './errors.ts'
+import { guardWrites } from './write-guard.ts'
 
 /** What happens to a connection, to whom it matters. */
 export interface ConnectionListener {
@@ -61,6 +62,7 @@ export class Connection {
       const mapped = toStreamError(error, { operation })
       throw mapped.code === 'timeout' ? silent(config, operation, error) : mapped
     })
+    guardWrites(client)
     try {
       const streams = await jetstreamManager(client, { ...options(config), checkAPI: false })
       await raceAbort(checkJetStream(streams, operation), signal, operation)
