@@ -1,0 +1,279 @@
+import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { checkServerIdentity } from 'node:tls'
+import type { PeerCertificate } from 'node:tls'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import type { JetStreamClient, JetStreamManager, SeqMsgRequest, StoredMsg } from '@nats-io/jetstream'
+import { connect, createInbox, credsAuthenticator, nkeyAuthenticator, nkeys } from '@nats-io/transport-node'
+import type { Authenticator, NatsConnection, NodeConnectionOptions, TlsOptions } from '@nats-io/transport-node'
+import { StreamError } from '@sluice/driver'
+import type { Logger, OpenContext } from '@sluice/driver'
+import type { Login, NatsConfig } from './config.ts'
+import { DisconnectedError, isUnanswered, toStreamError } from './errors.ts'
+import { guardWrites } from './write-guard.ts'
+
+/** What happens to a connection, to whom it matters. */
+export interface ConnectionListener {
+  /** It broke; it is being made again. What was asked and not answered will not be answered. */
+  disconnected?(error: DisconnectedError): void
+  /** It stands again. Subscriptions are back; what the server kept for this connection alone may be gone. */
+  reconnected?(): void
+  /** The server refuses to take messages on that subject from us. */
+  refused?(subject: string, error: Error): void
+  /** It ended for good, and not by our own close. */
+  ended?(error: StreamError): void
+}
+
+/** One connection to NATS, with JetStream on it. Reconnects by itself, for ever. */
+export class Connection {
+  readonly client: NatsConnection
+  readonly streams: JetStreamManager
+  readonly jetstream: JetStreamClient
+  readonly apiPrefix: string
+  readonly #safe: string
+  readonly #inboxPrefix: string | undefined
+  readonly #logger: Logger
+  readonly #listeners = new Set<ConnectionListener>()
+  readonly #watching: Promise<void>
+  #up = true
+  #closing: Promise<void> | undefined
+
+  private constructor(client: NatsConnection, streams: JetStreamManager, config: NatsConfig, logger: Logger) {
+    this.client = client
+    this.streams = streams
+    this.jetstream = jetstream(client, options(config))
+    this.apiPrefix = config.apiPrefix
+    this.#safe = config.safe
+    this.#inboxPrefix = config.inboxPrefix
+    this.#logger = logger
+    this.#watching = this.#watch()
+    void this.#awaitEnd()
+  }
+
+  /** Connects and logs in; rejects when no server can be reached, when it refuses us, and when it has no JetStream. */
+  static async open(config: NatsConfig, context: OpenContext): Promise<Connection> {
+    const { signal, logger } = context
+    const operation = `open ${config.safe}`
+    if (signal.aborted) throw StreamError.aborted(signal, operation)
+    const dialling = dial(config)
+    const client = await raceAbort(dialling, signal, operation).catch((error: unknown) => {
+      // Whoever gave up does not get the connection when it comes after all.
+      void dialling.then((late) => late.close()).catch(() => undefined)
+      const mapped = toStreamError(error, { operation })
+      throw mapped.code === 'timeout' ? silent(config, operation, error) : mapped
+    })
+    guardWrites(client)
+    try {
+      const streams = await jetstreamManager(client, { ...options(config), checkAPI: false })
+      await raceAbort(checkJetStream(streams, operation), signal, operation)
+      return new Connection(client, streams, config, logger)
+    } catch (error) {
+      await client.close()
+      throw toStreamError(error, { operation })
+    }
+  }
+
+  /** Whether requests can be sent now. */
+  get up(): boolean {
+    return this.#up
+  }
+
+  /** The most bytes of headers and payload that the server takes. */
+  get largestPayload(): number {
+    return this.client.info?.max_payload ?? 1024 * 1024
+  }
+
+  /** Whether the server is of that version or a later one. */
+  isAtLeast(major: number, minor: number): boolean {
+    const [givenMajor = 0, givenMinor = 0] = (this.client.info?.version ?? '').split('.').map(Number)
+    return givenMajor > major || (givenMajor === major && givenMinor >= minor)
+  }
+
+  /**
+   * What a consumer of a partition's subject is asked to filter by. Up to 2.9 a server refuses subjects that the stream
+   * takes no more, those of ended partitions: then everything is read, and what is not wanted is passed over.
+   */
+  filterFor(subject: string | undefined, ended: boolean): { readonly filter_subject?: string } {
+    if (subject === undefined || (ended && !this.isAtLeast(2, 10))) return {}
+    return { filter_subject: subject }
+  }
+
+  /** A subject that nobody else uses, for answers. */
+  newInbox(): string {
+    return createInbox(this.#inboxPrefix)
+  }
+
+  /** The first message of a subject from a sequence on, asked of the stream's leader; `null`: there is none. */
+  firstMessage(stream: string, subject: string, from: number): Promise<StoredMsg | null> {
+    const query: SeqMsgRequest & { readonly next_by_subj: string } = { seq: Math.max(1, from), next_by_subj: subject }
+    return this.streams.streams.getMessage(stream, query)
+  }
+
+  /** Returns what takes the listener away again. */
+  listen(listener: ConnectionListener): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#listeners.clear()
+    await this.client.close()
+    await this.#watching
+  }
+
+  async #watch(): Promise<void> {
+    for await (const status of this.client.status()) {
+      if (status.type === 'disconnect') {
+        this.#up = false
+        this.#logger.warn({ backend: this.#safe }, 'the connection broke; reconnecting')
+        for (const listener of this.#listeners) listener.disconnected?.(new DisconnectedError())
+      } else if (status.type === 'reconnect') {
+        this.#up = true
+        this.#logger.info({ backend: this.#safe }, 'reconnected')
+        for (const listener of this.#listeners) listener.reconnected?.()
+      } else if (status.type === 'error') this.#onError(status.error)
+    }
+  }
+
+  #onError(error: Error): void {
+    const { operation, subject } = error as { readonly operation?: unknown; readonly subject?: unknown }
+    if (operation === 'publish' && typeof subject === 'string') {
+      for (const listener of this.#listeners) listener.refused?.(subject, error)
+    } else {
+      this.#logger.warn({ backend: this.#safe, error: error.message }, 'the server reports an error')
+    }
+  }
+
+  async #awaitEnd(): Promise<void> {
+    const reason = await this.client.closed()
+    if (this.#closing !== undefined) return
+    this.#up = false
+    const cause = reason instanceof Error ? reason : new DisconnectedError()
+    const error = toStreamError(cause, { operation: `stay connected to ${this.#safe}` })
+    for (const listener of this.#listeners) listener.ended?.(error)
+  }
+}
+
+function options(config: NatsConfig): { readonly apiPrefix: string; readonly timeout: number } {
+  return { apiPrefix: config.apiPrefix, timeout: config.requestTimeoutMs }
+}
+
+async function dial(config: NatsConfig): Promise<NatsConnection> {
+  const given: NodeConnectionOptions = {
+    servers: [...config.servers],
+    name: 'sluice',
+    timeout: config.connectTimeoutMs,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+    pingInterval: 10_000,
+    noAsyncTraces: true,
+    ...(config.inboxPrefix === undefined ? {} : { inboxPrefix: config.inboxPrefix }),
+    ...(await loginOptions(config.login)),
+  }
+  return connect(config.tls === undefined ? given : { ...given, tls: await tlsOptions(config.tls, config.servers) })
+}
+
+async function loginOptions(login: Login): Promise<Partial<NodeConnectionOptions>> {
+  switch (login.kind) {
+    case 'none':
+      return {}
+    case 'password':
+      return { user: login.user, pass: login.password }
+    case 'token':
+      return { token: login.token }
+    case 'creds':
+      return { authenticator: await credentials(login.file) }
+    case 'nkey':
+      return { authenticator: await nkey(login.file) }
+  }
+}
+
+async function credentials(file: string): Promise<Authenticator> {
+  const text = await readOption('creds', file)
+  if (text.includes('BEGIN NATS USER JWT') && /BEGIN USER NKEY SEED/.test(text)) {
+    return credsAuthenticator(new TextEncoder().encode(text))
+  }
+  throw new StreamError('invalid-argument', 'the file of ?creds holds no credentials; take one that nsc wrote')
+}
+
+async function nkey(file: string): Promise<Authenticator> {
+  const seed = new TextEncoder().encode((await readOption('nkey', file)).trim())
+  try {
+    nkeys.fromSeed(seed)
+  } catch {
+    // The cause could show the seed.
+    throw new StreamError('invalid-argument', 'the file of ?nkey holds no seed; it begins with SU')
+  }
+  return nkeyAuthenticator(seed)
+}
+
+/** The client hands these to Node as they are, and of a server named by its IP address it checks the name `localhost`. */
+interface NodeTlsOptions extends TlsOptions {
+  readonly checkServerIdentity: (host: string, certificate: PeerCertificate) => Error | undefined
+}
+
+async function tlsOptions(files: NonNullable<NatsConfig['tls']>, servers: readonly string[]): Promise<NodeTlsOptions> {
+  const { ca, cert, key } = files
+  const hosts = servers.map((server) => server.replace(/:\d+$/, '').replace(/^\[|\]$/g, ''))
+  const addresses = hosts.filter((host) => isIP(host) !== 0)
+  return {
+    checkServerIdentity: (host, certificate) => {
+      if (host !== 'localhost' || hosts.includes(host) || addresses.length === 0) {
+        return checkServerIdentity(host, certificate)
+      }
+      const problems = addresses.map((address) => checkServerIdentity(address, certificate))
+      return problems.includes(undefined) ? undefined : problems[0]
+    },
+    ...(ca === undefined ? {} : { ca: await readOption('ca', ca) }),
+    ...(cert === undefined ? {} : { cert: await readOption('cert', cert) }),
+    ...(key === undefined ? {} : { key: await readOption('key', key) }),
+  }
+}
+
+async function readOption(name: string, file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new StreamError('invalid-argument', `the file of ?${name} cannot be read; check the path and its rights`, {
+      cause,
+    })
+  }
+}
+
+/** The client waits in silence when a server hangs up during the handshake, for example for want of a client certificate. */
+function silent(config: NatsConfig, operation: string, cause: unknown): StreamError {
+  const hint = config.tls === undefined ? '' : ', and does it ask for a client certificate (?cert, ?key)'
+  return new StreamError(
+    'unavailable',
+    `${operation} failed: no answer within ${config.connectTimeoutMs} ms; is it a NATS server${hint}?`,
+    { cause },
+  )
+}
+
+async function checkJetStream(streams: JetStreamManager, operation: string): Promise<void> {
+  try {
+    await streams.getAccountInfo()
+  } catch (cause) {
+    const error = toStreamError(cause, { operation })
+    // A user that may not ask for this can still have what it takes.
+    if (error.code === 'permission-denied') return
+    if (!isUnanswered(cause)) throw error
+    throw new StreamError('unsupported', `${operation} failed: JetStream is off; start the server with -js`, { cause })
+  }
+}
+
+async function raceAbort<T>(work: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = (): void => aborted.reject(StreamError.aborted(signal, what))
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

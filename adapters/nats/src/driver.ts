@@ -1,0 +1,263 @@
+import { nuid } from '@nats-io/transport-node'
+import { specVersion, StreamError } from '@sluice/driver'
+import type {
+  Capabilities,
+  Driver,
+  DriverAdmin,
+  DriverProducer,
+  DriverTopic,
+  ErrorContext,
+  LeaseStore,
+  Limits,
+  OpenContext,
+  Source,
+  SubscribeOptions,
+} from '@sluice/driver'
+import { Acks } from './acks.ts'
+import { NatsAdmin } from './admin.ts'
+import type { NatsConfig } from './config.ts'
+import { Connection } from './connection.ts'
+import { NatsLogSource } from './consumer.ts'
+import { Durables } from './durables.ts'
+import { toStreamError } from './errors.ts'
+import { Groups } from './groups.ts'
+import { LeaseGroups } from './lease-groups.ts'
+import { BucketLeaseStore } from './leases.ts'
+import { AloneMembership, GroupMembership } from './membership.ts'
+import type { Membership } from './membership.ts'
+import { NatsTopic } from './nats-topic.ts'
+import { NatsProducer } from './producer.ts'
+import { NatsQueueSource } from './queue-source.ts'
+import { Store } from './store.ts'
+import { TopicView } from './topic.ts'
+import { Topics } from './topics.ts'
+
+/** What JetStream can do, as this adapter uses it; `dedup` and `persistent` follow the address. */
+export const natsCapabilities: Capabilities = {
+  shapes: { key: 'log', none: 'queue' },
+  persistent: true,
+  embedded: false,
+  // Messages are stored in the order they were sent, but one can be lost, at a change of leaders, and later ones not.
+  requestOrder: 'none',
+  dedup: { windowMs: 120_000 },
+  receiptPosition: true,
+  explicitPartition: true,
+  positions: 'comparable',
+  emptyKey: true,
+  start: ['earliest', 'latest', 'time', 'position'],
+  seek: ['earliest', 'latest', 'time', 'position'],
+  seekLive: true,
+  attempts: 'durable',
+  retryDelay: true,
+  repartition: 'any',
+  lag: ['messages', 'age'],
+  transactions: false,
+  headers: true,
+  balancing: 'lease',
+  admin: ['create', 'delete', 'describe', 'list', 'retention'],
+}
+
+/** What a topic takes; `maxRecordBytes` is the smaller of the server's max_payload and the stream's max_msg_size. */
+const natsLimits: Omit<Limits, 'maxRecordBytes'> = {
+  maxBatchRecords: 5_000,
+  maxBatchBytes: 16 * 1024 * 1024,
+  maxKeyBytes: 1_024,
+  maxHeaders: 64,
+  maxHeaderValueBytes: 1_024,
+}
+
+interface Closable {
+  close(): Promise<void>
+}
+
+/** One connection to NATS, and everything that is open on it. */
+export class NatsDriver implements Driver {
+  readonly specVersion: typeof specVersion = specVersion
+  readonly name = 'nats'
+  readonly capabilities: Capabilities
+  readonly admin: DriverAdmin
+  readonly #config: NatsConfig
+  readonly #context: OpenContext
+  readonly #connection: Connection
+  readonly #acks: Acks
+  readonly #topics: Topics
+  readonly #groups: Groups
+  readonly #durables: Durables
+  readonly #leases: LeaseStore
+  readonly #opened = new Set<Closable>()
+  readonly #memberships = new Map<Membership, string>()
+  #closing: Promise<void> | undefined
+
+  private constructor(config: NatsConfig, context: OpenContext, connection: Connection) {
+    const store = new Store(connection, config)
+    this.#config = config
+    this.#context = context
+    this.#connection = connection
+    this.#acks = new Acks(connection)
+    this.#topics = new Topics(connection, store, config, context.clock)
+    this.#groups = new Groups(connection, store, context.clock)
+    this.#durables = new Durables(connection, this.#groups, config)
+    this.#leases = context.leaseStore ?? new BucketLeaseStore(store)
+    this.capabilities = {
+      ...natsCapabilities,
+      persistent: config.storage === 'file',
+      dedup: { windowMs: config.dedupMs },
+    }
+    const { clock } = context
+    this.admin = new NatsAdmin({
+      connection,
+      topics: this.#topics,
+      groups: this.#groups,
+      durables: this.#durables,
+      leaseGroups: new LeaseGroups({
+        groups: this.#groups,
+        leases: this.#leases,
+        failoverMs: config.failoverMs,
+        clock,
+      }),
+      clock,
+      onChange: (topic) => this.#refresh(topic),
+    })
+  }
+
+  /** Connects; rejects when there is no server, no JetStream, or when we are not let in. */
+  static async open(config: NatsConfig, context: OpenContext): Promise<NatsDriver> {
+    return new NatsDriver(config, context, await Connection.open(config, context))
+  }
+
+  async openTopic(name: string, signal: AbortSignal): Promise<DriverTopic> {
+    this.#refuseClosed('open a topic')
+    if (signal.aborted) throw StreamError.aborted(signal, `open topic "${name}"`)
+    const view = await this.#mapped('open', name, () => TopicView.open(this.#topics, name))
+    const { largestPayload } = this.#connection
+    const limits = { ...natsLimits, maxRecordBytes: Math.min(largestPayload, view.maxMessageBytes ?? Infinity) }
+    return new NatsTopic(view, limits, {
+      producer: async () => this.#producer(view, limits),
+      subscribe: (options) => this.#mapped('subscribe', name, () => this.#subscribe(view, options)),
+    })
+  }
+
+  toStreamError(error: unknown, context: ErrorContext): StreamError {
+    return toStreamError(error, context)
+  }
+
+  /** The `NatsConnection`. */
+  native(): unknown {
+    return this.#connection.client
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled([...this.#opened].map((each) => each.close()))
+    this.#acks.close()
+    await this.#connection.close()
+  }
+
+  #producer(view: TopicView, limits: Limits): DriverProducer {
+    this.#refuseClosed('make a producer')
+    const producer: NatsProducer = new NatsProducer({
+      connection: this.#connection,
+      acks: this.#acks,
+      topics: this.#topics,
+      topic: view,
+      clock: this.#context.clock,
+      maxRecordBytes: limits.maxRecordBytes,
+      requestTimeoutMs: this.#config.requestTimeoutMs,
+      onClosed: () => this.#opened.delete(producer),
+    })
+    this.#opened.add(producer)
+    return producer
+  }
+
+  async #subscribe(view: TopicView, options: SubscribeOptions): Promise<Source> {
+    this.#refuseClosed('subscribe')
+    await view.refresh()
+    if (view.info.order === 'none' && options.group !== undefined) {
+      return this.#queueSource(view, options.group, options)
+    }
+    const source: NatsLogSource = new NatsLogSource({
+      ...this.#ports(),
+      topic: view,
+      events: options.events,
+      onClosed: () => this.#opened.delete(source),
+    })
+    this.#opened.add(source)
+    try {
+      await source.start(this.#membership(view, options, source))
+      return source
+    } catch (error) {
+      await source.close()
+      throw error
+    }
+  }
+
+  async #queueSource(view: TopicView, group: string, options: SubscribeOptions): Promise<Source> {
+    const source: NatsQueueSource = new NatsQueueSource({
+      ...this.#ports(),
+      topic: view,
+      group,
+      durables: this.#durables,
+      durable: await this.#durables.join(view, group, options.start),
+      requestTimeoutMs: this.#config.requestTimeoutMs,
+      events: options.events,
+      onClosed: () => this.#opened.delete(source),
+    })
+    this.#opened.add(source)
+    return source
+  }
+
+  #membership(topic: TopicView, options: SubscribeOptions, reader: NatsLogSource): Membership {
+    const { clock, random, logger } = this.#context
+    const { group, start, events } = options
+    const { failoverMs } = this.#config
+    const groups = this.#groups
+    if (group === undefined) {
+      return new AloneMembership({ topic, groups, start, reader, clock, logger, everyMs: failoverMs })
+    }
+    const owner = `${options.member}#${nuid.next()}`
+    const membership: Membership = new GroupMembership({
+      topic,
+      groups,
+      group,
+      owner,
+      start,
+      events,
+      reader,
+      failoverMs,
+      clock,
+      random,
+      logger,
+      leases: this.#leases,
+      onClosed: () => this.#memberships.delete(membership),
+    })
+    this.#memberships.set(membership, topic.name)
+    return membership
+  }
+
+  #ports(): Pick<OpenContext, 'clock' | 'logger'> & { readonly connection: Connection } {
+    const { clock, logger } = this.#context
+    return { connection: this.#connection, clock, logger }
+  }
+
+  #refresh(topic: string): void {
+    for (const [membership, of] of this.#memberships) if (of === topic) membership.refresh()
+  }
+
+  async #mapped<T>(operation: string, topic: string, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call()
+    } catch (cause) {
+      throw toStreamError(cause, { operation, topic })
+    }
+  }
+
+  #refuseClosed(what: string): void {
+    if (this.#closing !== undefined) {
+      throw new StreamError('closed', `cannot ${what}: the connection to ${this.#config.safe} is closed`)
+    }
+  }
+}

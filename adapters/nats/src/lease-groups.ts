@@ -1,0 +1,111 @@
+import { sleep, StreamError } from '@sluice/driver'
+import type { Clock, Lease, LeaseStore, PartitionLag, StartFrom } from '@sluice/driver'
+import { toSequence } from './codec.ts'
+import { scopeOf, startOf } from './groups.ts'
+import type { Groups, Place } from './groups.ts'
+import { parentsFirst } from './layout.ts'
+import type { PartitionInfo } from './layout.ts'
+import type { TopicView } from './topic.ts'
+
+/** How soon to look again after somebody else wrote first, in milliseconds. */
+const lookEveryMs = 5
+
+/** What looking after groups of key-ordered topics takes. */
+export interface LeaseGroupsContext {
+  readonly groups: Groups
+  readonly leases: LeaseStore
+  readonly failoverMs: number
+  readonly clock: Clock
+}
+
+/** Groups of key-ordered topics, whose progress is in leases. */
+export class LeaseGroups {
+  readonly #context: LeaseGroupsContext
+
+  constructor(context: LeaseGroupsContext) {
+    this.#context = context
+  }
+
+  /** Moves the group. Members that run lose their partitions, and read on from the new place under a new epoch. */
+  async move(topic: TopicView, group: string, to: StartFrom): Promise<void> {
+    const { groups, leases } = this.#context
+    await groups.move(topic, group, to)
+    const scope = scopeOf(topic.info.id, group)
+    const known = new Set((await leases.list(scope)).map((lease) => lease.partition))
+    // A child must not be free before its parents are wanted again.
+    for (const { id } of parentsFirst(topic.info.partitions)) if (known.has(id)) await this.#reset(scope, id)
+  }
+
+  /** Forgets the group. Rejects with `conflict` while members run: while somebody renews its leases. */
+  async forget(topic: TopicView, group: string, signal: AbortSignal): Promise<void> {
+    const { groups, leases } = this.#context
+    const scope = scopeOf(topic.info.id, group)
+    await groups.get(topic, group)
+    if (await this.#isRunning(scope, signal)) {
+      throw new StreamError('conflict', `group "${group}" has running members on topic "${topic.name}"; end them first`)
+    }
+    for (const lease of await leases.list(scope)) await leases.remove(lease)
+    await groups.forget(topic, group)
+  }
+
+  async lag(topic: TopicView, group: string, nowMs: number): Promise<readonly PartitionLag[]> {
+    const { groups, leases } = this.#context
+    const place = (await groups.get(topic, group)).value
+    const byPartition = new Map(
+      (await leases.list(scopeOf(topic.info.id, group))).map((lease) => [lease.partition, lease]),
+    )
+    return Promise.all(
+      topic.info.partitions.map((partition) =>
+        this.#lagOf(topic, partition, byPartition.get(partition.id), place, nowMs),
+      ),
+    )
+  }
+
+  async #lagOf(
+    topic: TopicView,
+    partition: PartitionInfo,
+    lease: Lease | undefined,
+    place: Place,
+    nowMs: number,
+  ): Promise<PartitionLag> {
+    const { groups } = this.#context
+    const { id } = partition
+    const committed = lease?.checkpoint
+    const told = { partition: id, committed, owner: lease?.owner }
+    if (lease?.ended === true) return { ...told, messages: 0, ageMs: 0 }
+    const from = committed === undefined ? startOf(place, id) : toSequence(committed, id) + 1
+    const timeMs = await groups.timeOf(topic, from, topic.filterOf(id))
+    const messages = timeMs === undefined ? 0 : await groups.pending(topic, from, id)
+    return { ...told, messages, ageMs: timeMs === undefined ? 0 : Math.max(0, nowMs - timeMs) }
+  }
+
+  /** Takes the lease from whoever has it, and its progress with it. */
+  async #reset(scope: string, partition: string): Promise<void> {
+    const { leases } = this.#context
+    for (;;) {
+      const lease = (await leases.list(scope)).find((each) => each.partition === partition)
+      if (lease === undefined) return
+      const free = { owner: undefined, handoffTo: undefined, checkpoint: undefined, ended: false }
+      if ((await leases.replace({ ...lease, ...free, epoch: lease.epoch + 1 })) !== undefined) return
+      await sleep(this.#context.clock, lookEveryMs)
+    }
+  }
+
+  /** A member that runs renews each of its leases within a third of the failover time. */
+  async #isRunning(scope: string, signal: AbortSignal): Promise<boolean> {
+    const { leases, clock, failoverMs } = this.#context
+    const before = versionsOfOwned(await leases.list(scope))
+    const end = clock.monotonic() + failoverMs
+    while (before.size > 0) {
+      const now = versionsOfOwned(await leases.list(scope))
+      if ([...now].some(([partition, version]) => before.get(partition) !== version)) return true
+      if (now.size === 0 || clock.monotonic() > end) return false
+      await sleep(clock, failoverMs / 10, signal)
+    }
+    return false
+  }
+}
+
+function versionsOfOwned(leases: readonly Lease[]): ReadonlyMap<string, number> {
+  return new Map(leases.filter((lease) => lease.owner !== undefined).map((lease) => [lease.partition, lease.version]))
+}

@@ -1,0 +1,129 @@
+import type { Msg, Subscription } from '@nats-io/transport-node'
+import type { Clock, Timer } from '@sluice/driver'
+import type { Connection } from './connection.ts'
+
+/** What to ask a consumer for. */
+export interface PullRequest {
+  readonly records: number
+  /** Of subject, headers and payload together. `undefined`: no bound. */
+  readonly bytes: number | undefined
+  /** How long to wait for the first record, in milliseconds. 0: not at all. */
+  readonly waitMs: number
+  /** Wait one's turn behind the requests of others, for all the records asked for. */
+  readonly patient?: boolean
+  /** Has the server look at its requests again, after one was taken back. */
+  readonly tidy?: () => Promise<unknown>
+}
+
+/**
+ * How a request ended. `full`: with all the records asked for. `none-left`: with what there was, maybe nothing.
+ * `too-large`: the next record alone is over the bytes asked for. `crowded`: others wait for the same records. `gone`: the
+ * consumer or its stream is not there. `broken`: nothing is known, the connection or a leader went away. `cancelled`: by us.
+ */
+export type PullEnd = 'full' | 'none-left' | 'too-large' | 'crowded' | 'gone' | 'broken' | 'cancelled'
+
+/** How much longer than asked for an answer may take, in milliseconds. */
+const graceMs = 2_000
+
+/**
+ * One request to a pull consumer: as much as there is, or else the first record that comes within the wait. The server
+ * ends it; without a word from the server it ends as `broken`.
+ */
+export class Pull {
+  readonly #end = Promise.withResolvers<PullEnd>()
+  readonly #subscription: Subscription
+  readonly #timer: Timer
+  readonly #unlisten: () => void
+  readonly #onMessage: (message: Msg) => void
+  readonly #tidy: (() => Promise<unknown>) | undefined
+  #left: number
+  #over = false
+
+  constructor(
+    connection: Connection,
+    clock: Clock,
+    consumer: { readonly stream: string; readonly name: string },
+    request: PullRequest,
+    onMessage: (message: Msg) => void,
+  ) {
+    this.#onMessage = onMessage
+    this.#tidy = request.tidy
+    this.#left = request.records
+    const inbox = connection.newInbox()
+    this.#subscription = connection.client.subscribe(inbox, {
+      callback: (error, message) => {
+        if (error === null) this.#take(message)
+        else this.#finish('broken')
+      },
+    })
+    this.#unlisten = connection.listen({
+      disconnected: () => this.#finish('broken'),
+      ended: () => this.#finish('broken'),
+    })
+    this.#timer = clock.after(request.waitMs + graceMs, () => this.#finish('broken'))
+    const subject = `${connection.apiPrefix}.CONSUMER.MSG.NEXT.${consumer.stream}.${consumer.name}`
+    connection.client.publish(subject, JSON.stringify(toWire(request)), { reply: inbox })
+  }
+
+  /** Resolves when the server or {@link cancel} ended it. Every record was given to `onMessage` before. */
+  get end(): Promise<PullEnd> {
+    return this.#end.promise
+  }
+
+  /** Ends it. Records that are on their way are still given to `onMessage`, and the server sends no more after. */
+  async cancel(): Promise<void> {
+    if (this.#over) return
+    this.#stopWatching()
+    try {
+      await this.#subscription.drain()
+      await this.#tidy?.()
+    } catch {
+      // The connection is gone, and the request with it.
+    }
+    this.#end.resolve('cancelled')
+  }
+
+  #take(message: Msg): void {
+    const status = message.headers?.code ?? 0
+    if (status === 100) return
+    if (status !== 0 && message.data.length === 0)
+      return this.#finish(endOf(status, message.headers?.description ?? ''))
+    this.#onMessage(message)
+    this.#left -= 1
+    if (this.#left === 0) this.#finish('full')
+  }
+
+  #finish(end: PullEnd): void {
+    if (this.#over) return
+    this.#stopWatching()
+    this.#subscription.unsubscribe()
+    this.#end.resolve(end)
+  }
+
+  #stopWatching(): void {
+    this.#over = true
+    this.#timer.cancel()
+    this.#unlisten()
+  }
+}
+
+/** As the server reads it; times in nanoseconds. With `no_wait` and `expires` it waits for the first record only. */
+function toWire(request: PullRequest): object {
+  return {
+    batch: request.records,
+    ...(request.patient === true ? {} : { no_wait: true }),
+    ...(request.bytes === undefined ? {} : { max_bytes: request.bytes }),
+    ...(request.waitMs === 0 ? {} : { expires: request.waitMs * 1_000_000 }),
+  }
+}
+
+/** By status and description of the server's last word. Source: nats-server, server/consumer.go. */
+function endOf(status: number, description: string): PullEnd {
+  const text = description.toLowerCase()
+  if (status === 404) return 'none-left'
+  if (status === 408) return text.includes('requests pending') ? 'crowded' : 'none-left'
+  if (status === 409 && text.includes('exceeds maxbytes')) return 'too-large'
+  if (status === 409 && text.includes('exceeded maxwaiting')) return 'crowded'
+  if (status === 409 && text.includes('deleted')) return 'gone'
+  return status === 503 ? 'gone' : 'broken'
+}

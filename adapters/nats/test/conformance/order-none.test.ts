@@ -1,0 +1,3 @@
+import { natsConformance } from '../suite.ts'
+
+natsConformance('none')

@@ -1,0 +1,154 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { nkeys } from '@nats-io/transport-node'
+import { describe, expect, it } from 'vitest'
+import { collect, configured, failure, folder, fresh, open, server, topicOf } from './fixtures.ts'
+import { findBinary, freePort } from './server.ts'
+import { tellWhyNot } from './suite.ts'
+
+const binary = findBinary()
+
+function certificate(name: string): string {
+  return fileURLToPath(new URL(`certificates/${name}.pem`, import.meta.url))
+}
+
+const tls = `tls { cert_file: "${certificate('server')}", key_file: "${certificate('server-key')}"`
+
+describe.skipIf(binary === undefined)('logging in', () => {
+  const path = binary ?? ''
+
+  it('with a password; another one is unauthenticated and shown nowhere', async () => {
+    const { url } = await server(path, { args: ['--user', 'ann', '--pass', 'right'] })
+    const cloud = await open(url.replace('//', '//ann:right@'))
+    expect(await cloud.admin.listTopics()).toEqual([])
+    const error = await failure(open(url.replace('//', '//ann:geheim@')))
+    expect(error.code).toBe('unauthenticated')
+    expect(`${error.message} ${cloud.address}`).not.toMatch(/geheim|right/)
+  })
+
+  it('with a token', async () => {
+    const { url } = await server(path, { args: ['--auth', 't0ken'] })
+    expect(await (await open(`${url}/?token=t0ken`)).admin.listTopics()).toEqual([])
+    expect((await failure(open(`${url}/?token=other`))).code).toBe('unauthenticated')
+  })
+
+  it('with the seed of an nkey; a file without one is refused', async () => {
+    const user = nkeys.createUser()
+    const { url } = await configured(path, `authorization { users: [ { nkey: ${user.getPublicKey()} } ] }`)
+    const file = join(await folder(), 'seed.nk')
+    await writeFile(file, user.getSeed())
+    expect(await (await open(`${url}/?nkey=${file}`)).admin.listTopics()).toEqual([])
+    await writeFile(file, 'no seed')
+    expect(await failure(open(`${url}/?nkey=${file}`))).toMatchObject({ code: 'invalid-argument' })
+  })
+
+  it('with a credentials file that is none, or is not there, is refused before anything is sent', async () => {
+    const file = join(await folder(), 'user.creds')
+    expect((await failure(open(`nats://127.0.0.1:1/?creds=${file}`))).message).toContain('?creds cannot be read')
+    await writeFile(file, 'no credentials')
+    expect((await failure(open(`nats://127.0.0.1:1/?creds=${file}`))).message).toContain('holds no credentials')
+  })
+})
+
+describe.skipIf(binary === undefined)('over TLS', () => {
+  const path = binary ?? ''
+
+  it('to the host that the certificate names; to another one it says what is wrong', async () => {
+    const { url } = await configured(path, `${tls} }`)
+    const ca = `ca=${certificate('ca')}`
+    const named = await open(`${url.replace('127.0.0.1', 'localhost')}/?${ca}`)
+    expect(await named.admin.listTopics()).toEqual([])
+    const error = await failure(open(`${url}/?${ca}`))
+    expect([error.code, error.retryable]).toEqual(['unavailable', false])
+    expect(error.message).toContain('certificate is not trusted or not made for that host')
+    const untrusted = await failure(open(`${url.replace('127.0.0.1', 'localhost')}/?tls=true`))
+    expect([untrusted.code, untrusted.retryable]).toEqual(['unavailable', false])
+  })
+
+  it('with a client certificate where the server wants one', async () => {
+    const { url } = await configured(path, `${tls}, ca_file: "${certificate('ca')}", verify: true }`)
+    const local = url.replace('127.0.0.1', 'localhost')
+    const options = `ca=${certificate('ca')}&cert=${certificate('client')}&key=${certificate('client-key')}`
+    expect(await (await open(`${local}/?${options}`)).admin.listTopics()).toEqual([])
+    const error = await failure(open(`${local}/?ca=${certificate('ca')}&connectTimeoutMs=500`))
+    expect([error.code, error.message]).toEqual(['unavailable', expect.stringContaining('client certificate')])
+  })
+})
+
+describe.skipIf(binary === undefined)('a server', () => {
+  const path = binary ?? ''
+
+  it('that is not there is unavailable within the deadline', async () => {
+    const started = performance.now()
+    const error = await failure(open(`nats://127.0.0.1:${await freePort()}`))
+    expect([error.code, error.retryable]).toEqual(['unavailable', true])
+    expect(performance.now() - started).toBeLessThan(5_000)
+  })
+
+  it('among several that are not there is found', async () => {
+    const { url } = await server(path)
+    const cloud = await open(`nats://127.0.0.1:${await freePort()},${url.slice('nats://'.length)}`)
+    expect(await cloud.admin.listTopics()).toEqual([])
+  })
+
+  it('without JetStream is unsupported, and says what to do', async () => {
+    const { url } = await server(path, { jetstream: false })
+    const error = await failure(open(url))
+    expect([error.code, error.message]).toEqual(['unsupported', expect.stringContaining('start the server with -js')])
+  })
+
+  it('that forbids a subject makes sends permission-denied', async () => {
+    const users =
+      'authorization { users: [ { user: ann, password: pw, permissions: { publish: { deny: "closed.>" } } } ] }'
+    const { url } = await configured(path, users)
+    const cloud = await open(url.replace('//', '//ann:pw@'))
+    await cloud.topic('open').send({ value: 1 })
+    const error = await failure(cloud.topic('closed').send({ value: 1 }))
+    expect([error.code, error.retryable]).toEqual(['permission-denied', false])
+  })
+
+  it('with the permissions that the README names does everything', async () => {
+    const allowed = ['t.>', '$JS.API.>', '$JS.ACK.>', '$KV.sluice.>', 'sluice.members.sluice.>', '_INBOX.>']
+    const heard = ['_INBOX.>', 'sluice.members.sluice.>']
+    const permissions = `{ publish: { allow: ${JSON.stringify(allowed)} }, subscribe: { allow: ${JSON.stringify(heard)} } }`
+    const users = `authorization { users: [ { user: ann, password: pw, permissions: ${permissions} } ] }`
+    const { url } = await configured(path, users)
+    const cloud = await open(`${url.replace('//', '//ann:pw@')}/?failoverMs=600`)
+    for (const order of ['key', 'none'] as const) {
+      const topic = topicOf(cloud, `t.${order}`)
+      await cloud.admin.createTopic(topic.name, { order })
+      await topic.send({ value: 1, key: 'k' })
+      expect(await collect(topic, 'g', 1)).toEqual([1])
+      await cloud.admin.seek(topic.name, 'g', 'earliest')
+      expect(await collect(topic, 'g', 1)).toEqual([1])
+      expect((await cloud.admin.lag(topic.name, 'g')).map((lag) => lag.messages)).toContain(0)
+      await cloud.admin.deleteGroup(topic.name, 'g')
+      await cloud.admin.deleteTopic(topic.name)
+    }
+  })
+
+  it('with a JetStream domain is used through it', async () => {
+    const where = await folder()
+    const { url } = await configured(path, `jetstream { domain: hub, store_dir: "${where}" }`, { jetstream: false })
+    const cloud = await open(`${url}/?domain=hub&failoverMs=600`)
+    for (const order of ['key', 'none'] as const) {
+      const topic = topicOf(cloud, fresh('domain'))
+      await cloud.admin.createTopic(topic.name, { order })
+      await topic.send({ value: 1 })
+      expect(await collect(topic, 'g', 1)).toEqual([1])
+    }
+    expect((await failure(open(`${url}/?domain=spoke`))).code).toBe('unsupported')
+  })
+
+  it('keeps topics under another bucket apart', async () => {
+    const { url } = await server(path)
+    const [one, two] = [await open(`${url}/?bucket=one`), await open(`${url}/?bucket=two`)]
+    const name = fresh('orders')
+    await one.admin.createTopic(name)
+    expect([await one.admin.listTopics(), await two.admin.listTopics()]).toEqual([[name], []])
+  })
+})
+
+if (binary === undefined)
+  tellWhyNot('connections', 'no nats-server binary: set SLUICE_NATS_SERVER, or put it on the PATH')

@@ -1,0 +1,60 @@
+import type { Harness, NativeError } from '@sluice/conformance'
+import type { TopicOrder } from '@sluice/driver'
+import { adapter } from '../src/index.ts'
+import { obtainServer } from './server.ts'
+import type { RunningServer, ServerSource } from './server.ts'
+
+/** What the client and the server say, and what it must become. */
+const nativeErrors: readonly NativeError[] = [
+  { error: named('AuthorizationError', 'Authorization Violation'), code: 'unauthenticated', retryable: false },
+  { error: named('PermissionViolationError', 'Permissions Violation'), code: 'permission-denied', retryable: false },
+  { error: named('TimeoutError', 'timeout'), code: 'timeout', retryable: true },
+  { error: named('ConnectionError', 'connection refused'), code: 'unavailable', retryable: true },
+  { error: api(10059, 404, 'stream not found'), code: 'not-found', retryable: false },
+  { error: api(10077, 503, 'maximum bytes exceeded'), code: 'throttled', retryable: true },
+  { error: api(10054, 400, 'message size exceeds maximum allowed'), code: 'too-large', retryable: false },
+  { error: api(10039, 503, 'jetstream not enabled for account'), code: 'unsupported', retryable: false },
+  { error: api(10008, 503, 'JetStream system temporarily unavailable'), code: 'unavailable', retryable: true },
+  { error: api(10071, 400, 'wrong last sequence: 7'), code: 'conflict', retryable: false },
+]
+
+function named(name: string, message: string): Error {
+  return Object.assign(new Error(message), { name })
+}
+
+function api(code: number, status: number, message: string): Error {
+  return Object.assign(named('JetStreamApiError', message), { code, status })
+}
+
+const password = 'hunter2-Geheim'
+
+/** A server there is, or one that is started for the suite, with a password, and stopped in the end. */
+export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, order: TopicOrder): Harness {
+  let server: Promise<RunningServer> | undefined
+  let address = ''
+  // The port is known once the server runs.
+  const credentials = {
+    secret: password,
+    get badCredentialsUrl(): string {
+      return address.replace(password, 'wrong')
+    },
+  }
+  const harness: Harness = {
+    name: `nats, order ${order}`,
+    url: async () => {
+      server ??= obtainServer(source, { args: ['--user', 'sluice', '--pass', password] })
+      const { url, process } = await server
+      address = process === undefined ? url : url.replace('//', `//sluice:${password}@`)
+      return `${address}${url.includes('?') ? '&' : '/?'}failoverMs=600&leaseMs=600`
+    },
+    adapters: [adapter],
+    topicSpec: { order },
+    canKill: true,
+    nativeErrors,
+    tuning: { backlog: 50_000, patienceMs: 10_000, settleMs: 200 },
+    close: async () => (await server)?.stop(),
+  }
+  return source.kind === 'binary'
+    ? Object.defineProperties(harness, Object.getOwnPropertyDescriptors(credentials))
+    : harness
+}

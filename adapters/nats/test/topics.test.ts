@@ -1,0 +1,216 @@
+import { DiscardPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import type { StreamConfig } from '@nats-io/jetstream'
+import { connect, headers } from '@nats-io/transport-node'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { eventually } from '@sluice/driver/testing'
+import { collect, failure, folder, fresh, open, openDriver, server, topicOf } from './fixtures.ts'
+import { findServer, freePort, obtainServer, startServer } from './server.ts'
+import type { RunningServer } from './server.ts'
+import { tellWhyNot } from './suite.ts'
+
+const source = findServer()
+const none = source.kind === 'none'
+const signal = new AbortController().signal
+
+describe.skipIf(none)('topics on streams', () => {
+  let running: RunningServer | undefined
+  let url = ''
+
+  beforeAll(async () => {
+    if (source.kind === 'none') return
+    running = await obtainServer(source)
+    url = `${running.url}/?failoverMs=600&leaseMs=600`
+  })
+
+  afterAll(() => running?.stop())
+
+  async function native(): Promise<NatsConnection> {
+    const client = await connect({ servers: url.replace(/^nats:\/\/|\/\?.*$/g, '') })
+    onTestFinished(() => client.close())
+    return client
+  }
+
+  async function stream(config: Partial<StreamConfig> & { name: string }): Promise<void> {
+    await (await jetstreamManager(await native())).streams.add(config)
+  }
+
+  it('a stream that fits is used as it is', async () => {
+    const name = fresh('there')
+    await stream({ name, subjects: [`${name}.*`] })
+    const js = jetstream(await native())
+    const plain = headers()
+    plain.set('X-Colour', 'blue')
+    await js.publish(`${name}.0`, '7', { headers: plain })
+    const cloud = await open(url)
+    expect(await cloud.admin.createTopic(name, { partitions: 2 })).toBe('exists')
+    const found: unknown[] = []
+    for await (const message of topicOf(cloud, name).read()) {
+      found.push([message.id, message.key, message.value, message.headers, message.partition, message.position])
+    }
+    expect(found).toEqual([[`${name}:1`, undefined, 7, { 'x-colour': 'blue' }, '0', '1']])
+    expect((await failure(cloud.admin.setPartitions(name, 4))).code).toBe('conflict')
+  })
+
+  it('a stream that does not fit is refused with what does not', async () => {
+    const name = fresh('misfit')
+    await stream({ name, subjects: [`${name}.0`], max_msgs_per_subject: 1 })
+    const cloud = await open(url)
+    const error = await failure(cloud.admin.createTopic(name, { partitions: 2 }))
+    expect(error.code).toBe('conflict')
+    expect(error.message).toContain(`does not take the subjects ${name}.1`)
+    expect(error.message).toContain('max_msgs_per_subject')
+    expect((await failure(cloud.topic(name, { create: false }).send({ value: 1 }))).message).toContain('takes it over')
+  })
+
+  it('subjects that another stream takes are a conflict, and leave no topic behind', async () => {
+    const name = fresh('taken')
+    await stream({ name: fresh('other'), subjects: [`${name}.>`] })
+    const cloud = await open(url)
+    expect((await failure(cloud.admin.createTopic(name))).code).toBe('conflict')
+    expect(await cloud.admin.listTopics()).not.toContain(name)
+  })
+
+  it('a stream that is full and discards what is new is throttled', async () => {
+    const name = fresh('full')
+    await stream({ name, subjects: [`${name}.*`], discard: DiscardPolicy.New, max_msgs: 2 })
+    const driver = await openDriver(url)
+    await driver.admin.createTopic(name, { order: 'none' }, signal)
+    const producer = await (await driver.openTopic(name, signal)).producer(signal)
+    const outcomes = await producer.sendBatch(
+      ['a', 'b', 'c'].map((id) => ({
+        id,
+        key: undefined,
+        headers: {},
+        body: new Uint8Array(1),
+        producedAtMs: 0,
+        expiresAtMs: undefined,
+        partition: undefined,
+      })),
+      signal,
+    )
+    expect(outcomes.map((outcome) => (outcome.ok ? outcome.position : outcome.error.code))).toEqual([
+      '1',
+      '2',
+      'throttled',
+    ])
+  })
+
+  it('a topic whose stream somebody deleted is not-found, and can be made anew without its old progress', async () => {
+    const name = fresh('gone')
+    const cloud = await open(url)
+    const topic = topicOf(cloud, name)
+    await topic.send({ value: 1, key: 'k' })
+    expect(await collect(topic, 'g', 1)).toEqual([1])
+    await (await jetstreamManager(await native())).streams.delete(name)
+    expect((await failure(topic.send({ value: 2, key: 'k' }))).code).toBe('not-found')
+    expect(await cloud.admin.listTopics()).not.toContain(name)
+    const again = await open(url)
+    expect(await again.admin.createTopic(name)).toBe('created')
+    await topicOf(again, name).send({ value: 3, key: 'k' })
+    expect(await collect(topicOf(again, name), 'g', 1)).toEqual([3])
+  })
+
+  it('a consumer whose topic is deleted ends with not-found', async () => {
+    const [cloud, other] = [await open(url), await open(url)]
+    const name = fresh('deleted')
+    const topic = topicOf(cloud, name)
+    await topic.send({ value: 1 })
+    const consumer = topic.consumer({ group: 'g' })
+    const seen: number[] = []
+    const running = consumer.run(({ value }) => void seen.push(value))
+    const ended = failure(running)
+    await eventually(() => expect(seen).toEqual([1]))
+    await other.admin.deleteTopic(name)
+    expect((await ended).code).toBe('not-found')
+  })
+
+  it('a producer that knows only the old partitions finds the new ones, and keys keep their order', async () => {
+    const [cloud, other] = [await open(url), await open(url)]
+    const name = fresh('grown')
+    await cloud.admin.createTopic(name, { partitions: 2 })
+    const topic = topicOf(cloud, name)
+    const producer = topic.producer()
+    await Promise.all(Array.from({ length: 20 }, (_, value) => producer.send({ value, key: 'k' })))
+    await other.admin.setPartitions(name, 3)
+    const receipts = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => producer.send({ value: 20 + at, key: 'k' })),
+    )
+    expect(receipts.map((receipt) => Number(receipt.partition)).every((partition) => partition >= 2)).toBe(true)
+    expect(await collect(topic, 'g', 40)).toEqual(Array.from({ length: 40 }, (_, value) => value))
+  })
+
+  it('a plain client reads what was sent here', async () => {
+    const name = fresh('interop')
+    const cloud = await open(url)
+    await cloud.admin.createTopic(name, { partitions: 1 })
+    const { id } = await topicOf(cloud, name).send({ value: 5, key: 'Grüße', headers: { colour: 'grün', plain: 'x' } })
+    const manager = await jetstreamManager(await native())
+    const message = await manager.streams.getMessage(name, { seq: 1 })
+    expect([message?.subject, message?.string()]).toEqual([`${name}.0`, '5'])
+    expect(Object.fromEntries(message?.header ?? [])).toMatchObject({
+      'Nats-Msg-Id': [id],
+      'sluice-key': ['Gr%C3%BC%C3%9Fe'],
+      colour: ['gr%C3%BCn'],
+      plain: ['x'],
+      'sluice-percent': ['colour'],
+    })
+  })
+
+  it('a record sent again is told as a duplicate, with the place of the first, also after a growth', async () => {
+    const driver = await openDriver(url)
+    const name = fresh('again')
+    await driver.admin.createTopic(name, { partitions: 1 }, signal)
+    const topic = await driver.openTopic(name, signal)
+    const producer = await topic.producer(signal)
+    const record = {
+      id: 'only-one',
+      key: 'k',
+      headers: {},
+      body: new Uint8Array(1),
+      producedAtMs: 0,
+      expiresAtMs: undefined,
+      partition: undefined,
+    }
+    const [first] = await producer.sendBatch([record], signal)
+    await driver.admin.setPartitions(name, 2, signal)
+    const later = await (await driver.openTopic(name, signal)).producer(signal)
+    const [second] = await later.sendBatch([record], signal)
+    expect(first).toEqual({ ok: true, partition: '0', position: '1' })
+    expect(second).toEqual({ ok: true, partition: '0', position: '1', duplicate: true })
+  })
+})
+
+describe.skipIf(source.kind !== 'binary')('a server that is restarted', () => {
+  const path = source.kind === 'binary' ? source.path : ''
+
+  it.each(['key', 'none'] as const)('costs time and nothing else, order %s', { timeout: 60_000 }, async (order) => {
+    const [port, where] = [await freePort(), await folder()]
+    const first = await startServer(path, { port, folder: where })
+    const cloud = await open(`${first.url}/?failoverMs=600&leaseMs=600&requestTimeoutMs=2000`)
+    const name = fresh('restart')
+    await cloud.admin.createTopic(name, { order })
+    const topic = topicOf(cloud, name)
+    const seen = new Set<number>()
+    const consumer = topic.consumer({ group: 'g', commitIntervalMs: 10 })
+    const running = consumer.run(({ value }) => void seen.add(value))
+    const producer = topic.producer()
+    const sends: Promise<unknown>[] = []
+    const send = (count: number): void => {
+      for (let at = 0; at < count; at++) sends.push(producer.send({ value: sends.length, key: `k${sends.length % 7}` }))
+    }
+    send(300)
+    await eventually(() => expect(seen.size).toBeGreaterThan(100))
+    send(300)
+    await first.stop()
+    send(300)
+    await server(path, { port, folder: where })
+    send(100)
+    await Promise.all(sends)
+    await eventually(() => expect(seen.size).toBe(1_000), 30_000)
+    await consumer.close()
+    await running
+  })
+})
+
+if (source.kind === 'none') tellWhyNot('topics on streams', source.reason)
