@@ -132,7 +132,11 @@ class ReadEnd {
   }
 }
 
-async function readable<T>(record: IncomingRecord, topic: string, format: ValueFormat<unknown, T>): Promise<ReadMessage<T>> {
+async function readable<T>(
+  record: IncomingRecord,
+  topic: string,
+  format: ValueFormat<unknown, T>,
+): Promise<ReadMessage<T>> {
   const value = await format.decode(record.body, () => `message ${record.id} of topic "${topic}"`)
   return {
     id: record.id,
