@@ -45,7 +45,20 @@ export const json: Codec<unknown> = {
     if (encoded.includes('null') || encoded.includes('{}')) refuseLoss(value)
     return slab.encode(encoded)
   },
-  decode: (body) => JSON.parse(strictUtf8.decode(body)) as unknown,
+  decode: (body) => parse(strictUtf8.decode(body)),
+}
+
+/** V8 quotes what it cannot parse: a message's content has no place in a log or a header. */
+function parse(encoded: string): unknown {
+  try {
+    return JSON.parse(encoded) as unknown
+  } catch (error) {
+    const position = /at position \d+/.exec(String(error))?.[0]
+    // oxlint-disable-next-line preserve-caught-error -- its message is what must not be shown
+    throw new SyntaxError(
+      `these ${encoded.length} characters are no JSON${position === undefined ? '' : `, ${position}`}`,
+    )
+  }
 }
 
 function refuseLoss(value: unknown): void {

@@ -68,3 +68,9 @@ describe('the JSON codec', () => {
     expect(await Array.fromAsync(topic.read())).toEqual([])
   })
 })
+
+it('says that bytes are no JSON without showing them', () => {
+  const secret = new TextEncoder().encode('password=hunter2')
+  expect(() => json.decode(secret)).toThrow(/^these 16 characters are no JSON/)
+  expect(() => json.decode(secret)).toThrow(/^(?!.*hunter2)/s)
+})
