@@ -27,9 +27,15 @@ export interface Cloud extends AsyncDisposable {
   readonly limits: Limits
   /** Looks after topics and groups. */
   readonly admin: Admin
-  /** A handle on a topic; does no I/O. The type of its values follows from the schema or codec, and is `unknown` JSON without. */
+  /**
+   * A handle on a topic; does no I/O. The types of its values follow from the schema (what is sent from its input, what is
+   * received from its output) or the codec, and are `unknown` JSON without.
+   */
   topic(name: string): Topic<unknown>
-  topic<T>(name: string, options: TopicOptions<T> & { readonly schema: StandardSchema<T> }): Topic<T>
+  topic<Out, In = Out>(
+    name: string,
+    options: TopicOptions<Out, In> & { readonly schema: StandardSchema<In, Out> },
+  ): Topic<Out, In>
   topic<T>(name: string, options: TopicOptions<T> & { readonly codec: Codec<T> }): Topic<T>
   topic(name: string, options: TopicOptions<unknown>): Topic<unknown>
   /** A member of a function's group: reads `from`, applies the function, writes `to`. Starts with its first `run`. */
@@ -50,11 +56,17 @@ export interface CloseOptions {
  * What a topic's values are, and how the topic should be. It is made like that if it has to be made; if it exists with
  * another `order` or number of `partitions`, its first use rejects with `conflict`.
  */
-export interface TopicOptions<T> extends TopicSpec {
-  /** Validates values on send and on receive, and types them. Any Standard Schema: zod, valibot, arktype. */
-  readonly schema?: StandardSchema<T>
-  /** Default: JSON. */
-  readonly codec?: Codec<T>
+export interface TopicOptions<Out, In = Out> extends TopicSpec {
+  /**
+   * Checks values and types them. Any Standard Schema: zod, valibot, arktype. A send takes the schema's input: what does
+   * not fit is refused with `invalid-argument`, what fits is stored as it was given, not as the schema's output. A receive
+   * takes what the codec decoded through the schema and gives its output, so that transforms and defaults are applied
+   * once, there; what does not fit is poison (see {@link ConsumerOptions.onPoison}). The input must be what the codec
+   * gives back: with JSON a date comes back as text, for which the schema is `z.coerce.date()`, not `z.date()`.
+   */
+  readonly schema?: StandardSchema<In, Out>
+  /** Turns the values that are sent into bytes and back, before the schema sees them. Default: what `connect` was given, else JSON. */
+  readonly codec?: Codec<In> | Codec<unknown>
   /** Makes the topic on first use when it does not exist. Default: what `connect` was told. */
   readonly create?: boolean
   /** The most that this process sends to the topic, in all its producers together. Default: no limit. */
@@ -67,19 +79,19 @@ export interface RateLimit {
   readonly bytesPerSecond?: number
 }
 
-/** A topic: where records are sent to and read from. */
-export interface Topic<T> {
+/** A topic: where records are sent to and read from. Sends take `In`, receivers get `Out`; they differ where a schema transforms. */
+export interface Topic<Out, In = Out> {
   readonly name: string
   /** Sends through the topic's shared producer. Resolves when the record is durable. */
-  send(message: OutgoingMessage<T>, options?: SendOptions): Promise<Receipt>
+  send(message: OutgoingMessage<In>, options?: SendOptions): Promise<Receipt>
   /** Sends each through the shared producer; outcomes are index-aligned and the call does not reject for single records. */
-  sendAll(messages: readonly OutgoingMessage<T>[], options?: SendOptions): Promise<readonly SendResult[]>
+  sendAll(messages: readonly OutgoingMessage<In>[], options?: SendOptions): Promise<readonly SendResult[]>
   /** A producer of its own, with its own buffers and lanes. */
-  producer(options?: ProducerOptions): Producer<T>
+  producer(options?: ProducerOptions): Producer<In>
   /** A member of a consumer group; starts reading with its first `run` or iteration. */
-  consumer(options: ConsumerOptions<T>): Consumer<T>
+  consumer(options: ConsumerOptions<Out>): Consumer<Out>
   /** Reads without a group and without settling: for looking. Ends when the loop is left. */
-  read(options?: ReadOptions): AsyncIterable<ReadMessage<T>>
+  read(options?: ReadOptions): AsyncIterable<ReadMessage<Out>>
   /** Orders two positions of one partition: negative when `a` comes first. `unsupported` without comparable positions. */
   comparePositions(a: Position, b: Position): Promise<number>
   /** The limits in force, as the backend tells them. */

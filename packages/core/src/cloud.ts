@@ -27,12 +27,12 @@ export class SessionCloud implements Cloud {
     this.admin = new SessionAdmin(session)
   }
 
-  topic<T>(name: string, options?: TopicOptions<T>): Topic<T> {
-    if (options !== undefined) return new TopicHandle<T>(name, options, this.#session)
+  topic<Out, In = Out>(name: string, options?: TopicOptions<Out, In>): Topic<Out, In> {
+    if (options !== undefined) return new TopicHandle<Out, In>(name, options, this.#session)
     // Plain handles are shared, so that sends through two of them keep the order of a key.
     const known = this.#topics.get(name) ?? new TopicHandle<unknown>(name, {}, this.#session)
     this.#topics.set(name, known)
-    return known as Topic<T>
+    return known as Topic<Out, In>
   }
 
   worker<I, O>(definition: SluiceFunction<I, O>, options: WorkerOptions): Worker {

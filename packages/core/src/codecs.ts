@@ -1,5 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type { Codec } from './codec.ts'
+import { findJsonLoss } from './json-loss.ts'
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -25,15 +26,48 @@ class TextSlab {
 
 const slab = new TextSlab()
 
-/** UTF-8 JSON: the default. Values that JSON cannot hold (`undefined`, functions, bigint, cycles) are `invalid-argument`. */
+/**
+ * UTF-8 JSON: the default. Refuses with `invalid-argument` what JSON cannot hold (`undefined`, functions, bigint, cycles)
+ * and, at any depth, what it would change without a word: `NaN` and `±Infinity` (to null), an invalid `Date` (to null),
+ * `Map` and `Set` (to `{}`). As JSON has it, a `Date`, or whatever else has `toJSON`, is received as the text that gives:
+ * a schema for dates must take text (`z.coerce.date()`, not `z.date()`).
+ */
 export const json: Codec<unknown> = {
   contentType: 'application/json',
   encode(value) {
     const encoded = JSON.stringify(value) as string | undefined
-    if (encoded !== undefined) return slab.encode(encoded)
-    throw new StreamError('invalid-argument', `JSON cannot hold a value of type ${typeof value}; choose another codec`)
+    if (encoded === undefined)
+      throw new StreamError(
+        'invalid-argument',
+        `JSON cannot hold a value of type ${typeof value}; choose another codec`,
+      )
+    // What is lost leaves one of these behind; the value is walked only then.
+    if (encoded.includes('null') || encoded.includes('{}')) refuseLoss(value)
+    return slab.encode(encoded)
   },
-  decode: (body) => JSON.parse(strictUtf8.decode(body)) as unknown,
+  decode: (body) => parse(strictUtf8.decode(body)),
+}
+
+/** V8 quotes what it cannot parse: a message's content has no place in a log or a header. */
+function parse(encoded: string): unknown {
+  try {
+    return JSON.parse(encoded) as unknown
+  } catch (error) {
+    const position = /at position \d+/.exec(String(error))?.[0]
+    // oxlint-disable-next-line preserve-caught-error -- its message is what must not be shown
+    throw new SyntaxError(
+      `these ${encoded.length} characters are no JSON${position === undefined ? '' : `, ${position}`}`,
+    )
+  }
+}
+
+function refuseLoss(value: unknown): void {
+  const loss = findJsonLoss(value)
+  if (loss === undefined) return
+  throw new StreamError(
+    'invalid-argument',
+    `JSON cannot hold ${loss} and would store null or {} instead; send it in a form that JSON has (null, text, an array or a plain object), or choose another codec`,
+  )
 }
 
 /** UTF-8 text. Bytes that are not valid UTF-8 are poison. */

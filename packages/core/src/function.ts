@@ -13,9 +13,11 @@ export type FunctionOutput<O> =
 /** A step between topics: a message in, none, one or many out. */
 export interface SluiceFunction<I, O> {
   readonly name: string
-  readonly input?: StandardSchema<I>
-  readonly output?: StandardSchema<O>
-  readonly handle: (message: Message<I>) => FunctionOutput<O> | Promise<FunctionOutput<O>>
+  /** As the schema of the topic it reads: `handle` gets its output. */
+  readonly input?: StandardSchema<unknown, I>
+  /** As the schema of the topic it writes: `handle` gives its input, which is stored as it was given. */
+  readonly output?: StandardSchema<O, unknown>
+  readonly handle: (message: Message<I>) => FunctionOutput<NoInfer<O>> | Promise<FunctionOutput<NoInfer<O>>>
 }
 
 /** Defines a function; types flow from its schemas into `handle`. Does nothing by itself. */

@@ -19,7 +19,7 @@ const credit = { records: 500, bytes: 8 * 1024 * 1024 }
 export async function* readTopic<T>(
   open: () => Promise<DriverTopic>,
   driver: Driver,
-  format: ValueFormat<T>,
+  format: ValueFormat<unknown, T>,
   options: ReadOptions,
   signal: AbortSignal,
 ): AsyncGenerator<ReadMessage<T>> {
@@ -132,7 +132,11 @@ class ReadEnd {
   }
 }
 
-async function readable<T>(record: IncomingRecord, topic: string, format: ValueFormat<T>): Promise<ReadMessage<T>> {
+async function readable<T>(
+  record: IncomingRecord,
+  topic: string,
+  format: ValueFormat<unknown, T>,
+): Promise<ReadMessage<T>> {
   const value = await format.decode(record.body, () => `message ${record.id} of topic "${topic}"`)
   return {
     id: record.id,

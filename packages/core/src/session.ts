@@ -96,7 +96,12 @@ export class Session {
     this.#topics.delete(name)
   }
 
-  producer<T>(name: string, spec: TopicOptions<T>, format: ValueFormat<T>, options: ProducerOptions): TopicProducer<T> {
+  producer<T>(
+    name: string,
+    spec: TopicOptions<unknown>,
+    format: ValueFormat<T, unknown>,
+    options: ProducerOptions,
+  ): TopicProducer<T> {
     this.#checkOpen()
     const { clock, random, driver, telemetry } = this.deps
     const producer: TopicProducer<T> = new TopicProducer<T>({
@@ -118,8 +123,8 @@ export class Session {
 
   consumer<T>(
     name: string,
-    spec: TopicOptions<T>,
-    format: ValueFormat<T>,
+    spec: TopicOptions<unknown>,
+    format: ValueFormat<unknown, T>,
     options: ConsumerOptions<T>,
     transactional = false,
   ): Consumer<T> {
@@ -154,8 +159,8 @@ export class Session {
 
   read<T>(
     name: string,
-    spec: TopicOptions<T>,
-    format: ValueFormat<T>,
+    spec: TopicOptions<unknown>,
+    format: ValueFormat<unknown, T>,
     options: ReadOptions,
   ): AsyncIterable<ReadMessage<T>> {
     const signal =
@@ -169,7 +174,7 @@ export class Session {
   }
 
   /** The rate limit of a topic, shared by all that send to it here; `undefined`: nobody gave it one. */
-  rateOf<T>(name: string, spec: TopicOptions<T>): RateLimiter | undefined {
+  rateOf(name: string, spec: TopicOptions<unknown>): RateLimiter | undefined {
     const known = this.#rates.get(name)
     if (known !== undefined || spec.rateLimit === undefined) return known
     const rate = new RateLimiter(spec.rateLimit, this.deps.clock)

@@ -20,35 +20,36 @@ import type { Session } from './session.ts'
 import { ValueFormat } from './values.ts'
 
 /** A handle on one topic. Holds no connection of its own: the session opens, shares and closes. */
-export class TopicHandle<T> implements Topic<T> {
+export class TopicHandle<Out, In = Out> implements Topic<Out, In> {
   readonly name: string
   readonly #session: Session
-  readonly #format: ValueFormat<T>
-  readonly #options: TopicOptions<T>
-  #shared: Producer<T> | undefined
+  readonly #format: ValueFormat<In, Out>
+  readonly #options: TopicOptions<Out, In>
+  #shared: Producer<In> | undefined
 
-  constructor(name: string, options: TopicOptions<T>, session: Session) {
+  constructor(name: string, options: TopicOptions<Out, In>, session: Session) {
     this.name = name
     this.#options = options
     this.#session = session
     // The limit holds for all that send to the topic here, also for workers that know it by name only.
     session.rateOf(name, options)
-    this.#format = new ValueFormat<T>(options.codec ?? ((session.deps.codec ?? json) as Codec<T>), options.schema)
+    const codec = options.codec ?? session.deps.codec ?? json
+    this.#format = new ValueFormat<In, Out>(codec as Codec<In>, options.schema)
   }
 
-  async send(message: OutgoingMessage<T>, options?: SendOptions): Promise<Receipt> {
+  async send(message: OutgoingMessage<In>, options?: SendOptions): Promise<Receipt> {
     return this.#producer().send(message, options)
   }
 
-  async sendAll(messages: readonly OutgoingMessage<T>[], options?: SendOptions): Promise<readonly SendResult[]> {
+  async sendAll(messages: readonly OutgoingMessage<In>[], options?: SendOptions): Promise<readonly SendResult[]> {
     return this.#producer().sendAll(messages, options)
   }
 
-  producer(options: ProducerOptions = {}): Producer<T> {
+  producer(options: ProducerOptions = {}): Producer<In> {
     return this.#session.producer(this.name, this.#options, this.#format, options)
   }
 
-  consumer(options: ConsumerOptions<T>): Consumer<T> {
+  consumer(options: ConsumerOptions<Out>): Consumer<Out> {
     if (typeof options.group !== 'string' || options.group === '') {
       throw new StreamError(
         'invalid-argument',
@@ -58,7 +59,7 @@ export class TopicHandle<T> implements Topic<T> {
     return this.#session.consumer(this.name, this.#options, this.#format, options)
   }
 
-  read(options: ReadOptions = {}): AsyncIterable<ReadMessage<T>> {
+  read(options: ReadOptions = {}): AsyncIterable<ReadMessage<Out>> {
     return this.#session.read(this.name, this.#options, this.#format, options)
   }
 
@@ -75,7 +76,7 @@ export class TopicHandle<T> implements Topic<T> {
     return (await this.#session.openTopic(this.name, this.#options)).order
   }
 
-  #producer(): Producer<T> {
+  #producer(): Producer<In> {
     this.#shared ??= this.producer()
     return this.#shared
   }

@@ -2,42 +2,44 @@ import { StreamError } from '@sluice/driver'
 import type { Codec } from './codec.ts'
 import type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts'
 
-/** Validates and encodes values of one topic, and the way back. Synchronous unless the schema is not. */
-export class ValueFormat<T> {
-  readonly codec: Codec<T>
-  readonly #schema: StandardSchema<T> | undefined
+/**
+ * Checks and encodes values of one topic, and the way back. The schema is applied to what was decoded; what is sent is
+ * only held to it, so that nothing is transformed twice. Synchronous unless the schema is not.
+ */
+export class ValueFormat<In, Out = In> {
+  readonly codec: Codec<In>
+  readonly #schema: StandardSchema<In, Out> | undefined
 
-  constructor(codec: Codec<T>, schema: StandardSchema<T> | undefined) {
+  constructor(codec: Codec<In>, schema: StandardSchema<In, Out> | undefined) {
     this.codec = codec
     this.#schema = schema
   }
 
   /** Throws, or rejects, with `invalid-argument` naming what does not fit; `what` names the value for the message. */
-  encode(value: T, what: () => string): Uint8Array | Promise<Uint8Array> {
+  encode(value: In, what: () => string): Uint8Array | Promise<Uint8Array> {
     if (this.#schema === undefined) return this.#encodeValid(value, what)
     const result = this.#schema['~standard'].validate(value)
-    const encodeResult = (checked: StandardResult<T>): Uint8Array => {
-      if (checked.issues !== undefined) {
-        throw new StreamError('invalid-argument', `${what()} does not fit its schema: ${listIssues(checked.issues)}`)
-      }
-      return this.#encodeValid(checked.value, what)
+    const encodeChecked = (checked: StandardResult<Out>): Uint8Array => {
+      if (checked.issues === undefined) return this.#encodeValid(value, what)
+      throw new StreamError('invalid-argument', `${what()} does not fit its schema: ${listIssues(checked.issues)}`)
     }
-    return result instanceof Promise ? result.then(encodeResult) : encodeResult(result)
+    return isThenable(result) ? Promise.resolve(result).then(encodeChecked) : encodeChecked(result)
   }
 
   /** Throws, or rejects, with `corrupt` when the bytes make no sense or do not fit the schema. */
-  decode(body: Uint8Array, what: () => string): T | Promise<T> {
+  decode(body: Uint8Array, what: () => string): Out | Promise<Out> {
     const value = this.#decodeBytes(body, what)
-    if (this.#schema === undefined) return value
+    // Without a schema both types are the codec's.
+    if (this.#schema === undefined) return value as Out
     const result = this.#schema['~standard'].validate(value)
-    const take = (checked: StandardResult<T>): T => {
+    const take = (checked: StandardResult<Out>): Out => {
       if (checked.issues === undefined) return checked.value
       throw new StreamError('corrupt', `${what()} does not fit its schema: ${listIssues(checked.issues)}`)
     }
-    return result instanceof Promise ? result.then(take) : take(result)
+    return isThenable(result) ? Promise.resolve(result).then(take) : take(result)
   }
 
-  #encodeValid(value: T, what: () => string): Uint8Array {
+  #encodeValid(value: In, what: () => string): Uint8Array {
     try {
       return this.codec.encode(value)
     } catch (cause) {
@@ -52,7 +54,7 @@ export class ValueFormat<T> {
     }
   }
 
-  #decodeBytes(body: Uint8Array, what: () => string): T {
+  #decodeBytes(body: Uint8Array, what: () => string): unknown {
     try {
       return this.codec.decode(body)
     } catch (cause) {
@@ -61,6 +63,11 @@ export class ValueFormat<T> {
       })
     }
   }
+}
+
+/** A schema's promise need not be the runtime's own. */
+function isThenable<T extends object>(result: T | PromiseLike<T>): result is PromiseLike<T> {
+  return 'then' in result && typeof result.then === 'function'
 }
 
 /** An error's own words. */

@@ -26,8 +26,8 @@ export class FunctionWorker<I, O> implements Worker {
   readonly #definition: SluiceFunction<I, O>
   readonly #options: WorkerOptions
   readonly #session: Session
-  readonly #input: ValueFormat<I>
-  readonly #output: ValueFormat<O>
+  readonly #input: ValueFormat<unknown, I>
+  readonly #output: ValueFormat<O, unknown>
   #consumer: Consumer<I> | undefined
   #producer: TopicProducer<O> | undefined
   #transactional: boolean
@@ -39,8 +39,8 @@ export class FunctionWorker<I, O> implements Worker {
     this.#definition = definition
     this.#options = options
     this.#session = session
-    this.#input = new ValueFormat<I>(json as Codec<I>, definition.input)
-    this.#output = new ValueFormat<O>(json as Codec<O>, definition.output)
+    this.#input = new ValueFormat<unknown, I>(json, definition.input)
+    this.#output = new ValueFormat<O, unknown>(json as Codec<O>, definition.output)
     const { transactions } = session.deps.driver.capabilities
     if (options.delivery === 'exactly-once' && !transactions)
       throw this.#noTransactions(`the backend "${session.deps.driver.name}"`)
@@ -58,7 +58,7 @@ export class FunctionWorker<I, O> implements Worker {
     // Closed meanwhile: there is nothing to drain yet.
     if (this.#closed || options.signal?.aborted === true) return
     const { from, to, concurrency = 16, group = this.name, delivery: _delivery, ...rest } = this.#options
-    const spec: TopicOptions<I> = {}
+    const spec: TopicOptions<unknown> = {}
     const consumerOptions: ConsumerOptions<I> = { ...(rest as Omit<ConsumerOptions<I>, 'group'>), group }
     this.#consumer = this.#session.consumer(from, spec, this.#input, consumerOptions, this.#transactional)
     if (to !== undefined && !this.#transactional) this.#producer = this.#session.producer(to, {}, this.#output, {})

@@ -13,7 +13,7 @@ const noHeaders: Headers = Object.freeze({})
 export interface PrepareContext<T> {
   readonly topic: DriverTopic
   readonly capabilities: Capabilities
-  readonly format: ValueFormat<T>
+  readonly format: ValueFormat<T, unknown>
   readonly newId: () => string
   readonly now: () => number
 }

@@ -31,7 +31,7 @@ export interface ProducerDeps<T> {
   readonly topicName: string
   readonly openTopic: () => Promise<DriverTopic>
   readonly capabilities: Capabilities
-  readonly format: ValueFormat<T>
+  readonly format: ValueFormat<T, unknown>
   readonly options: ProducerOptions
   readonly rate: RateLimiter | undefined
   readonly ids: IdGenerator
