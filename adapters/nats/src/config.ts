@@ -45,6 +45,11 @@ export const optionDescriptions: readonly OptionDescription[] = [
   },
   { name: 'connectTimeoutMs', default: '5000', meaning: 'Gives up dialling one server after this time' },
   { name: 'requestTimeoutMs', default: '5000', meaning: 'Gives up waiting for an answer of JetStream after this time' },
+  {
+    name: 'pingIntervalMs',
+    default: '5000',
+    meaning: 'A connection is given up when two pings in a row, so far apart, are not answered',
+  },
 ]
 
 /** How to log in. Secrets are in here, and nowhere else. */
@@ -79,6 +84,7 @@ export interface NatsConfig {
   readonly leaseMs: number
   readonly connectTimeoutMs: number
   readonly requestTimeoutMs: number
+  readonly pingIntervalMs: number
   /** The address for messages. */
   readonly safe: string
 }
@@ -103,6 +109,7 @@ export function parseConfig(url: BackendUrl): NatsConfig {
     leaseMs: whole('leaseMs', 30_000, 100, 86_400_000),
     connectTimeoutMs: whole('connectTimeoutMs', 5_000, 10, 600_000),
     requestTimeoutMs: whole('requestTimeoutMs', 5_000, 10, 600_000),
+    pingIntervalMs: whole('pingIntervalMs', 5_000, 100, 600_000),
     safe: url.safe,
   }
 }

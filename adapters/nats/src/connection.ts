@@ -170,7 +170,7 @@ async function dial(config: NatsConfig): Promise<NatsConnection> {
     timeout: config.connectTimeoutMs,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,
-    pingInterval: 10_000,
+    pingInterval: config.pingIntervalMs,
     noAsyncTraces: true,
     ...(config.inboxPrefix === undefined ? {} : { inboxPrefix: config.inboxPrefix }),
     ...(await loginOptions(config.login)),

@@ -50,6 +50,8 @@ export const natsCapabilities: Capabilities = {
   attempts: 'durable',
   retryDelay: true,
   repartition: 'any',
+  // The server takes no age under 100 ms.
+  retention: { minMs: 100, maxMs: Infinity, bytes: true },
   lag: ['messages', 'age'],
   transactions: false,
   headers: true,
@@ -74,7 +76,9 @@ interface Closable {
 export class NatsDriver implements Driver {
   readonly specVersion: typeof specVersion = specVersion
   readonly name = 'nats'
+  readonly server: string
   readonly capabilities: Capabilities
+  readonly limits: Limits
   readonly admin: DriverAdmin
   readonly #config: NatsConfig
   readonly #context: OpenContext
@@ -98,6 +102,8 @@ export class NatsDriver implements Driver {
     this.#groups = new Groups(connection, store, context.clock)
     this.#durables = new Durables(connection, this.#groups, config)
     this.#leases = context.leaseStore ?? new BucketLeaseStore(store)
+    this.server = `nats-server ${connection.client.info?.version ?? 'of an unknown version'}`
+    this.limits = { ...natsLimits, maxRecordBytes: connection.largestPayload }
     this.capabilities = {
       ...natsCapabilities,
       persistent: config.storage === 'file',
@@ -129,8 +135,8 @@ export class NatsDriver implements Driver {
     this.#refuseClosed('open a topic')
     if (signal.aborted) throw StreamError.aborted(signal, `open topic "${name}"`)
     const view = await this.#mapped('open', name, () => TopicView.open(this.#topics, name))
-    const { largestPayload } = this.#connection
-    const limits = { ...natsLimits, maxRecordBytes: Math.min(largestPayload, view.maxMessageBytes ?? Infinity) }
+    const maxRecordBytes = Math.min(this.limits.maxRecordBytes, view.maxMessageBytes ?? Infinity)
+    const limits = { ...this.limits, maxRecordBytes }
     return new NatsTopic(view, limits, {
       producer: async () => this.#producer(view, limits),
       subscribe: (options) => this.#mapped('subscribe', name, () => this.#subscribe(view, options)),

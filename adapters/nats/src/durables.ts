@@ -54,6 +54,7 @@ export class Durables {
 
   /** Moves the group: it has another consumer from now on, and its members change over to it. */
   async move(topic: TopicView, group: string, to: StartFrom): Promise<void> {
+    if (to.kind === 'position' && !topic.info.partitions.some(({ id }) => to.positions[id] !== undefined)) return
     const { before, now } = await this.#groups.move(topic, group, to)
     await this.#ensure(topic, group, now)
     if (before !== undefined) await this.#delete(topic, durableOf(group, before.generation))

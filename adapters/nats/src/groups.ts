@@ -78,7 +78,10 @@ export class Groups {
     }
   }
 
-  /** Makes the group begin at `to`, whether it was known or not. Gives what was before and what is now. */
+  /**
+   * Makes the group begin at `to`, whether it was known or not; moved to positions, in the partitions they name alone. Gives
+   * what was before and what is now.
+   */
   async move(
     topic: TopicView,
     group: string,
@@ -87,7 +90,14 @@ export class Groups {
     const place = await this.place(topic, to)
     for (;;) {
       const found = await this.find(topic, group)
-      const now: GroupInfo = { ...place, generation: (found?.value.generation ?? 0) + (found === undefined ? 0 : 1) }
+      const kept = place.positions === undefined ? undefined : found?.value
+      const positions = { ...kept?.positions, ...place.positions }
+      const now: GroupInfo = {
+        ...place,
+        ...(kept && { from: kept.from }),
+        positions,
+        generation: (found?.value.generation ?? 0) + (found === undefined ? 0 : 1),
+      }
       const written =
         found === undefined
           ? await this.#store.create(keyOf(topic, group), now)

@@ -32,8 +32,10 @@ export class LeaseGroups {
     await groups.move(topic, group, to)
     const scope = scopeOf(topic.info.id, group)
     const known = new Set((await leases.list(scope)).map((lease) => lease.partition))
+    const moved = (id: string): boolean => to.kind !== 'position' || to.positions[id] !== undefined
     // A child must not be free before its parents are wanted again.
-    for (const { id } of parentsFirst(topic.info.partitions)) if (known.has(id)) await this.#reset(scope, id)
+    for (const { id } of parentsFirst(topic.info.partitions))
+      if (known.has(id) && moved(id)) await this.#reset(scope, id)
   }
 
   /** Forgets the group. Rejects with `conflict` while members run: while somebody renews its leases. */

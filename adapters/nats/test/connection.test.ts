@@ -7,7 +7,8 @@ import { collect, configured, failure, folder, fresh, open, server, topicOf } fr
 import { findBinary, freePort } from './server.ts'
 import { tellWhyNot } from './suite.ts'
 
-const binary = findBinary()
+const found = await findBinary()
+const binary = 'tried' in found ? undefined : found.path
 
 function certificate(name: string): string {
   return fileURLToPath(new URL(`certificates/${name}.pem`, import.meta.url))

@@ -1,4 +1,4 @@
-import type { Harness, NativeError } from '@sluice/conformance'
+import type { Broker, Harness, NativeError } from '@sluice/conformance'
 import type { TopicOrder } from '@sluice/driver'
 import { adapter } from '../src/index.ts'
 import { obtainServer } from './server.ts'
@@ -26,12 +26,25 @@ function api(code: number, status: number, message: string): Error {
   return Object.assign(named('JetStreamApiError', message), { code, status })
 }
 
+/** Short times, so that what has to run out does so soon. */
+const quick = 'failoverMs=600&leaseMs=600'
+
 const password = 'hunter2-Geheim'
 
 /** A server there is, or one that is started for the suite, with a password, and stopped in the end. */
 export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, order: TopicOrder): Harness {
   let server: Promise<RunningServer> | undefined
   let address = ''
+  // Ours to kill, and to be reached by another way.
+  const broker = async (): Promise<Broker> => {
+    server ??= obtainServer(source, { args: ['--user', 'sluice', '--pass', password] })
+    const running = await server
+    return {
+      endpoint: { host: '127.0.0.1', port: Number(new URL(running.url).port) },
+      urlAt: ({ host, port }) => `nats://sluice:${password}@${host}:${port}/?${quick}&pingIntervalMs=1000`,
+      restart: () => running.restart(),
+    }
+  }
   // The port is known once the server runs.
   const credentials = {
     secret: password,
@@ -45,7 +58,7 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
       server ??= obtainServer(source, { args: ['--user', 'sluice', '--pass', password] })
       const { url, process } = await server
       address = process === undefined ? url : url.replace('//', `//sluice:${password}@`)
-      return `${address}${url.includes('?') ? '&' : '/?'}failoverMs=600&leaseMs=600`
+      return `${address}${url.includes('?') ? '&' : '/?'}${quick}`
     },
     adapters: [adapter],
     topicSpec: { order },
@@ -55,6 +68,6 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
     close: async () => (await server)?.stop(),
   }
   return source.kind === 'binary'
-    ? Object.defineProperties(harness, Object.getOwnPropertyDescriptors(credentials))
+    ? Object.defineProperties({ ...harness, broker, canRestart: true }, Object.getOwnPropertyDescriptors(credentials))
     : harness
 }

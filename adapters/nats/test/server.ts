@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
+import { findNats } from '@sluice/emulators'
+import type { NatsBinary, NotFound } from '@sluice/emulators'
 
 /** A server that runs, and how to end it. */
 export interface RunningServer {
@@ -12,6 +13,8 @@ export interface RunningServer {
   readonly url: string
   readonly process: ChildProcess | undefined
   stop(): Promise<void>
+  /** Kills it and starts it again, with its data, on the same port. */
+  restart(): Promise<void>
 }
 
 /** How to start a server. */
@@ -30,23 +33,25 @@ export type ServerSource =
   | { readonly kind: 'binary'; readonly path: string }
   | { readonly kind: 'none'; readonly reason: string }
 
-const why =
-  'no nats-server was found: set SLUICE_NATS_URL to the address of one with JetStream, SLUICE_NATS_SERVER to its binary, or put nats-server on the PATH'
-
-/** Looks at `SLUICE_NATS_URL`, at `SLUICE_NATS_SERVER`, and for `nats-server` on the PATH, in this order. */
-export function findServer(): ServerSource {
-  const { SLUICE_NATS_URL: url, SLUICE_NATS_SERVER: binary, PATH: path = '' } = environment()
+/**
+ * Looks at `SLUICE_NATS_URL`, and for a nats-server as `findNats` does, of the version that `SLUICE_NATS_VERSION` asks for.
+ * Where `SLUICE_REQUIRE` names nats, that there is none is an error.
+ */
+export async function findServer(): Promise<ServerSource> {
+  const { SLUICE_NATS_URL: url } = environment()
   if (url !== undefined && url !== '') return { kind: 'url', url }
-  const candidates = [binary ?? '', ...path.split(delimiter).map((folder) => join(folder, 'nats-server'))]
-  const found = candidates.find((candidate) => candidate !== '' && isExecutable(candidate))
-  return found === undefined ? { kind: 'none', reason: why } : { kind: 'binary', path: found }
+  const found = await findBinary()
+  return 'tried' in found ? { kind: 'none', reason: found.tried.join('; ') } : { kind: 'binary', path: found.path }
 }
 
 /** The binary alone, for tests that need a server of their own. */
-export function findBinary(): string | undefined {
-  const { SLUICE_NATS_SERVER: binary, PATH: path = '' } = environment()
-  const candidates = [binary ?? '', ...path.split(delimiter).map((folder) => join(folder, 'nats-server'))]
-  return candidates.find((candidate) => candidate !== '' && isExecutable(candidate))
+export async function findBinary(): Promise<NatsBinary | NotFound> {
+  const env = environment()
+  const version = env['SLUICE_NATS_VERSION']
+  const found = await findNats({ env, ...(version === undefined ? {} : { version }) })
+  if ('tried' in found && env['SLUICE_REQUIRE']?.includes('nats') === true)
+    throw new Error(`a nats-server is required here: ${found.tried.join('; ')}`)
+  return found
 }
 
 /** Starts a server on a free port of this machine, with JetStream in a folder of its own. */
@@ -64,13 +69,22 @@ export async function startServer(binary: string, options: ServerOptions = {}): 
     untilOpen(port),
     gone.then(() => Promise.reject(new Error(`nats-server ended: ${log.join('').slice(-2_000)}`))),
   ])
+  let again: RunningServer | undefined
+  const end = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+    await gone
+  }
   return {
     url: `nats://127.0.0.1:${port}`,
     process: child,
     stop: async () => {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
-      await gone
+      await (again === undefined ? end('SIGTERM') : again.stop())
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true })
+    },
+    restart: async () => {
+      if (again !== undefined) return again.restart()
+      await end('SIGKILL')
+      again = await startServer(binary, { ...options, folder, port })
     },
   }
 }
@@ -81,7 +95,11 @@ export async function obtainServer(
   options: ServerOptions = {},
 ): Promise<RunningServer> {
   if (source.kind === 'binary') return startServer(source.path, options)
-  return { url: source.url, process: undefined, stop: () => Promise.resolve() }
+  return { url: source.url, process: undefined, stop: () => Promise.resolve(), restart: notOurs }
+}
+
+function notOurs(): Promise<void> {
+  return Promise.reject(new Error('this server is not ours to kill'))
 }
 
 /** A port that was free a moment ago. */
@@ -114,15 +132,6 @@ function isOpen(port: number): Promise<boolean> {
     })
     socket.once('error', () => resolve(false))
   })
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** Tests look at the environment; the adapter never does. */

@@ -5,8 +5,8 @@ import { natsHarness } from './harness.ts'
 import { findServer } from './server.ts'
 
 /** Runs the suite on topics of one order, or shows why it cannot be run here. */
-export function natsConformance(order: TopicOrder): void {
-  const source = findServer()
+export async function natsConformance(order: TopicOrder): Promise<void> {
+  const source = await findServer()
   if (source.kind === 'none') tellWhyNot(`conformance of nats, order ${order}`, source.reason)
   else conformance(() => natsHarness(source, order))
 }

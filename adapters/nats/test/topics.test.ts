@@ -9,7 +9,7 @@ import { findServer, freePort, obtainServer, startServer } from './server.ts'
 import type { RunningServer } from './server.ts'
 import { tellWhyNot } from './suite.ts'
 
-const source = findServer()
+const source = await findServer()
 const none = source.kind === 'none'
 const signal = new AbortController().signal
 

@@ -1,3 +1,3 @@
 import { natsConformance } from '../suite.ts'
 
-natsConformance('key')
+await natsConformance('key')
