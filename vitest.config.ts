@@ -24,7 +24,11 @@ function projects(): TestProjectConfiguration[] {
  */
 const execArgv = ['--no-wasm-native-module-cache', '--no-wasm-code-gc']
 
+/** Their tests start processes: the command, members that are killed. On a busy machine a start takes seconds. */
+const processFolders = new Set(['packages/cli', 'adapters/local'])
+
 function project(folder: string): TestProjectConfiguration {
+  const timeoutMs = processFolders.has(folder) ? 120_000 : 20_000
   return {
     resolve: { conditions },
     ssr: { resolve: { conditions, externalConditions: conditions } },
@@ -33,8 +37,8 @@ function project(folder: string): TestProjectConfiguration {
       root: folder,
       include: ['test/**/*.test.ts'],
       execArgv,
-      testTimeout: 20_000,
-      hookTimeout: 20_000,
+      testTimeout: timeoutMs,
+      hookTimeout: timeoutMs,
     },
   }
 }

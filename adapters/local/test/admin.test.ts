@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { eventually, ManualClock } from '@sluice/driver/testing'
 import type { TopicSpec } from '@sluice/driver'
-import { credit, live, open, record, rejection, send, subscribe, subscribeQueue, take, texts } from './fixtures.ts'
+import { live, open, record, rejection, send, subscribe, subscribeQueue, take, texts } from './fixtures.ts'
 
 describe('topics', () => {
   it('are made once, and described as they were asked for', async () => {
@@ -144,7 +144,7 @@ describe('time', () => {
       expect(texts(await source.poll({ records: 1, bytes: 1e6 }, live))).toEqual([expected])
     }
     const { source } = await subscribe(driver, 't', { start: { kind: 'time', timeMs: 1_000_491 } })
-    const polled = source.poll(credit, live)
+    const polled = take(source, 1)
     await send(driver, 't', [record({ body: 'later' })])
     expect(texts(await polled)).toEqual(['later'])
   })

@@ -148,7 +148,7 @@ describe('reading a damaged batch', () => {
   it('is corrupt, says where, and a seek past it goes on', async () => {
     const folder = await folderWith(['first body', 'second body', 'third body'])
     change(join(folder, 'sluice.db'), 'second body', 'SECOND body')
-    const driver = await open(`local:${folder}?failoverMs=300`)
+    const driver = await open(`local:${folder}?failoverMs=20000`)
     const { source, events } = await subscribe(driver, 't', { group: 'g' })
     const error = await rejection(
       source.poll(credit, live).then((records) => (records.length > 0 ? source.poll(credit, live) : records)),

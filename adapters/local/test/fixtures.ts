@@ -163,7 +163,7 @@ export async function subscribeQueue(driver: Driver, topic: string, group: strin
 /** Polls until there are so many records; fails when they do not come. */
 export async function take(source: LogSource, count: number): Promise<IncomingRecord[]> {
   const records: IncomingRecord[] = []
-  const end = performance.now() + 15_000
+  const end = performance.now() + 30_000
   while (records.length < count) {
     if (performance.now() > end) throw new Error(`only ${records.length} of ${count} records came`)
     records.push(...(await source.poll({ ...credit, records: count - records.length }, live)))

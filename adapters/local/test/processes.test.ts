@@ -5,6 +5,9 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '@sluice/driver/testing'
 import { live, open, subscribe, take, temporaryFolder } from './fixtures.ts'
 
+/** Processes start slowly on a busy machine. */
+const patienceMs = 30_000
+
 interface Told {
   readonly acked?: number
   readonly assigned?: string
@@ -60,7 +63,7 @@ describe('several processes on one folder', () => {
     const driver = await open(`local:${folder}`)
     await driver.admin.createTopic('t', { partitions: 1 }, live)
     const child = start('produce', `local:${folder}`, 'a', '1000000')
-    await eventually(() => expect(acked(child)).toBeGreaterThan(50))
+    await eventually(() => expect(acked(child)).toBeGreaterThan(50), patienceMs)
     child.process.kill('SIGKILL')
     await child.exited
     const known = acked(child)
@@ -77,9 +80,12 @@ describe('several processes on one folder', () => {
     const driver = await open(address)
     await driver.admin.createTopic('t', { partitions: 2 }, live)
     const victim = start('consume', address, 'victim')
-    await eventually(() => expect(victim.told.filter((each) => each.assigned !== undefined)).toHaveLength(2))
+    await eventually(
+      () => expect(victim.told.filter((each) => each.assigned !== undefined)).toHaveLength(2),
+      patienceMs,
+    )
     const producer = start('produce', `local:${folder}`, 'a', '600')
-    await eventually(() => expect(received(victim).length).toBeGreaterThan(40))
+    await eventually(() => expect(received(victim).length).toBeGreaterThan(40), patienceMs)
     victim.process.kill('SIGKILL')
     await victim.exited
     const heir = start('consume', address, 'heir')
@@ -87,7 +93,7 @@ describe('several processes on one folder', () => {
     await eventually(() => {
       const all = new Set([...received(victim), ...received(heir)])
       expect(all.size).toBe(600)
-    })
+    }, patienceMs)
     expect(received(victim).length + received(heir).length - 600).toBeLessThanOrEqual(40)
     expect(new Set(received(heir)).size).toBe(received(heir).length)
     heir.process.send('stop')

@@ -17,7 +17,7 @@ import {
 
 async function pullAll(source: QueueSource, count: number): Promise<QueuedRecord[]> {
   const records: QueuedRecord[] = []
-  const end = performance.now() + 10_000
+  const end = performance.now() + 30_000
   while (records.length < count && performance.now() < end) {
     records.push(...(await source.pull({ records: count - records.length, bytes: 1e9 }, live)))
   }
@@ -56,7 +56,7 @@ describe.each(['no-positions', 'ordered-queue'])('profile %s', (profile) => {
   })
 
   it('brings back what was not acknowledged, to the next member', async () => {
-    const driver = await open(`memory:?profile=${profile}&failoverMs=300`)
+    const driver = await open(`memory:?profile=${profile}&failoverMs=20000`)
     await driver.admin.createTopic('t', { partitions: 1 }, live)
     await send(
       driver,
@@ -72,7 +72,7 @@ describe.each(['no-positions', 'ordered-queue'])('profile %s', (profile) => {
   })
 
   it('remembers an acknowledgement behind one that is missing, until the group is moved', async () => {
-    const driver = await open(`memory:?profile=${profile}&failoverMs=300`)
+    const driver = await open(`memory:?profile=${profile}&failoverMs=20000`)
     await driver.admin.createTopic('t', { partitions: 1 }, live)
     const bodies = ['a', 'b', 'c']
     await send(
@@ -93,7 +93,7 @@ describe.each(['no-positions', 'ordered-queue'])('profile %s', (profile) => {
   })
 
   it('brings a record back when its lease runs out', async () => {
-    const driver = await open(`memory:?profile=${profile}&leaseMs=80`)
+    const driver = await open(`memory:?profile=${profile}&leaseMs=1000`)
     await driver.admin.createTopic('t', { partitions: 1 }, live)
     await send(driver, 't', [record({ key: 'k', body: 'a' })])
     const source = await subscribeQueue(driver, 't', 'g')
@@ -116,7 +116,7 @@ async function retryFirst(profile: string): Promise<string[]> {
   const source = await subscribeQueue(driver, 't', 'g')
   const [first, second] = await pullAll(source, 2)
   await source.settle([{ token: second?.token ?? '', verb: 'ack' }], live)
-  await source.settle([{ token: first?.token ?? '', verb: 'retry', delayMs: 150 }], live)
+  await source.settle([{ token: first?.token ?? '', verb: 'retry', delayMs: 1_500 }], live)
   const seen: string[] = []
   await eventually(async () => {
     const records = await source.pull(credit, live)

@@ -4,7 +4,7 @@ import { live, open, record, send, subscribe, subscribeQueue, take, text } from 
 
 /** A topic of two partitions with the records a, b in the one and c, d in the other. */
 async function twoPartitions(order: 'key' | 'none'): Promise<Driver> {
-  const driver = await open('memory:?failoverMs=300')
+  const driver = await open('memory:?failoverMs=20000')
   await driver.admin.createTopic('t', { order, partitions: 2 }, live)
   const places = { a: '0', b: '0', c: '1', d: '1' }
   await send(

@@ -1,12 +1,13 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Report } from '../result.ts'
 import { toHtml } from './html.ts'
+import { makeFolder } from './make-folder.ts'
 import { toMarkdown } from './markdown.ts'
 
 /** Writes `conformance.json`, `conformance.md` and `conformance.html` into the folder, which is made when missing. */
 export async function writeReport(report: Report, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true })
+  makeFolder(folder)
   await Promise.all([
     writeFile(join(folder, 'conformance.json'), `${JSON.stringify(report, undefined, 2)}\n`),
     writeFile(join(folder, 'conformance.md'), toMarkdown(report)),

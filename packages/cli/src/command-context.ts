@@ -1,4 +1,5 @@
 import type { Cloud } from '@sluice/core'
+import { nearest, StreamError } from '@sluice/driver'
 import type { Command } from 'commander'
 import { exitCodes } from './failure.ts'
 import type { Host } from './host.ts'
@@ -35,17 +36,21 @@ export class CommandContext {
   /**
    * Connects to the backend that is meant (flag, environment, `./sluice.yaml`, `local:./data`), and closes it again.
    * The signal aborts at Ctrl-C and when nobody reads stdout any more. A topic that is missing is an error unless
-   * `create` is set: on the command line a mistyped name is likelier than a new topic.
+   * `create` is set: on the command line a mistyped name is likelier than a new topic. `wayOut` says how to make it.
    */
   async withCloud(
     use: (cloud: Cloud, signal: AbortSignal) => Promise<void>,
-    options: { readonly create?: boolean } = {},
+    options: { readonly create?: boolean; readonly wayOut?: string } = {},
   ): Promise<void> {
     const { connect } = await import('@sluice/core')
     this.backend = await this.#chooseBackend()
     await this.interruptible(async (signal) => {
       await using cloud = await connect(this.backend ?? '', { signal, create: options.create === true })
-      await use(cloud, signal)
+      try {
+        await use(cloud, signal)
+      } catch (error) {
+        throw await withNearestTopic(error, cloud, options.wayOut)
+      }
     })
   }
 
@@ -75,6 +80,31 @@ export class CommandContext {
     const named = chooseBackend(this.namedBackend)
     if (named.source !== 'default' || !existsSync(pipelineFileName)) return named.address
     return chooseBackend({ pipeline: await loadPipeline(pipelineFileName) }).address
+  }
+}
+
+/** An error of a topic that does not exist with the name that may have been meant; any other error as it is. */
+async function withNearestTopic(error: unknown, cloud: Cloud, wayOut: string | undefined): Promise<unknown> {
+  if (!StreamError.is(error, 'not-found')) return error
+  const { topic } = error.details
+  if (typeof topic !== 'string' || !cloud.capabilities.admin.includes('list')) return error
+  const known = await topicsOf(cloud)
+  if (known === undefined || known.includes(topic)) return error
+  const guess = nearest(topic, known)
+  const make = wayOut ?? `make it with \`sluice topics create ${topic}\``
+  const help = guess === undefined ? make : `did you mean "${guess}"? else ${make}`
+  return new StreamError('not-found', `topic "${topic}" does not exist; ${help}`, {
+    cause: error,
+    details: error.details,
+  })
+}
+
+/** `undefined` for who may not list: the first error says more than that one. */
+async function topicsOf(cloud: Cloud): Promise<readonly string[] | undefined> {
+  try {
+    return await cloud.admin.listTopics()
+  } catch {
+    return undefined
   }
 }
 

@@ -1,4 +1,5 @@
 import type { PartProgress } from '@sluice/runtime'
+import { counted } from './words.ts'
 
 /** Says in one line how a pipeline is doing: totals, and rates since the line before. */
 export class PipelineStatus {
@@ -25,7 +26,7 @@ export class PipelineStatus {
         ...(part.kind === 'source' ? [] : [`${part.received} in`]),
         ...(part.kind === 'source' || part.kind === 'function' ? [`${part.produced} out`] : []),
         ...(part.retried > 0 ? [`${part.retried} retried`] : []),
-        ...(part.deadLettered > 0 ? [`${part.deadLettered} dead letters`] : []),
+        ...(part.deadLettered > 0 ? [counted(part.deadLettered, 'dead letter')] : []),
       ]
       return `${part.kind} ${part.name}: ${facts.join(', ')}`
     })

@@ -69,21 +69,20 @@ function rows<T>(text: string, of: (row: Readonly<Record<string, string>>) => T)
 }
 
 describe('a group that does not exist', () => {
-  it.each([['seek', 'latest'], ['replay'], ['lag']])(
-    'is not-found by %s, with the nearest name, and not made',
-    async (what, ...more) => {
-      using here = new Workplace()
-      await here.sluice(['topics', 'create', 'in'])
-      expect(await here.sluice(['groups', 'seek', 'in', 'billing', 'latest', '--create'])).toMatchObject({ code: 0 })
+  it('is not-found by seek, replay and lag, with the nearest name, and not made', async () => {
+    using here = new Workplace()
+    await here.sluice(['topics', 'create', 'in'])
+    expect(await here.sluice(['groups', 'seek', 'in', 'billing', 'latest', '--create'])).toMatchObject({ code: 0 })
+    for (const [what, ...more] of [['seek', 'latest'], ['replay'], ['lag']] as const) {
       const { code: exit, stdout, stderr } = await here.sluice(['groups', what, 'in', 'biling', ...more])
       expect(stderr).toMatch(/^error: not-found\n {2}what: {2}there is no group "biling" on topic "in"\n/)
       expect(stderr).toMatch(
         /\n {2}where: local:\.\/data, topic in, group biling\n {2}help: {2}did you mean "billing"\?\n$/,
       )
       expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' })
-      expect((await here.sluice(['groups', 'list', 'in'])).stdout).toBe('billing\n')
-    },
-  )
+    }
+    expect((await here.sluice(['groups', 'list', 'in'])).stdout).toBe('billing\n')
+  })
 })
 
 it('a seek to a position moves the partition it names, and no other', async () => {

@@ -46,7 +46,7 @@ it('sends each line of stdin and of a file, taking keys from a field', async () 
     input: '{"id":3}\n',
   })
   const filed = await here.sluice(['send', '--create', 'orders', '--file', 'orders.ndjson', '--key-from', 'id'])
-  expect([piped.stdout, filed.stdout]).toEqual(['sent 1 messages to orders\n', 'sent 2 messages to orders\n'])
+  expect([piped.stdout, filed.stdout]).toEqual(['sent 1 message to orders\n', 'sent 2 messages to orders\n'])
   const { stdout } = await here.sluice(['tail', 'orders', '--json'])
   expect(new Set(lines(stdout).map(({ key }) => key))).toEqual(new Set(['1', 'two', '3']))
 })
@@ -58,7 +58,33 @@ it('names the line whose value has no key, and sends those before it', async () 
   })
   expect(code).toBe(2)
   expect(stderr).toMatch(/the value of line 2 has no text or number "id"/)
+  expect(stderr).toMatch(/the 1 message of the lines before it are stored, go on from line 2/)
   expect(lines((await here.sluice(['tail', 'o', '--json'])).stdout)).toHaveLength(1)
+})
+
+it('refuses a line that is no JSON, of a file and of stdin alike, and says what is stored; --text takes it', async () => {
+  const input = '{"n":1}\n{"n":2}\n\n{"n":\n{"n":4}\n'
+  using here = new Workplace({ 'n.ndjson': input })
+  const filed = await here.sluice(['send', '--create', 'n', '--file', 'n.ndjson'])
+  expect(filed).toMatchObject({ code: 2, stdout: 'sent 2 messages to n\n' })
+  expect(filed.stderr).toMatch(
+    /line 4 is no JSON, and text takes --text: \{"n":; the 2 messages of the lines before it are stored, go on from line 4\n/,
+  )
+  const piped = await here.sluice(['send', 'n', '--stdin'], { input: 'hello\n' })
+  expect(piped).toMatchObject({ code: 2, stdout: '', stderr: /line 1 is no JSON.*; nothing is stored/ })
+  expect(await here.sluice(['send', 'n', '--stdin', '--text'], { input: 'hello\n' })).toMatchObject({ code: 0 })
+  const tail = await here.sluice(['tail', 'n', '--json'])
+  expect(lines(tail.stdout).map(({ value }) => (value as { n?: number }).n ?? value)).toHaveLength(3)
+})
+
+it('says how many are stored when the backend takes a line for none of its own', async () => {
+  using here = new Workplace()
+  const input = `{"n":1}\n"${'x'.repeat(17 * 1024 * 1024)}"\n`
+  const { code, stderr } = await here.sluice(['send', '--create', 'n', '--stdin'], { input })
+  expect(stderr).toMatch(
+    /^error: too-large\n {2}what: {2}line 2 was not sent \(1 other message of the input are stored\): /,
+  )
+  expect(code).toBe(1)
 })
 
 it('starts at a position of a partition, at a time, and ends after the limit', async () => {
@@ -94,7 +120,7 @@ it('ends quietly when nobody reads its output any more', async () => {
   expect(await tail.ended).toMatchObject({ code: 0, stderr: '' })
 })
 
-it('looks after topics', async () => {
+it('makes, lists, describes and deletes topics', async () => {
   using here = new Workplace()
   const topics = (...args: string[]): ReturnType<Workplace['sluice']> => here.sluice(['topics', ...args])
   const spec = ['--partitions', '2', '--retention', '7d', '--retention-bytes', '1GiB']
@@ -103,10 +129,20 @@ it('looks after topics', async () => {
   expect((await topics('list')).stdout).toBe('orders\n')
   const [described] = lines((await topics('describe', 'orders', '--json')).stdout)
   expect(described).toMatchObject({ retentionMs: 604_800_000, retentionBytes: 1_073_741_824, partitions: [{}, {}] })
-  expect((await topics('grow', 'orders', '3')).stdout).toBe('orders: 3 partitions\n')
-  expect((await topics('describe', 'orders')).stdout).toMatch(/PARTITION +STATE/)
   expect((await topics('delete', 'orders', '--yes')).stdout).toBe('orders: deleted\n')
   expect((await topics('list')).stdout).toBe('')
+})
+
+it('changes the number of partitions, to fewer only with --shrink', async () => {
+  using here = new Workplace()
+  const topics = (...args: string[]): ReturnType<Workplace['sluice']> => here.sluice(['topics', ...args])
+  await topics('create', 'orders', '--partitions', '2', '--retention', '7d')
+  expect((await topics('grow', 'orders', '3')).stdout).toBe('orders: 3 partitions\n')
+  const shrunk = await topics('grow', 'orders', '1')
+  expect(shrunk).toMatchObject({ code: 2, stdout: '' })
+  expect(shrunk.stderr).toMatch(/"orders" has 3 partitions, 1 is fewer; say --shrink if you mean it/)
+  expect((await topics('grow', 'orders', '1', '--shrink')).stdout).toBe('orders: 1 partition\n')
+  expect((await topics('describe', 'orders')).stdout).toMatch(/, kept 7 days\nPARTITION +STATE/)
 })
 
 it('takes the backend from the flag, the environment or the pipeline of the folder, in this order', async () => {
@@ -122,9 +158,18 @@ it('takes the backend from the flag, the environment or the pipeline of the fold
   expect(await listWith(env, '-b', 'local:./of-flag')).toBe('on-flag\n')
 })
 
-it('says that a topic is missing, instead of making one of a mistyped name', async () => {
+it('says that a topic is missing, with the nearest there is, instead of making one of a mistyped name', async () => {
   using here = new Workplace()
-  const { code, stderr } = await here.sluice(['send', 'oders', '1'])
-  expect(code).toBe(1)
-  expect(stderr).toMatch(/not-found[\s\S]*oders/)
+  const none = await here.sluice(['send', 'oders', '1'])
+  expect(none).toMatchObject({ code: 1, stdout: '' })
+  expect(none.stderr).toMatch(
+    /^error: not-found\n {2}what: {2}topic "oders" does not exist\n.*\n {2}help: {2}make it with --create\n$/,
+  )
+  await here.sluice(['topics', 'create', 'orders'])
+  expect((await here.sluice(['send', 'oders', '1'])).stderr).toMatch(
+    /help: {2}did you mean "orders"\? else make it with --create\n$/,
+  )
+  expect((await here.sluice(['topics', 'describe', 'oders'])).stderr).toMatch(
+    /help: {2}did you mean "orders"\? else make it with `sluice topics create oders`\n$/,
+  )
 })

@@ -75,6 +75,11 @@ describe('nearest', () => {
     ['partitons', ['partitions', 'retention'], 'partitions'],
     ['locl', ['local', 'nats'], 'local'],
     ['zebra', ['local', 'nats'], undefined],
+    ['form', ['to', 'from', 'group'], 'from'],
+    ['Retenttion', ['partitions', 'retention'], 'retention'],
+    ['b', ['a'], undefined],
+    ['in', ['on', 'out'], undefined],
+    ['order', ['orders', 'older'], 'orders'],
   ])('finds the known name close to %s', (name, known, expected) => {
     expect(nearest(name, known)).toBe(expected)
   })

@@ -155,6 +155,15 @@ describe('what is wrong is named with its line and column', () => {
     ])
   })
 
+  it('a key with two letters that changed places, and a topic of one letter that is like no other', () => {
+    expect(
+      problemsOf('topics: { a: {} }\nfunctions:\n  f:\n    from: a\n    form: b\n    to: b\n    use: ./f.ts'),
+    ).toEqual([
+      'sluice.yaml:5:5: unknown key "form" in function "f"; did you mean "from"?',
+      'sluice.yaml:6:9: "to" names topic "b", which is not under "topics"; add it under "topics"',
+    ])
+  })
+
   it('an unknown key like no other, with what is known', () => {
     expect(problemsOf('topics: { a: { colour: red } }')).toEqual([
       'sluice.yaml:1:16: unknown key "colour" in topic "a"; known are rateLimit, partitions, order, retention, retentionBytes',

@@ -1,13 +1,15 @@
 import { text } from '../arguments.ts'
 import type { Register } from '../command-context.ts'
-import { UsageError, exitCodes } from '../failure.ts'
+import { UsageError, exitCodes, safeAddress } from '../failure.ts'
 import { paint } from '../host.ts'
 
 /** `sluice conformance` */
 export const registerConformance: Register = (program, act) => {
   program
     .command('conformance <address>')
-    .description('run the conformance suite against a backend')
+    .description(
+      'run the conformance suite against a backend; it makes topics there and leaves them: give it a place of its own',
+    )
     .option('--report <folder>', 'write conformance.json, .md and .html there')
     .option('--filter <text>', 'only cases whose name contains it')
     .action(
@@ -16,6 +18,7 @@ export const registerConformance: Register = (program, act) => {
         const { runSuite, tally, urlHarness } = await import('@sluice/conformance/suite')
         const { output, host } = context
         const [report, filter] = [text(options, 'report'), text(options, 'filter')]
+        output.note(`this makes topics on ${safeAddress(address)} and leaves them`)
         await context.interruptible(async (signal) => {
           const done = await runSuite(urlHarness(address), {
             signal,

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { StreamError } from '@sluice/driver'
 import type { Register } from '../command-context.ts'
+import { makeFolder } from '../make-folder.ts'
 import { starterFiles } from '../starter.ts'
 
 /** `sluice init` */
@@ -18,7 +19,7 @@ export const registerInit: Register = (program, act) => {
         if (taken.length > 0) {
           throw new StreamError('already-exists', `${taken.join(', ')} is in ${root} already; choose an empty folder`)
         }
-        await mkdir(root, { recursive: true })
+        makeFolder(root)
         for (const [name, content] of Object.entries(files)) {
           await writeFile(join(root, name), content, { flag: 'wx' })
           context.output.result({ file: join(folder, name) }, `wrote ${join(folder, name)}`)

@@ -1,10 +1,12 @@
 import { open } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import type { Cloud, OutgoingMessage, Receipt, Topic } from '@sluice/core'
+import { StreamError } from '@sluice/driver'
 import { collect, parseHeaders, text } from '../arguments.ts'
 import type { CommandContext, Register } from '../command-context.ts'
 import { UsageError } from '../failure.ts'
 import { RateLine } from '../rate-line.ts'
+import { counted } from '../words.ts'
 
 /** Sends under way before the next line is read. */
 const maxPending = 1_000
@@ -20,11 +22,11 @@ interface SendPlan {
 export const registerSend: Register = (program, act) => {
   program
     .command('send <topic> [value]')
-    .description('send one value, or one per line of a file or of stdin; JSON where it parses, else text')
+    .description('send one value, JSON where it parses, else text; or one per line of a file or of stdin')
     .option('-k, --key <key>', 'key of every message')
     .option('--key-from <field>', "take each message's key from this field of its value")
     .option('-H, --header <name=value>', 'a header; may be repeated', collect, [])
-    .option('-f, --file <path>', 'newline-delimited JSON to send')
+    .option('-f, --file <path>', 'newline-delimited JSON to send; a line that is no JSON ends it, unless --text')
     .option('--stdin', 'the same from stdin')
     .option('--create', 'make the topic when it does not exist')
     .option('--text', 'values are text, even where they would parse as JSON')
@@ -44,12 +46,12 @@ export const registerSend: Register = (program, act) => {
         await using handle = file === undefined ? undefined : await open(file)
         await context.withCloud(
           async (cloud, signal) => {
-            if (value !== undefined) return sendOne(context, cloud, topic, toMessage(value, plan, 1))
+            if (value !== undefined) return sendOne(context, cloud, topic, oneMessage(value, plan))
             const input = handle?.createReadStream() ?? context.host.stdin
             const lines = createInterface({ input, crlfDelay: Infinity })
             await sendLines(context, cloud.topic(topic), lines, plan, signal)
           },
-          { create: options['create'] === true },
+          { create: options['create'] === true, wayOut: 'make it with --create' },
         )
       }),
     )
@@ -78,17 +80,23 @@ async function sendLines(
     quiet: context.output.quiet || context.output.json,
   })
   let [lineNumber, sent] = [0, 0]
-  let failure: { readonly error: unknown } | undefined
+  let failure: LineFailure | undefined
   try {
     for await (const line of lines) {
       lineNumber++
       if (signal.aborted || failure !== undefined) break
       if (line.trim() === '') continue
+      const message = lineMessage(line, plan, lineNumber)
+      if (message instanceof UsageError) {
+        failure = { error: message, line: lineNumber }
+        break
+      }
+      const at = lineNumber
       const tracked: Promise<void> = topic
-        .send(toMessage(line, plan, lineNumber))
+        .send(message)
         .then(
           () => rate.count(++sent),
-          (error: unknown) => void (failure ??= { error }),
+          (error: unknown) => void (failure ??= { error, line: at }),
         )
         .finally(() => pending.delete(tracked))
       pending.add(tracked)
@@ -98,22 +106,56 @@ async function sendLines(
     await Promise.all(pending)
     rate.stop()
   }
-  context.output.result({ topic: topic.name, sent }, `sent ${sent} messages to ${topic.name}`)
-  if (failure !== undefined) throw failure.error
+  if (failure === undefined || sent > 0)
+    context.output.result({ topic: topic.name, sent }, `sent ${counted(sent, 'message')} to ${topic.name}`)
+  if (failure !== undefined) throw withStored(failure, sent)
 }
 
-function toMessage(line: string, plan: SendPlan, lineNumber: number): OutgoingMessage<unknown> {
-  const value = plan.asText ? line : parseValue(line)
+interface LineFailure {
+  readonly error: unknown
+  readonly line: number
+}
+
+/** The error of a line, with what not to send again. */
+function withStored({ error, line }: LineFailure, sent: number): unknown {
+  if (error instanceof UsageError) {
+    const before =
+      sent === 0 ? 'nothing is stored' : `the ${counted(sent, 'message')} of the lines before it are stored`
+    return new UsageError(`${error.message}; ${before}, go on from line ${line}`)
+  }
+  if (!StreamError.is(error) || sent === 0) return error
+  const said = `line ${line} was not sent (${counted(sent, 'other message')} of the input are stored): ${error.message}`
+  return new StreamError(error.code, said, { cause: error, details: error.details })
+}
+
+/** One value: people write text without quotes. */
+function oneMessage(value: string, plan: SendPlan): OutgoingMessage<unknown> {
+  let parsed: unknown = value
+  try {
+    if (!plan.asText) parsed = JSON.parse(value)
+  } catch {
+    parsed = value
+  }
+  return toMessage(parsed, plan, 1)
+}
+
+/** One of many values: a line that is broken must not end up as text between objects. */
+function lineMessage(line: string, plan: SendPlan, lineNumber: number): OutgoingMessage<unknown> | UsageError {
+  try {
+    return toMessage(plan.asText ? line : JSON.parse(line), plan, lineNumber)
+  } catch (error) {
+    if (error instanceof UsageError) return error
+    return new UsageError(`line ${lineNumber} is no JSON, and text takes --text: ${clip(line)}`)
+  }
+}
+
+function clip(line: string): string {
+  return line.length <= 60 ? line : `${line.slice(0, 59)}…`
+}
+
+function toMessage(value: unknown, plan: SendPlan, lineNumber: number): OutgoingMessage<unknown> {
   const key = plan.keyFrom === undefined ? plan.key : keyOf(value, plan.keyFrom, lineNumber)
   return { value, headers: plan.headers, ...(key === undefined ? {} : { key }) }
-}
-
-function parseValue(line: string): unknown {
-  try {
-    return JSON.parse(line) as unknown
-  } catch {
-    return line
-  }
 }
 
 function keyOf(value: unknown, field: string, lineNumber: number): string {

@@ -1,7 +1,9 @@
 import type { TopicDescription, TopicSpec } from '@sluice/driver'
+import type { Cloud } from '@sluice/core'
 import { parseCount, text } from '../arguments.ts'
 import type { Register } from '../command-context.ts'
 import { UsageError } from '../failure.ts'
+import { counted, durationWords } from '../words.ts'
 
 /** `sluice topics` */
 export const registerTopics: Register = (program, act) => {
@@ -60,15 +62,26 @@ const grow: Register = (topics, act) => {
   topics
     .command('grow <topic> <partitions>')
     .description('change the number of partitions; keys keep their order')
+    .option('--shrink', 'to fewer partitions than there are')
     .action(
-      act((context, [name = '', count = '']) => {
+      act((context, [name = '', count = ''], options) => {
         const partitions = parseCount(count, 'the number of partitions')
         return context.withCloud(async (cloud) => {
+          if (options['shrink'] !== true) await refuseToShrink(cloud, name, partitions)
           await cloud.admin.setPartitions(name, partitions)
-          context.output.result({ topic: name, partitions }, `${name}: ${partitions} partitions`)
+          context.output.result({ topic: name, partitions }, `${name}: ${counted(partitions, 'partition')}`)
         })
       }),
     )
+}
+
+/** Who says `grow` and a smaller number has most likely mistaken the number. */
+async function refuseToShrink(cloud: Cloud, name: string, wanted: number): Promise<void> {
+  if (cloud.capabilities.repartition === false || !cloud.capabilities.admin.includes('describe')) return
+  const { partitions } = await cloud.admin.describeTopic(name)
+  const open = partitions.filter(({ state }) => state === 'open').length
+  if (wanted < open)
+    throw new UsageError(`"${name}" has ${counted(open, 'partition')}, ${wanted} is fewer; say --shrink if you mean it`)
 }
 
 const remove: Register = (topics, act) => {
@@ -109,9 +122,9 @@ function measured(value: string, parse: (value: string) => number | undefined, n
 }
 
 function toText(topic: TopicDescription): string {
-  const retention = topic.retentionMs === undefined ? 'for ever' : `${Math.round(topic.retentionMs / 1_000)} s`
+  const retention = topic.retentionMs === undefined ? 'for ever' : durationWords(topic.retentionMs)
   const bytes = topic.retentionBytes === undefined ? '' : `, at most ${topic.retentionBytes} bytes`
-  return `${topic.name}: order ${topic.order}, ${topic.partitions.length} partitions, kept ${retention}${bytes}`
+  return `${topic.name}: order ${topic.order}, ${counted(topic.partitions.length, 'partition')}, kept ${retention}${bytes}`
 }
 
 const partitionColumns = ['partition', 'state', 'records', 'bytes', 'earliest', 'latest', 'parents'] as const
