@@ -25,7 +25,7 @@ function projects(): TestProjectConfiguration[] {
 const execArgv = ['--no-wasm-native-module-cache', '--no-wasm-code-gc']
 
 /** Their tests start processes: the command, members that are killed. On a busy machine a start takes seconds. */
-const processFolders = new Set(['packages/cli', 'adapters/local'])
+const processFolders = new Set(['packages/cli', 'adapters/local', 'adapters/nats'])
 
 function project(folder: string): TestProjectConfiguration {
   const timeoutMs = processFolders.has(folder) ? 120_000 : 20_000

@@ -52,6 +52,8 @@ export interface Broker {
   readonly endpoint: Endpoint
   /** The harness's address, with another host and port in it. */
   readonly urlAt: (endpoint: Endpoint) => string
+  /** The same with times that suit a line with seconds of latency. Default: `urlAt`. */
+  readonly patientUrlAt?: (endpoint: Endpoint) => string
   /** SIGKILLs it and starts it again, with its data, at the same place; resolves when it answers. Where that can be done. */
   readonly restart?: () => Promise<void>
 }

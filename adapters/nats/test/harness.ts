@@ -42,6 +42,7 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
     return {
       endpoint: { host: '127.0.0.1', port: Number(new URL(running.url).port) },
       urlAt: ({ host, port }) => `nats://sluice:${password}@${host}:${port}/?${quick}&pingIntervalMs=1000`,
+      patientUrlAt: ({ host, port }) => `nats://sluice:${password}@${host}:${port}/?failoverMs=15000`,
       restart: () => running.restart(),
     }
   }

@@ -41,7 +41,7 @@ export const faultCases: readonly Case[] = [
   },
   {
     name: 'fault/latency-2s',
-    title: 'two seconds of latency each way change nothing but the pace',
+    title: 'two seconds of latency, there and back, change nothing but the pace',
     needs: hasBroker,
     run: latency,
     deadlineMs: 120_000,
@@ -128,8 +128,8 @@ async function partition(context: CaseContext): Promise<void> {
 }
 
 async function latency(context: CaseContext): Promise<void> {
-  const stream = await StreamUnderFault.start(context)
-  stream.proxy.latency(2_000)
+  const stream = await StreamUnderFault.start(context, { patient: true })
+  stream.proxy.latency(1_000)
   await stream.flows(30_000)
   await stream.proxy.heal()
   await stream.flows(context.world.tuning.patienceMs * 2)

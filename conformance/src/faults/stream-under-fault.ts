@@ -45,14 +45,15 @@ export class StreamUnderFault {
   }
 
   /** Begins, and resolves once records flow. */
-  static async start(context: CaseContext): Promise<StreamUnderFault> {
+  static async start(context: CaseContext, options: { readonly patient?: boolean } = {}): Promise<StreamUnderFault> {
     const broker = await brokerOf(context)
     const proxy = await TcpProxy.start(broker.endpoint)
     context.defer(() => proxy.close())
     const direct = await context.shimmed()
     const name = await context.createTopic(direct.cloud, context.world.order === 'key' ? { partitions: 3 } : {})
-    const patient = { retry: { maxElapsedMs: 300_000, maxAttempts: 1_000, maxMs: 500 }, requestTimeoutMs: 3_000 }
-    const behind = await context.shimmed({ producer: patient }, broker.urlAt(proxy.endpoint))
+    const patient = { retry: { maxElapsedMs: 300_000, maxAttempts: 1_000, maxMs: 500 }, requestTimeoutMs: 5_000 }
+    const urlAt = options.patient === true ? (broker.patientUrlAt ?? broker.urlAt) : broker.urlAt
+    const behind = await context.shimmed({ producer: patient }, urlAt(proxy.endpoint))
     context.defer(() => proxy.heal())
     const stream = new StreamUnderFault(context, { broker, proxy, direct, name, cloud: behind.cloud })
     context.defer(async () => void (stream.#stopped = true))
