@@ -45,7 +45,7 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['nats://h?apiPrefix=a.*', /bad apiPrefix/],
   ['nats://h?bucket=a.b', /bad bucket/],
   ['nats://h?replicas=9', /whole number from 1 to 5/],
-  ['nats://h?storage=flie', /write file or memory/],
+  ['nats://h?storage=flie', /did you mean "file"/],
 ]
 
 describe('an address', () => {
