@@ -7,6 +7,33 @@ import { connect, defineFunction } from '../src/index.ts'
 import type { Cloud, DeadLetter, Message, StandardSchema } from '../src/index.ts'
 import { allCapabilities, fakeTopic, plainLimits } from './fake-topic.ts'
 
+const plainDriver: Driver = {
+  specVersion: 1,
+  name: 'silent',
+  server: 'silent 1',
+  capabilities: { ...allCapabilities, transactions: false },
+  limits: plainLimits,
+  admin: {} as Driver['admin'],
+  openTopic: () => Promise.reject(new StreamError('not-found', 'no topic')),
+  toStreamError: (error) => StreamError.from(error, 'x'),
+  native: () => undefined,
+  close: () => Promise.resolve(),
+}
+
+const queued: IncomingRecord & { readonly token: string } = {
+  id: 'a',
+  partition: '0',
+  position: '0' as never,
+  key: 'k',
+  headers: {},
+  body: Buffer.from('1'),
+  timeMs: 0,
+  expiresAtMs: undefined,
+  epoch: 1,
+  native: undefined,
+  token: 'a',
+}
+
 const lettersOf = async (cloud: Cloud, topic: string): Promise<readonly DeadLetter[]> => {
   const letters: DeadLetter[] = []
   for await (const letter of cloud.admin.deadLetters(topic)) letters.push(letter)
@@ -168,19 +195,6 @@ describe('close', () => {
   const untilAborted = (signal: AbortSignal): Promise<never> =>
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
 
-  const record: IncomingRecord = {
-    id: 'a',
-    partition: '0',
-    position: '0' as never,
-    key: 'k',
-    headers: {},
-    body: Buffer.from('1'),
-    timeMs: 0,
-    expiresAtMs: undefined,
-    epoch: 1,
-    native: undefined,
-  }
-
   const silentAt = (what: 'commit' | 'subscribe' | 'close'): Driver => {
     let sent = false
     const topic: DriverTopic = {
@@ -193,7 +207,7 @@ describe('close', () => {
           poll: async (_, aborted) => {
             if (sent) return untilAborted(aborted)
             sent = true
-            return [record]
+            return [queued]
           },
           commit: async (commits, aborted) => {
             if (what === 'commit') await untilAborted(aborted)
@@ -206,18 +220,7 @@ describe('close', () => {
         }
       },
     }
-    return {
-      specVersion: 1,
-      name: 'silent',
-      server: 'silent 1',
-      capabilities: { ...allCapabilities, transactions: false },
-      limits: plainLimits,
-      admin: {} as Driver['admin'],
-      openTopic: () => Promise.resolve(topic),
-      toStreamError: (error) => StreamError.from(error, 'x'),
-      native: () => undefined,
-      close: () => Promise.resolve(),
-    }
+    return { ...plainDriver, openTopic: () => Promise.resolve(topic) }
   }
 
   it.each(['commit', 'subscribe', 'close'] as const)('ends though the backend does not answer a %s', async (what) => {
@@ -300,3 +303,42 @@ it.each(['Endpoint=sb://x/;SharedAccessKey=s3cr3t', ' nats://user:s3cr3t@host', 
     expect(() => parseBackendUrl(address)).toThrow(/^(?!.*s3cr3t)/s)
   },
 )
+
+it('a queue that settles nothing for a while is asked again with pauses, and acknowledged in the end', async () => {
+  let [asked, well] = [0, false]
+  const record = { ...queued, attempt: 1 }
+  let handedOut = false
+  const topic: DriverTopic = {
+    ...fakeTopic(() => Promise.resolve([])),
+    order: 'none',
+    subscribe: async () => ({
+      shape: 'queue',
+      leaseMs: 30_000,
+      pull: async (_, signal) => {
+        if (!handedOut) return ((handedOut = true), [record])
+        return new Promise((__, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+      },
+      settle: async (items) => {
+        asked++
+        const error = new StreamError('unavailable', 'not connected at the moment')
+        return items.map(() => (well ? { ok: true } : { ok: false, error }))
+      },
+      extend: () => Promise.resolve(),
+      release: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    }),
+  }
+  const cloud = await connect('silent:', {
+    driver: { ...plainDriver, openTopic: () => Promise.resolve(topic) },
+    create: false,
+  })
+  const consumer = cloud.topic('t').consumer({ group: 'g', deadLetter: false })
+  const running = consumer.run(() => undefined)
+  await eventually(() => expect(asked).toBeGreaterThan(2))
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(asked).toBeLessThan(30)
+  well = true
+  await consumer.close()
+  await running
+  await cloud.close()
+})

@@ -162,7 +162,9 @@ export class QueueEngine implements Engine {
         items.map((item) => item.settlement),
         this.#stop.signal,
       )
-      this.#failures = 0
+      // What failed and may succeed later is not asked for again at once: the backend would be, without end.
+      const unsettled = outcomes.some((outcome) => !outcome.ok && outcome.error.retryable)
+      this.#failures = unsettled ? this.#failures + 1 : 0
       outcomes.forEach((outcome, index) => {
         const item = items[index]
         if (item === undefined) return
