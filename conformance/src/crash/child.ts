@@ -1,16 +1,13 @@
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { connect, StreamError } from '@sluice/core'
+import { connect } from '@sluice/core'
 import type { Cloud } from '@sluice/core'
-import type { Driver } from '@sluice/driver'
 import { openHarness } from '../open.ts'
 import { RequestShim } from '../shim/shim.ts'
 import { apply, consume } from './consume.ts'
 import type { ChildEvent, Instruction } from './instruction.ts'
+import { openMs, patiently } from './patiently.ts'
 import { produce } from './produce.ts'
-
-/** How long a child tries to reach the backend, in milliseconds. */
-const openMs = 20_000
 
 /**
  * The program of a child process. It waits for an instruction, so that it can be kept in reserve, and follows it until
@@ -30,25 +27,13 @@ async function main(): Promise<void> {
 async function follow(instruction: Instruction, signal: AbortSignal): Promise<void> {
   const { address } = instruction
   // The shim does nothing but note what the member is told of its partitions.
-  const shim = new RequestShim(await openPatiently(address))
+  const harness = { name: 'crash', url: address, connectOptions: { random: Math.random } }
+  const shim = new RequestShim(await patiently(openMs, () => openHarness(harness)))
   await using cloud = await connect(address, { create: false, driver: shim.driver })
   tell('ready')
   if (signal.aborted) return
   // Waited for here: the connection is closed where this function ends.
   await work(cloud, shim, instruction, signal)
-}
-
-/** The backend may be away just now, on purpose. */
-async function openPatiently(address: string): Promise<Driver> {
-  const end = performance.now() + openMs
-  for (;;) {
-    try {
-      return await openHarness({ name: 'crash', url: address, connectOptions: { random: Math.random } })
-    } catch (error) {
-      if (!StreamError.is(error) || !error.retryable || performance.now() > end) throw error
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-  }
 }
 
 function work(cloud: Cloud, shim: RequestShim, instruction: Instruction, signal: AbortSignal): Promise<void> {

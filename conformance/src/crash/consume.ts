@@ -7,6 +7,7 @@ import type { PartitionEvent } from '../shim/call.ts'
 import type { ApplyInstruction, ConsumeInstruction, Output, Payload } from './instruction.ts'
 import { Journal, microsNow } from './journal.ts'
 import type { MemberLine } from './journal.ts'
+import { openMs, patiently } from './patiently.ts'
 import type { Bug, MemberSettings } from './plan.ts'
 
 /** Handles messages as a group member and notes each before it returns. */
@@ -19,14 +20,16 @@ export async function consume(
   const { bug, member, seed, settings } = instruction
   const group = bug === 'two-groups' ? `${instruction.group}-${member}` : instruction.group
   const topic = cloud.topic(instruction.topic, { codec: json<Payload>() })
-  const consumer = topic.consumer({ ...optionsOf(settings, bug), group, member })
   const handler = new JournallingHandler(new Journal<MemberLine>(instruction.journal), events, seed, bug)
   const { batch, concurrency } = settings
-  if (batch === undefined) await consumer.run((message) => handler.handle(message), { signal, concurrency })
-  else {
+  const once = (): Promise<unknown> => {
+    const consumer = topic.consumer({ ...optionsOf(settings, bug), group, member })
+    if (batch === undefined) return consumer.run((message) => handler.handle(message), { signal, concurrency })
     const options = { signal, concurrency, batch: { max: batch, waitMs: 2 } }
-    await consumer.run((messages: readonly Message<Payload>[]) => handler.handleAll(messages), options)
+    return consumer.run((messages: readonly Message<Payload>[]) => handler.handleAll(messages), options)
   }
+  // The backend may be away at the very start; what fails after that is a failure of the member.
+  await patiently(openMs, once, () => events.length === 0)
   handler.noteEvents()
 }
 

@@ -7,6 +7,7 @@ import { checkOutputs } from './check-outputs.ts'
 import { checkHistory } from './check.ts'
 import type { Stored } from './history.ts'
 import type { Output } from './instruction.ts'
+import { openMs, patiently } from './patiently.ts'
 import type { Step } from './plan.ts'
 
 /** What became of a round. */
@@ -26,7 +27,10 @@ export interface RoundResult {
   readonly problems: readonly string[]
 }
 
+/** A group that settles nothing for so long stands still. */
 const drainMs = 20_000
+/** How many times as long a group may take that does settle. */
+const patience = 6
 
 /** Makes the backend, or the way to it, fail at random while a round is played. */
 export interface Saboteur {
@@ -46,12 +50,16 @@ export async function playRound(scene: Scene, saboteur?: Saboteur): Promise<Roun
   const problems: string[] = []
   await cast.open()
   saboteur?.start(plan.seed)
-  for (const step of plan.steps) {
-    await pause(step.afterMs)
-    problems.push(...(await harm(cloud, cast, scene, step)))
-    await cast.ready()
+  let faults: string | undefined
+  try {
+    for (const step of plan.steps) {
+      await pause(step.afterMs)
+      problems.push(...(await harm(cloud, cast, scene, step)))
+      await cast.ready()
+    }
+  } finally {
+    faults = await saboteur?.stop()
   }
-  const faults = await saboteur?.stop()
   await pause(plan.calmMs)
   problems.push(...(await cast.stopProducers()))
   problems.push(...(await drained(cloud, cast, topic)))
@@ -95,20 +103,26 @@ async function harm(cloud: Cloud, cast: Cast, scene: Scene, step: Step): Promise
 
 async function grow(cloud: Cloud, topic: string): Promise<void> {
   if (cloud.capabilities.repartition === false) return
-  const { partitions } = await cloud.admin.describeTopic(topic)
+  const { partitions } = await patiently(openMs, () => cloud.admin.describeTopic(topic))
   const open = partitions.filter((partition) => partition.state === 'open').length
-  await cloud.admin.setPartitions(topic, open + 1 + (open % 2))
+  await patiently(openMs, () => cloud.admin.setPartitions(topic, open + 1 + (open % 2)))
 }
 
-/** Waits until the group has settled everything. Says what is left when it takes too long, or when a process failed. */
+/** Waits until the group has settled everything. Says what is left when it stands still, or takes far too long. */
 async function drained(cloud: Cloud, cast: Cast, topic: string): Promise<readonly string[]> {
-  const end = performance.now() + drainMs
+  const started = performance.now()
+  let least = Infinity
+  let end = started + drainMs
   for (;;) {
     const behind = (await lagOf(cloud, topic, cast.group)).filter((one) => one.messages !== 0)
-    if (behind.length === 0 || cast.failures.length > 0) return []
+    if (behind.length === 0) return []
+    if (cast.failures.length > 0) return ['stuck: not waited for, since a process ended by itself']
+    const left = behind.reduce((sum, one) => sum + (one.messages ?? 0), 0)
+    if (left < least) end = Math.min(performance.now() + drainMs, started + drainMs * patience)
+    least = Math.min(least, left)
     if (performance.now() > end) {
-      const left = behind.map((one) => `${one.messages} in partition ${one.partition} of ${one.owner ?? 'nobody'}`)
-      return [`stuck: after ${drainMs} ms there are still ${left.join(', ')}`]
+      const where = behind.map((one) => `${one.messages} in partition ${one.partition} of ${one.owner ?? 'nobody'}`)
+      return [`stuck: after ${Math.round(performance.now() - started)} ms there are still ${where.join(', ')}`]
     }
     await pause(20)
   }

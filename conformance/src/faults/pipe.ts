@@ -79,15 +79,18 @@ export class Pipe {
   }
 
   #wait(ms: number): void {
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      const nowMs = performance.now()
-      for (let first = this.#queue[0]; first !== undefined && first.dueMs <= nowMs; first = this.#queue[0]) {
-        this.#queue.shift()
-        first.pass()
-      }
-      const [next] = this.#queue
-      if (next !== undefined) this.#wait(next.dueMs - performance.now())
-    }, Math.ceil(ms))
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined
+        const nowMs = performance.now()
+        for (let first = this.#queue[0]; first !== undefined && first.dueMs <= nowMs; first = this.#queue[0]) {
+          this.#queue.shift()
+          first.pass()
+        }
+        const [next] = this.#queue
+        if (next !== undefined) this.#wait(next.dueMs - performance.now())
+      },
+      Math.max(0, Math.ceil(ms)),
+    )
   }
 }
