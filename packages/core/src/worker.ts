@@ -39,11 +39,11 @@ export class FunctionWorker<I, O> implements Worker {
     this.#definition = definition
     this.#options = options
     this.#session = session
-    this.#input = new ValueFormat<unknown, I>(json, definition.input)
-    this.#output = new ValueFormat<O, unknown>(json as Codec<O>, definition.output)
-    const { transactions } = session.deps.driver.capabilities
-    if (options.delivery === 'exactly-once' && !transactions)
-      throw this.#noTransactions(`the backend "${session.deps.driver.name}"`)
+    const { codec = json, driver } = session.deps
+    this.#input = new ValueFormat<unknown, I>(codec, definition.input)
+    this.#output = new ValueFormat<O, unknown>(codec as Codec<O>, definition.output)
+    const { transactions } = driver.capabilities
+    if (options.delivery === 'exactly-once' && !transactions) throw this.#noTransactions(`the backend "${driver.name}"`)
     this.#transactional = options.delivery === undefined ? transactions : options.delivery === 'exactly-once'
   }
 

@@ -11,7 +11,7 @@ import { eventually } from '@sluice/driver/testing'
 import * as v from 'valibot'
 import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import { bytes, connect, text, tokens } from '../src/index.ts'
+import { bytes, connect, defineFunction, text, tokens } from '../src/index.ts'
 import type { Codec, Message } from '../src/index.ts'
 import { allCapabilities, plainLimits } from './fake-topic.ts'
 
@@ -132,6 +132,15 @@ describe('connect', () => {
     })
     expect(seen).toEqual(['HELLO', 'text/x-shout'])
     expect(lines).toContain('a message was dead-lettered')
+    const echo = defineFunction({ name: 'echo', handle: (message) => ({ value: message.value }) })
+    await using worker = cloud.worker(echo, { from: 't', to: 'out' })
+    const running = worker.run()
+    for await (const { value } of cloud.topic('out').consumer({ group: 'g' })) {
+      expect(value).toBe('HELLO')
+      break
+    }
+    await worker.close()
+    await running
   })
 
   it('uses a driver that the user has bound', async () => {
