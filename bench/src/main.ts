@@ -1,48 +1,139 @@
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { benchLocal } from './local.ts'
-import { table } from './measure.ts'
+import { findNats, NatsServer } from '@sluice/emulators'
+import { cellOf } from './cell.ts'
+import type { Cell } from './cell.ts'
+import { compare, costsTable, keysTable, ratesTable, timesTable } from './compare.ts'
+import type { CellResult } from './compare.ts'
 import { benchStuck } from './stuck.ts'
 
+/**
+ * `npm run bench [-- --only local,nats,stuck] [--rounds N] [--sizes 100,1024,65536] [--keys 1,16,10000] [--out FILE]`:
+ * Sluice beside the same work by hand. Writes `bench/results.md` when everything was measured, or `--out` says where.
+ */
 const { values } = parseArgs({
   options: {
+    only: { type: 'string', default: 'local,nats,stuck' },
     rounds: { type: 'string', default: '5' },
-    records: { type: 'string', default: '100000' },
+    sizes: { type: 'string', default: '100,1024,65536' },
+    keys: { type: 'string', default: '1,16,10000' },
     backlog: { type: 'string', default: '1000000' },
-    out: { type: 'string', default: new URL('../results.md', import.meta.url).pathname },
+    out: { type: 'string' },
   },
 })
 const rounds = Number(values.rounds)
-const records = Number(values.records)
+const numbers = (list: string): readonly number[] => list.split(',').map(Number)
+const parts = new Set(values.only.split(','))
+const everything = ['local', 'nats', 'stuck'].every((part) => parts.has(part))
+const out = values.out ?? (everything ? new URL('../results.md', import.meta.url).pathname : undefined)
+const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
-const local = await benchLocal(rounds, records)
-const stuck = await benchStuck(Number(values.backlog))
-const report = `# Results
+function cells(perSecond: number, withoutOrder: boolean): readonly Cell[] {
+  const keys = [...numbers(values.keys), ...(withoutOrder ? [0] : [])]
+  return numbers(values.sizes).flatMap((bytes) =>
+    keys.map((count) => cellOf(bytes, count, perSecond, count === 16 || count === 0)),
+  )
+}
 
-Made by \`npm run bench\`: ${rounds} rounds of ${records} records after one to warm up, each in a fresh folder, the two ways in
-turn in one process. Medians; the last column has the lowest and highest ratio of a pair. Node ${process.versions.node}, ${cpus().length} cores
-(${cpus()[0]?.model ?? 'unknown'}).
+function sections(results: readonly CellResult[]): string {
+  return `### Sends, batched
 
-## local, against \`node:sqlite\` by hand
+${ratesTable(results, 'send')}
 
-By hand means: the same layout (one row for each batch of 1 000 records and partition), the same durability (WAL,
-synchronous=FULL), ids, keys, JSON both ways, offsets stored after each batch; no groups, retries, receipts or checks.
+### Consuming
 
-${table(local)}
+${ratesTable(results, 'consume')}
 
-## A stuck handler before a backlog
+### Many keys
 
-${stuck.backlog} records of 16 keys in 4 partitions; the handler of one key's first record hangs until all others are through.
+${keysTable(results)}
+
+### Sends, one by one
+
+${timesTable(results, 'singles')}
+
+### End to end, at a steady rate
+
+${timesTable(results, 'latencies')}
+
+### What it costs
+
+${costsTable(results)}`
+}
+
+async function local(): Promise<string> {
+  const results = await compare(
+    {
+      byHand: [
+        { way: 'sqlite', name: '`node:sqlite`' },
+        { way: 'segment', name: 'segment file' },
+      ],
+      cells: cells(200, false),
+      rounds,
+      place: (way, folder) => (way === 'sluice' ? `local:${folder}` : folder),
+    },
+    say,
+  )
+  return `## local
+
+\`node:sqlite\` by hand: the same layout (one row for each batch of a partition), the same durability (WAL,
+synchronous=FULL), ids, keys, JSON both ways, offsets stored after each batch; no groups, retries, receipts or checks. Segment
+file: one file that grows, fdatasync after each batch; no partitions, no index. Both work in the caller's own thread, and read
+there what was just written: end to end, they are the time of a commit.
+
+${sections(results)}`
+}
+
+async function nats(): Promise<string> {
+  const found = await findNats({ env: process.env, provide: true })
+  if ('tried' in found) throw new Error(`no nats-server: ${found.tried.join('; ')}`)
+  await using server = await NatsServer.start(found)
+  const results = await compare(
+    {
+      byHand: [
+        { way: 'nats', name: 'client' },
+        { way: 'nats-in-order', name: 'client, one at a time', share: 0.1, when: ({ keys }) => keys === 1 },
+      ],
+      cells: cells(1_000, true),
+      rounds,
+      place: () => server.url,
+    },
+    say,
+  )
+  return `## NATS
+
+nats-server ${found.version}, file storage, one replica. The client by hand: \`publish\` with a message id, as many in flight as
+Sluice has; an ordered consumer whose place is put into a bucket every 1 000 records, or, without order, a durable consumer
+with confirmed acknowledgements. It pipelines records of one key, and so loses their order when one of them fails; Sluice
+does not. "One at a time" is how it would keep it.
+
+${sections(results)}`
+}
+
+async function stuck(): Promise<string> {
+  const result = await benchStuck(Number(values.backlog))
+  if (!result.recovered) process.exitCode = 1
+  return `## A stuck handler before a backlog
+
+${result.backlog} records of 16 keys in 4 partitions; the handler of one key's first record hangs until all others are through.
 
 | | |
 | --- | --- |
-| records of other keys handled meanwhile | ${stuck.handledMeanwhile} of ${stuck.backlog - stuck.ofStuckKey}, in ${stuck.seconds.toFixed(1)} s |
-| resident memory after a tenth, and at the end | ${stuck.rssMiBAtTenth} MiB, ${stuck.rssMiBAtEnd} MiB |
-| times the key was parked | ${stuck.parked} |
-| afterwards every record of the stuck key came, in order | ${stuck.recovered ? 'yes' : 'NO'} |
-`
-writeFileSync(values.out, report)
-process.stdout.write(report)
+| records of other keys handled meanwhile | ${result.handledMeanwhile} of ${result.backlog - result.ofStuckKey}, in ${result.seconds.toFixed(1)} s |
+| resident memory after a tenth, and at the end | ${result.rssMiBAtTenth} MiB, ${result.rssMiBAtEnd} MiB |
+| times the key was parked | ${result.parked} |
+| afterwards every record of the stuck key came, in order | ${result.recovered ? 'yes' : 'NO'} |`
+}
 
-if (!stuck.recovered) process.exitCode = 1
+const report = [
+  `# Results
+
+Made by \`npm run bench\`: ${rounds} rounds, all ways in turn, each in a process of its own that has warmed up. Medians of the
+rounds; in brackets the lowest and highest ratio of a round. Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}).
+CPU and memory are those of the whole client process; a server's are not in them.`,
+]
+for (const [name, run] of Object.entries({ local, nats, stuck })) if (parts.has(name)) report.push(await run())
+const text = `${report.join('\n\n')}\n`
+if (out !== undefined) writeFileSync(out, text)
+process.stdout.write(text)

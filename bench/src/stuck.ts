@@ -1,5 +1,5 @@
 import { connect } from '@sluice/core'
-import { inFolder } from './measure.ts'
+import { inFolder } from './folder.ts'
 
 /** What a stuck handler did to everybody else. */
 export interface StuckResult {

@@ -8,7 +8,7 @@ import { partitionForKey } from '@sluice/driver'
  * What a program would write by hand in the layout of `@sluice/local`: one row for each batch and partition, WAL,
  * synchronous=FULL, one transaction for each batch of records; offsets in a table. No retries, no groups, no checks.
  */
-export class RawLog {
+export class SqliteLog {
   readonly #database: DatabaseSync
   readonly #insert: StatementSync
   readonly #advance: StatementSync
@@ -16,11 +16,15 @@ export class RawLog {
   readonly #commit: StatementSync
   readonly #partitions: number
   readonly #offsets: number[]
+  readonly #places: number[]
+  /** Called after each append. */
+  onAppend: (() => void) | undefined
 
-  constructor(folder: string, partitions: number) {
-    this.#database = new DatabaseSync(join(folder, 'raw.db'))
+  constructor(folder: string, file: string, partitions: number) {
+    this.#database = new DatabaseSync(join(folder, file))
     this.#partitions = partitions
     this.#offsets = Array.from({ length: partitions }, () => 0)
+    this.#places = this.#offsets.slice()
     this.#database.exec(`
       PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 250;
       CREATE TABLE partitions (id INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
@@ -40,9 +44,9 @@ export class RawLog {
   }
 
   /** Appends one batch in one transaction. */
-  append(records: readonly { readonly key: string; readonly value: unknown }[]): void {
+  append(records: readonly { readonly key: string | undefined; readonly value: unknown }[]): void {
     const groups: Buffer[][] = Array.from({ length: this.#partitions }, () => [])
-    for (const { key, value } of records) {
+    for (const { key = '', value } of records) {
       const id = randomUUID()
       const body = Buffer.from(JSON.stringify(value))
       const record = Buffer.allocUnsafe(12 + id.length + key.length + body.length)
@@ -73,12 +77,14 @@ export class RawLog {
       this.#offsets[partition] = next
     })
     this.#database.exec('COMMIT')
+    this.onAppend?.()
   }
 
-  /** Reads everything, decodes each record, hands it to the handler, and stores the offset after each batch. */
+  /** Reads on from where it was, decodes each record, hands it to the handler, and stores the offset after each batch. */
   consume(handler: (record: { readonly id: string; readonly key: string; readonly value: unknown }) => void): void {
     for (let partition = 0; partition < this.#partitions; partition++) {
-      for (let offset = 0; ;) {
+      for (;;) {
+        const offset = this.#places[partition] ?? 0
         const row = this.#next.get(keyOf(partition, offset), keyOf(partition + 1, 0) - 1n) as
           | { base: number; count: number; body: Uint8Array }
           | undefined
@@ -90,8 +96,8 @@ export class RawLog {
           const value: unknown = JSON.parse(bytes.toString('utf8', keyEnd, at + bytes.readUInt32LE(at)))
           handler({ id: bytes.toString('latin1', at + 12, idEnd), key: bytes.toString('latin1', idEnd, keyEnd), value })
         }
-        offset = row.base + row.count
-        this.#commit.run(offset, partition)
+        this.#places[partition] = row.base + row.count
+        this.#commit.run(row.base + row.count, partition)
       }
     }
   }

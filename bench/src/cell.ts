@@ -1,0 +1,70 @@
+/** One combination of what is sent. */
+export interface Cell {
+  /** About how many bytes of JSON a value has. */
+  readonly bytes: number
+  /** Different keys; 0: records without a key, on a topic that keeps no order. */
+  readonly keys: number
+  /** Records of a phase. */
+  readonly records: number
+  /** Sends in flight at once. */
+  readonly window: number
+  /** Sends awaited one by one. */
+  readonly singles: number
+  /** Sends per second while latency is measured. */
+  readonly perSecond: number
+  /** How long latency is measured, in seconds; 0: not at all, nor single sends. */
+  readonly seconds: number
+}
+
+/** What is sent. `sentAt` is on the clock of the process. */
+export interface Value {
+  readonly id: string
+  readonly cents: number
+  readonly sentAt: number
+  readonly note: string
+}
+
+/** A message of a cell. */
+export interface Item {
+  readonly key: string | undefined
+  readonly value: Value
+}
+
+const wanted = 50_000
+const mostBytes = 96 * 1024 * 1024
+const mostInFlight = 16 * 1024 * 1024
+
+/** The cell of a size and a number of keys. `patient` measures single sends and latency too. */
+export function cellOf(bytes: number, keys: number, perSecond: number, patient: boolean): Cell {
+  const large = bytes > 16 * 1024
+  return {
+    bytes,
+    keys,
+    records: Math.min(wanted, Math.floor(mostBytes / bytes)),
+    window: Math.min(4_000, Math.floor(mostInFlight / bytes)),
+    singles: patient ? 500 : 0,
+    perSecond: large ? perSecond / 5 : perSecond,
+    seconds: patient ? 4 : 0,
+  }
+}
+
+/** The size in words. */
+export function sizeName(bytes: number): string {
+  return bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KB`
+}
+
+/** Makes the items of a cell. */
+export class Items {
+  readonly #keys: readonly string[]
+  readonly #note: string
+
+  constructor(cell: Cell) {
+    this.#keys = Array.from({ length: cell.keys }, (_, index) => `key-${index}`)
+    this.#note = 'x'.repeat(Math.max(1, cell.bytes - 60))
+  }
+
+  at(index: number): Item {
+    const key = this.#keys.length === 0 ? undefined : (this.#keys[index % this.#keys.length] ?? '')
+    return { key, value: { id: `a${index}`, cents: 1200, sentAt: performance.now(), note: this.#note } }
+  }
+}

@@ -1,0 +1,97 @@
+import { Items } from './cell.ts'
+import type { Cell } from './cell.ts'
+import { openWay } from './ways/open.ts'
+import type { WayName } from './ways/open.ts'
+import type { Way } from './ways/way.ts'
+
+/** What a child is asked to do, as its one argument. */
+export interface Task {
+  readonly way: WayName
+  readonly place: string
+  readonly cell: Cell
+}
+
+/** What it prints: rates per second, times in milliseconds, CPU of the whole process in microseconds per record. */
+export interface Figures {
+  readonly send: number
+  readonly sendCpu: number
+  readonly consume: number
+  readonly consumeCpu: number
+  readonly peakMiB: number
+  readonly singles: readonly number[]
+  readonly latencies: readonly number[]
+}
+
+const warmUpShare = 0.6
+/** Shows that a reader is at work. */
+const knock = { id: 'knock', cents: 0, sentAt: 0, note: '' }
+
+/** One way on one cell, in a process of its own: its memory and its compiled code are its own too. */
+async function main(task: Task): Promise<Figures> {
+  const { cell } = task
+  const items = new Items(cell)
+  const way = await openWay(task.way, task.place, cell)
+  const few = Math.ceil(cell.records * warmUpShare)
+  await way.warmUp(
+    Array.from({ length: few }, (_, index) => items.at(index)),
+    cell.window,
+  )
+  const [send, sendCpu] = await measured(cell.records, () =>
+    way.sendAll((index) => items.at(index), cell.records, cell.window),
+  )
+  const [consume, consumeCpu] = await measured(cell.records, () => way.consume(cell.records, () => undefined))
+  const { maxRSS } = process.resourceUsage()
+  const singles = await sendSingly(way, items, cell)
+  const latencies = cell.seconds === 0 ? [] : await endToEnd(way, items, cell)
+  await way.close()
+  return { send, sendCpu, consume, consumeCpu, peakMiB: maxRSS / 1024, singles, latencies }
+}
+
+/** Records per second, and CPU in microseconds per record. */
+async function measured(records: number, work: () => Promise<void>): Promise<readonly [number, number]> {
+  const cpu = process.cpuUsage()
+  const started = performance.now()
+  await work()
+  const seconds = (performance.now() - started) / 1_000
+  const { user, system } = process.cpuUsage(cpu)
+  return [records / seconds, (user + system) / records]
+}
+
+async function sendSingly(way: Way, items: Items, cell: Cell): Promise<readonly number[]> {
+  const times: number[] = []
+  for (let index = 0; index < cell.singles; index++) {
+    const started = performance.now()
+    await way.send(items.at(index))
+    times.push(performance.now() - started)
+  }
+  return times
+}
+
+/** Sends at a steady rate, whatever comes back when; what is late counts as late. Times from the send to the handler. */
+async function endToEnd(way: Way, items: Items, cell: Cell): Promise<readonly number[]> {
+  const total = cell.perSecond * cell.seconds
+  const times: number[] = []
+  const ready = Promise.withResolvers<void>()
+  const all = Promise.withResolvers<void>()
+  const stop = await way.follow(({ value }) => {
+    if (value.sentAt === 0) return ready.resolve()
+    times.push(performance.now() - value.sentAt)
+    if (times.length === total) all.resolve()
+  })
+  const knocking = setInterval(() => void way.send({ key: undefined, value: knock }).catch(ready.reject), 100)
+  await ready.promise
+  clearInterval(knocking)
+  const started = performance.now()
+  let sent = 0
+  const ticking = setInterval(() => {
+    const due = Math.min(total, Math.floor(((performance.now() - started) / 1_000) * cell.perSecond))
+    for (; sent < due; sent++) way.send(items.at(sent)).catch(all.reject)
+    if (sent === total) clearInterval(ticking)
+  }, 1)
+  await all.promise
+  await stop()
+  return times
+}
+
+process.stdout.write(JSON.stringify(await main(JSON.parse(process.argv[2] ?? '') as Task)))
+process.exit(0)

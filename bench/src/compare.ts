@@ -1,0 +1,156 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { sizeName } from './cell.ts'
+import type { Cell } from './cell.ts'
+import type { Figures, Task } from './child.ts'
+import { inFolder } from './folder.ts'
+import { median, percentile, ratioOf, table } from './measure.ts'
+import type { WayName } from './ways/open.ts'
+
+/** Sluice on one backend, and the same work by hand. */
+export interface Contest {
+  /** A way by hand, and what it is called. The first is the one that ratios are to. */
+  readonly byHand: readonly Rival[]
+  readonly cells: readonly Cell[]
+  readonly rounds: number
+  /** Where a way works, given an empty folder. */
+  readonly place: (way: WayName, folder: string) => string
+}
+
+interface Rival {
+  readonly way: WayName
+  readonly name: string
+  readonly when?: (cell: Cell) => boolean
+  /** The share of the records it is given, where it is slow. */
+  readonly share?: number
+}
+
+/** What came of a cell: for each way the figures of all rounds. */
+export interface CellResult {
+  readonly cell: Cell
+  readonly ours: readonly Figures[]
+  readonly others: readonly { readonly name: string; readonly figures: readonly Figures[] }[]
+}
+
+/** Every way on every cell, in turn, each in a process of its own. */
+export async function compare(contest: Contest, tell: (line: string) => void): Promise<readonly CellResult[]> {
+  const results: CellResult[] = []
+  for (const cell of contest.cells) {
+    const rivals = contest.byHand.filter(({ when }) => when?.(cell) ?? true)
+    const ours: Figures[] = []
+    const others = rivals.map((rival) => ({ ...rival, figures: [] as Figures[] }))
+    for (let round = 0; round < contest.rounds; round++) {
+      for (const { figures, share = 1, way } of others) {
+        figures.push(await once(way, { ...cell, records: Math.ceil(cell.records * share) }, contest))
+      }
+      ours.push(await once('sluice', cell, contest))
+    }
+    results.push({ cell, ours, others })
+    tell(`${nameOf(cell)}: send ${rateOf(ours, 'send')} k/s, consume ${rateOf(ours, 'consume')} k/s`)
+  }
+  return results
+}
+
+function once(way: WayName, cell: Cell, contest: Contest): Promise<Figures> {
+  return inFolder((folder) => child({ way, cell, place: contest.place(way, folder) }))
+}
+
+function child(task: Task): Promise<Figures> {
+  const program = fileURLToPath(new URL('./child.ts', import.meta.url))
+  const args = ['--conditions=@sluice/source', '--disable-warning=ExperimentalWarning', program, JSON.stringify(task)]
+  return new Promise((resolve, reject) => {
+    const running = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    let output = ''
+    running.stdout.on('data', (data: Buffer) => (output += data.toString()))
+    running.once('error', reject)
+    running.once('close', (code) => {
+      if (code === 0) resolve(JSON.parse(output) as Figures)
+      else reject(new Error(`${task.way} on ${nameOf(task.cell)} ended with ${code}`))
+    })
+  })
+}
+
+/** Rates, with the ratio of ours to the first by hand. */
+export function ratesTable(results: readonly CellResult[], phase: 'send' | 'consume'): string {
+  const names = namesOf(results)
+  const rows = results.map(({ cell, ours, others }) => [
+    nameOf(cell),
+    rateOf(ours, phase),
+    ...names.map((name) => rateOf(figuresOf(others, name), phase)),
+    ratioOf(
+      ours.map((one) => one[phase]),
+      (others[0]?.figures ?? []).map((one) => one[phase]),
+    ),
+  ])
+  return table(['k records/s', 'Sluice', ...names, `ratio to ${names[0] ?? ''}`], rows)
+}
+
+/** CPU and memory of the whole process. */
+export function costsTable(results: readonly CellResult[]): string {
+  const names = ['Sluice', ...namesOf(results)]
+  const rows = results.map(({ cell, ours, others }) => [
+    nameOf(cell),
+    ...names.map((name) => {
+      const figures = name === 'Sluice' ? ours : figuresOf(others, name)
+      if (figures.length === 0) return ''
+      const [send, consume, peak] = (['sendCpu', 'consumeCpu', 'peakMiB'] as const).map((what) =>
+        median(figures.map((one) => one[what])),
+      )
+      return `${send?.toFixed(1)} / ${consume?.toFixed(1)} µs, ${peak?.toFixed(0)} MiB`
+    }),
+  ])
+  return table(['CPU per record: send / consume; peak memory', ...names], rows)
+}
+
+/** Percentiles in milliseconds: the median of the rounds' own, and the ratio of the p99. */
+export function timesTable(results: readonly CellResult[], what: 'singles' | 'latencies'): string {
+  const names = namesOf(results)
+  const shares = what === 'singles' ? [0.5, 0.99] : [0.5, 0.99, 0.999]
+  const show = (figures: readonly Figures[]): string =>
+    shares.map((share) => median(figures.map((one) => percentile(one[what], share))).toFixed(2)).join(' / ')
+  const p99 = (figures: readonly Figures[]): readonly number[] => figures.map((one) => percentile(one[what], 0.99))
+  const rows = results
+    .filter(({ cell }) => cell.seconds > 0)
+    .map(({ cell, ours, others }) => [
+      what === 'latencies' ? `${nameOf(cell)}, ${cell.perSecond}/s` : nameOf(cell),
+      show(ours),
+      ...names.map((name) => (figuresOf(others, name).length === 0 ? '' : show(figuresOf(others, name)))),
+      ratioOf(p99(ours), p99(others[0]?.figures ?? [])),
+    ])
+  const heads = shares.map((share) => `p${share * 100}`).join(' / ')
+  return table([`ms: ${heads}`, 'Sluice', ...names, `p99 to ${names[0] ?? ''}`], rows)
+}
+
+/** What 10 000 keys cost beside 16, for each size. */
+export function keysTable(results: readonly CellResult[]): string {
+  const many = results.filter(({ cell }) => cell.keys === 10_000)
+  const rows = many.flatMap(({ cell, ours }) => {
+    const few = results.find((other) => other.cell.bytes === cell.bytes && other.cell.keys === 16)
+    if (few === undefined) return []
+    const cost = (phase: 'send' | 'consume'): string =>
+      ratioOf(
+        few.ours.map((one) => one[phase]),
+        ours.map((one) => one[phase]),
+      )
+    return [[sizeName(cell.bytes), cost('send'), cost('consume')]]
+  })
+  return table(['10 000 keys to 16 keys, time per record', 'send', 'consume'], rows)
+}
+
+function nameOf(cell: Cell): string {
+  const keys = cell.keys === 0 ? 'no order' : cell.keys === 1 ? '1 key' : `${cell.keys} keys`
+  return `${sizeName(cell.bytes)}, ${keys}`
+}
+
+function namesOf(results: readonly CellResult[]): readonly string[] {
+  return [...new Set(results.flatMap(({ others }) => others.map(({ name }) => name)))]
+}
+
+function figuresOf(others: CellResult['others'], name: string): readonly Figures[] {
+  return others.find((other) => other.name === name)?.figures ?? []
+}
+
+function rateOf(figures: readonly Figures[], phase: 'send' | 'consume'): string {
+  if (figures.length === 0) return ''
+  return (median(figures.map((one) => one[phase])) / 1000).toFixed(1)
+}
