@@ -47,8 +47,7 @@ export async function findServer(): Promise<ServerSource> {
 /** The binary alone, for tests that need a server of their own. */
 export async function findBinary(): Promise<NatsBinary | NotFound> {
   const env = environment()
-  const version = env['SLUICE_NATS_VERSION']
-  const found = await findNats({ env, ...(version === undefined ? {} : { version }) })
+  const found = await findNats({ env })
   if ('tried' in found && env['SLUICE_REQUIRE']?.includes('nats') === true)
     throw new Error(`a nats-server is required here: ${found.tried.join('; ')}`)
   return found

@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process'
 import { appendFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { bytes, connect } from '@sluice/core'
+import { findNats, NatsServer } from '@sluice/emulators'
 import { expect, it } from 'vitest'
 import { classify } from '../classify.ts'
 import { regionOf } from '../quake.ts'
@@ -93,6 +95,47 @@ it('leaves the same archive byte for byte, whatever the backend and however ofte
   await twice.run({ args: ['--backend', `local:${twice.path}/third`] })
   expect(twice.archive()).toEqual(once.archive())
 })
+
+it(
+  'gives on NATS, byte for byte, the alerts and the archive that it gives on local',
+  { timeout: 120_000 },
+  async ({ skip }) => {
+    // oxlint-disable-next-line node/no-process-env -- where a server is found on this machine
+    const { env } = process
+    const found = await findNats({ env })
+    if ('tried' in found) {
+      const why = `no nats-server: ${found.tried.join('; ')}`
+      if (env['SLUICE_REQUIRE']?.includes('nats') === true) throw new Error(why)
+      return skip(why)
+    }
+    await using server = await NatsServer.start(found)
+    using local = new Copy()
+    using nats = new Copy()
+    const printedByLocal = await local.run()
+    const printedByNats = await nats.run({ args: ['--backend', server.url] })
+    expect(byRegion(printedByNats)).toEqual(byRegion(printedByLocal))
+    expect(nats.archive()).toEqual(local.archive())
+    const alerts = await alertsOf(`local:${local.path}/data`)
+    expect(alerts.size).toBeGreaterThan(10)
+    expect(await alertsOf(server.url)).toEqual(alerts)
+  },
+)
+
+/** What was printed, without the order in which regions come, which nobody promises. */
+function byRegion(printed: string): readonly string[] {
+  return printed.trim().split('\n').toSorted()
+}
+
+/** The alerts of each region as they are stored: ids, headers and bytes. */
+async function alertsOf(address: string): Promise<ReadonlyMap<string, readonly unknown[]>> {
+  await using cloud = await connect(address, { create: false })
+  const alerts = new Map<string, unknown[]>()
+  for await (const { headers, id, key = '', value } of cloud.topic('alerts', { codec: bytes }).read()) {
+    const stored = { id, headers, body: Buffer.from(value).toString('hex') }
+    alerts.set(key, [...(alerts.get(key) ?? []), stored])
+  }
+  return alerts
+}
 
 it('leaves the same archive after it was killed and its last line torn', async () => {
   using whole = new Copy()

@@ -25,7 +25,7 @@ export interface NotFound {
 
 /** How to look. */
 export interface FindOptions {
-  /** A version that must be met, for example `2.9.25`, or the beginning of one, `2.9`. Default: any. */
+  /** A version that must be met, for example `2.9.25`, or the beginning of one, `2.9`. Default: `SLUICE_NATS_VERSION`, or any. */
   readonly version?: string
   /** Fetches what is missing, from the Go module proxy, Debian's packages or as a Docker image. Default false: only looks. */
   readonly provide?: boolean
@@ -46,10 +46,11 @@ interface Search {
  * built through the Go module proxy (a version's first build takes about a minute), else Debian's package, else Docker.
  * Never rejects for what is not there.
  */
-export async function findNats(options: FindOptions): Promise<NatsBinary | NotFound> {
-  const cache = options.cache ?? join(homedir(), '.cache', 'sluice')
+export async function findNats(given: FindOptions): Promise<NatsBinary | NotFound> {
+  const { cache = join(homedir(), '.cache', 'sluice'), env, version = env['SLUICE_NATS_VERSION'] } = given
+  const options = version === undefined || version === '' ? given : { ...given, version }
   const search: Search = { options, cache, tried: [] }
-  const looks = [given, onPath, cached]
+  const looks = [named, onPath, cached]
   for (const look of options.provide === true ? [...looks, built, packaged, pulled] : looks) {
     const found = await look(search)
     if (found !== undefined) return found
@@ -57,7 +58,7 @@ export async function findNats(options: FindOptions): Promise<NatsBinary | NotFo
   return { tried: search.tried }
 }
 
-async function given(search: Search): Promise<NatsBinary | undefined> {
+async function named(search: Search): Promise<NatsBinary | undefined> {
   const path = search.options.env['SLUICE_NATS_SERVER']
   if (path === undefined || path === '') return missed(search, 'SLUICE_NATS_SERVER is not set')
   return checked(search, path, 'given')
