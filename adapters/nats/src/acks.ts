@@ -78,7 +78,7 @@ export class Acks {
   /** Sends now. Throws what the client refuses at once; what is not connected is a failed answer. */
   send(subject: string, body: Uint8Array, headerBlock: string): Sent {
     if (!this.#connection.up) {
-      return { answer: Promise.resolve({ kind: 'failed', error: new NotConnectedError() }), giveUp: noop }
+      return { answer: Promise.resolve({ kind: 'failed', error: this.#connection.absence }), giveUp: noop }
     }
     const token = (this.#next++).toString(36)
     const { promise, resolve } = Promise.withResolvers<Answer>()
@@ -116,15 +116,6 @@ export class Acks {
       this.#waiting.delete(token)
       waiting.resolve({ kind: 'failed', error })
     }
-  }
-}
-
-/** Nothing was sent: there is no connection at the moment. */
-class NotConnectedError extends Error {
-  override readonly name = 'ConnectionError'
-
-  constructor() {
-    super('not connected at the moment')
   }
 }
 

@@ -171,7 +171,7 @@ export class NatsAdmin implements DriverAdmin {
       return await Promise.race([call(), aborted as Promise<never>])
     } catch (cause) {
       if (signal.aborted && !StreamError.is(cause)) throw StreamError.aborted(signal, operation)
-      throw toStreamError(cause, { operation, ...where })
+      throw this.#context.connection.lost ?? toStreamError(cause, { operation, ...where })
     } finally {
       aborted.catch(() => undefined)
       done.abort()

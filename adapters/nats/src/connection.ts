@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { checkServerIdentity } from 'node:tls'
@@ -36,6 +37,9 @@ export class Connection {
   readonly #listeners = new Set<ConnectionListener>()
   readonly #watching: Promise<void>
   #up = true
+  /** What the server said when it last refused the user. */
+  #refusal: Error | undefined
+  #lost: StreamError | undefined
   #closing: Promise<void> | undefined
 
   private constructor(client: NatsConnection, streams: JetStreamManager, config: NatsConfig, logger: Logger) {
@@ -59,8 +63,7 @@ export class Connection {
     const client = await raceAbort(dialling, signal, operation).catch((error: unknown) => {
       // Whoever gave up does not get the connection when it comes after all.
       void dialling.then((late) => late.close()).catch(() => undefined)
-      const mapped = toStreamError(error, { operation })
-      throw mapped.code === 'timeout' ? silent(config, operation, error) : mapped
+      throw explained(toStreamError(error, { operation }), config, operation)
     })
     guardWrites(client)
     try {
@@ -76,6 +79,16 @@ export class Connection {
   /** Whether requests can be sent now. */
   get up(): boolean {
     return this.#up
+  }
+
+  /** Why requests cannot be sent now: for a while, or, when the server refuses the user, for good. */
+  get absence(): StreamError {
+    return this.#lost ?? new StreamError('unavailable', 'not connected at the moment')
+  }
+
+  /** Why the connection ended for good, if it did. */
+  get lost(): StreamError | undefined {
+    return this.#lost
   }
 
   /** The most bytes of headers and payload that the server takes. */
@@ -145,6 +158,7 @@ export class Connection {
     if (operation === 'publish' && typeof subject === 'string') {
       for (const listener of this.#listeners) listener.refused?.(subject, error)
     } else {
+      if (isRefusal(error)) this.#refusal = error
       this.#logger.warn({ backend: this.#safe, error: error.message }, 'the server reports an error')
     }
   }
@@ -153,10 +167,16 @@ export class Connection {
     const reason = await this.client.closed()
     if (this.#closing !== undefined) return
     this.#up = false
-    const cause = reason instanceof Error ? reason : new DisconnectedError()
+    // The client says of a refused user no more than that the connection is gone.
+    const cause = this.#refusal ?? (reason instanceof Error ? reason : new DisconnectedError())
     const error = toStreamError(cause, { operation: `stay connected to ${this.#safe}` })
+    this.#lost = error
     for (const listener of this.#listeners) listener.ended?.(error)
   }
+}
+
+function isRefusal(error: Error): boolean {
+  return error.name === 'AuthorizationError' || error.name === 'UserAuthenticationExpiredError'
 }
 
 function options(config: NatsConfig): { readonly apiPrefix: string; readonly timeout: number } {
@@ -194,11 +214,24 @@ async function loginOptions(login: Login): Promise<Partial<NodeConnectionOptions
 }
 
 async function credentials(file: string): Promise<Authenticator> {
-  const text = await readOption('creds', file)
+  let text = await readOption('creds', file)
   if (text.includes('BEGIN NATS USER JWT') && /BEGIN USER NKEY SEED/.test(text)) {
-    return credsAuthenticator(new TextEncoder().encode(text))
+    return (nonce) => {
+      text = readAgain(file) ?? text
+      return credsAuthenticator(new TextEncoder().encode(text))(nonce)
+    }
   }
   throw new StreamError('invalid-argument', 'the file of ?creds holds no credentials; take one that nsc wrote')
+}
+
+/** Credentials may have been renewed since; while they are being written, the old ones do. */
+function readAgain(file: string): string | undefined {
+  try {
+    const text = readFileSync(file, 'utf8')
+    return text.includes('END USER NKEY SEED') ? text : undefined
+  } catch {
+    return undefined
+  }
 }
 
 async function nkey(file: string): Promise<Authenticator> {
@@ -245,8 +278,30 @@ async function readOption(name: string, file: string): Promise<string> {
   }
 }
 
+/** Of what the client says little about, what else is known. */
+function explained(error: StreamError, config: NatsConfig, operation: string): StreamError {
+  if (error.code === 'timeout') return silent(config, operation, error)
+  if (error.code !== 'unauthenticated' || config.login.kind !== 'creds') return error
+  const expiredAt = expiryOf(config.login.file)
+  if (expiredAt === undefined || expiredAt.getTime() > Date.now()) return error
+  const message = `${operation} failed: the credentials expired at ${expiredAt.toISOString()}; renew them and connect again`
+  return new StreamError('unauthenticated', message, { cause: error })
+}
+
+/** When the credentials in a file end, if they do and say so. */
+function expiryOf(file: string): Date | undefined {
+  try {
+    const [, claims = ''] = /^eyJ[\w-]*\.([\w-]+)\./m.exec(readFileSync(file, 'utf8')) ?? []
+    const { exp } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { readonly exp?: unknown }
+    return typeof exp === 'number' && exp > 0 ? new Date(exp * 1_000) : undefined
+  } catch {
+    // It only makes an error clearer.
+    return undefined
+  }
+}
+
 /** The client waits in silence when a server hangs up during the handshake, for example for want of a client certificate. */
-function silent(config: NatsConfig, operation: string, cause: unknown): StreamError {
+function silent(config: NatsConfig, operation: string, cause: StreamError): StreamError {
   const hint = config.tls === undefined ? '' : ', and does it ask for a client certificate (?cert, ?key)'
   return new StreamError(
     'unavailable',

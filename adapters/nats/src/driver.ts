@@ -257,7 +257,7 @@ export class NatsDriver implements Driver {
     try {
       return await call()
     } catch (cause) {
-      throw toStreamError(cause, { operation, topic })
+      throw this.#connection.lost ?? toStreamError(cause, { operation, topic })
     }
   }
 

@@ -83,16 +83,22 @@ const cut: Meaning = {
   ambiguous: true,
 }
 
+const expired: Meaning = {
+  code: 'unauthenticated',
+  text: 'the credentials have expired; renew them and connect again',
+}
+const slowLogin: Meaning = {
+  code: 'unavailable',
+  text: "the server did not wait for the log-in; is the line very slow? Raise the server's authorization.timeout",
+}
+
 /** By the name of the client's error class. */
 const byName: Readonly<Record<string, Meaning>> = {
   AuthorizationError: {
     code: 'unauthenticated',
     text: 'the server does not accept the user, password, token or key; check the address',
   },
-  UserAuthenticationExpiredError: {
-    code: 'unauthenticated',
-    text: 'the credentials have expired; renew them and connect again',
-  },
+  UserAuthenticationExpiredError: expired,
   PermissionViolationError: {
     code: 'permission-denied',
     text: 'the user may not use the subject; see the README for what is needed',
@@ -179,6 +185,10 @@ export function isUnanswered(error: unknown): boolean {
 }
 
 function meaningOf(native: Native): Meaning | undefined {
+  if (native.name === 'AuthorizationError') {
+    if (/timeout/i.test(native.message)) return slowLogin
+    if (/expired/i.test(native.message)) return expired
+  }
   if (native.name === 'InvalidArgumentError' && native.message.includes('max_payload')) {
     return { code: 'too-large', text: "the record is over the server's max_payload" }
   }

@@ -127,7 +127,7 @@ export class NatsQueueSource implements QueueSource {
 
   async #request(request: PullRequest): Promise<{ readonly got: readonly QueuedRecord[]; readonly how: PullEnd }> {
     const { connection, clock, topic } = this.#context
-    if (!connection.up) throw new StreamError('unavailable', 'not connected at the moment')
+    if (!connection.up) throw connection.absence
     const got: QueuedRecord[] = []
     const consumer = { stream: topic.stream, name: this.#durable.name }
     const tidy = (): Promise<void> => this.#tidy()
@@ -165,7 +165,7 @@ export class NatsQueueSource implements QueueSource {
       return { ok: false, error: new StreamError('invalid-argument', message) }
     }
     try {
-      if (!connection.up) throw new StreamError('unavailable', 'not connected at the moment')
+      if (!connection.up) throw connection.absence
       await connection.client.request(item.token, verbOf(item), { timeout: requestTimeoutMs })
       this.#out.delete(item.token)
       return { ok: true }

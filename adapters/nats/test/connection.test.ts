@@ -2,8 +2,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { nkeys } from '@nats-io/transport-node'
+import type { NatsConnection } from '@nats-io/transport-node'
 import { describe, expect, it } from 'vitest'
 import { collect, configured, failure, folder, fresh, open, server, topicOf } from './fixtures.ts'
+import { Operator } from './operator.ts'
 import { findBinary, freePort } from './server.ts'
 import { tellWhyNot } from './suite.ts'
 
@@ -42,6 +44,62 @@ describe.skipIf(binary === undefined)('logging in', () => {
     expect(await (await open(`${url}/?nkey=${file}`)).admin.listTopics()).toEqual([])
     await writeFile(file, 'no seed')
     expect(await failure(open(`${url}/?nkey=${file}`))).toMatchObject({ code: 'invalid-argument' })
+  })
+
+  it('with the credentials of an account; expired ones are unauthenticated, at the start and later', async () => {
+    const operator = new Operator()
+    const { url } = await configured(path, operator.config)
+    const credsOf = async (creds: string): Promise<string> => {
+      const file = join(await folder(), 'user.creds')
+      await writeFile(file, creds)
+      return `${url}/?creds=${file}`
+    }
+    const cloud = await open(await credsOf(operator.creds()))
+    const topic = topicOf(cloud, fresh('creds'))
+    await topic.send({ value: 1 })
+    expect(await collect(topic, 'group', 1)).toEqual([1])
+
+    const before = await failure(open(await credsOf(operator.creds({ expiresAt: Date.now() - 60_000 }))))
+    expect(before).toMatchObject({ code: 'unauthenticated', retryable: false })
+    expect(before.message).not.toMatch(/eyJ|SU[A-Z0-9]{20}/)
+    const stranger = await failure(open(await credsOf(new Operator().creds())))
+    expect(stranger).toMatchObject({ code: 'unauthenticated', retryable: false })
+
+    const expired = { code: 'unauthenticated', message: expect.stringContaining('expired') as string }
+    expect(before).toMatchObject(expired)
+    const cloudForShort = await open(await credsOf(operator.creds({ expiresAt: Date.now() + 2_000 })))
+    const short = topicOf(cloudForShort, topic.name)
+    expect(await failure(short.consumer({ group: 'other' }).run(() => undefined))).toMatchObject(expired)
+    expect(await failure(short.send({ value: 2 }))).toMatchObject(expired)
+    expect(await failure(cloudForShort.admin.listTopics())).toMatchObject(expired)
+  })
+
+  it('with credentials that are renewed in their file before they expire', async () => {
+    const operator = new Operator()
+    const { url } = await configured(path, operator.config)
+    const file = join(await folder(), 'user.creds')
+    await writeFile(file, operator.creds({ expiresAt: Date.now() + 2_000 }))
+    const cloud = await open(`${url}/?creds=${file}`)
+    const topic = topicOf(cloud, fresh('renewed'))
+    await topic.send({ value: 1 })
+    await writeFile(file, operator.creds())
+    const client = cloud.native() as NatsConnection
+    for await (const { type } of client.status()) if (type === 'reconnect') break
+    await topic.send({ value: 2 })
+    expect(await collect(topic, 'group', 2)).toEqual([1, 2])
+  })
+
+  it('with the credentials of a user who may not publish to a subject makes sends there permission-denied', async () => {
+    const operator = new Operator()
+    const { url } = await configured(path, operator.config)
+    const file = join(await folder(), 'user.creds')
+    await writeFile(file, operator.creds())
+    const topic = topicOf(await open(`${url}/?creds=${file}`), 'secrets')
+    await topic.send({ value: 1 })
+    await writeFile(file, operator.creds({ rights: { pub: { deny: ['secrets.>'] } } }))
+    const error = await failure(topicOf(await open(`${url}/?creds=${file}`), 'secrets').send({ value: 2 }))
+    expect(error).toMatchObject({ code: 'permission-denied', retryable: false })
+    expect(error.message).toContain('secrets')
   })
 
   it('with a credentials file that is none, or is not there, is refused before anything is sent', async () => {
