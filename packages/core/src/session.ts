@@ -22,6 +22,7 @@ import { RateLimiter } from './rate-limiter.ts'
 import { readTopic } from './read.ts'
 import type { Telemetry } from './telemetry.ts'
 import { ValueFormat } from './values.ts'
+import { within } from './within.ts'
 
 /** What a session works with. */
 export interface SessionDeps {
@@ -52,6 +53,8 @@ interface Closable {
 }
 
 const raw = new ValueFormat(bytes, undefined)
+/** What a close gives the backend at least, in milliseconds, however short its own deadline is. */
+const graceMs = 1_000
 
 /** Everything that is open on one connection: topics, producers, consumers. Knows how to make them and closes them all. */
 export class Session {
@@ -59,12 +62,14 @@ export class Session {
   readonly #topics = new Map<string, OpenedTopic>()
   readonly #rates = new Map<string, RateLimiter>()
   readonly #producers = new Set<Closable>()
-  readonly #consumers = new Set<Closable>()
+  readonly #consumers = new Set<TopicConsumer>()
   readonly #ids: IdGenerator
   readonly #deadLetters = new Map<string, TopicProducer<Uint8Array>>()
   readonly #stop = new AbortController()
   readonly inside: AsyncLocalStorage<object> = new AsyncLocalStorage<object>()
   #closing: Promise<void> | undefined
+  /** Consumers are closed: nothing that they have begun may want to send or open any more. */
+  #quiet = false
 
   constructor(deps: SessionDeps) {
     this.deps = deps
@@ -76,7 +81,7 @@ export class Session {
    * another order or number of partitions than `spec` says, which is looked at once for each of them.
    */
   openTopic(name: string, spec: OpenSpec): Promise<DriverTopic> {
-    if (this.#closing !== undefined && this.#producers.size + this.#consumers.size === 0) {
+    if (this.#quiet && this.#producers.size === 0) {
       return Promise.reject(new StreamError('closed', 'the connection is closed'))
     }
     const opened = this.#topics.get(name) ?? this.#openAnew(name, spec)
@@ -102,7 +107,8 @@ export class Session {
     format: ValueFormat<T, unknown>,
     options: ProducerOptions,
   ): TopicProducer<T> {
-    this.#checkOpen()
+    // While consumers drain, their handlers may send, and what they cannot handle becomes a dead letter.
+    if (this.#quiet) this.#checkOpen()
     const { clock, random, driver, telemetry } = this.deps
     const producer: TopicProducer<T> = new TopicProducer<T>({
       topicName: name,
@@ -139,6 +145,7 @@ export class Session {
       member: options.member ?? `${hostname()}-${process.pid}-${this.#ids.next().slice(-12)}`,
       settings,
       openTopic: () => this.openTopic(name, spec),
+      forgetTopic: () => this.forgetTopic(name),
       prepareDeadLetters: async () => {
         if (deadLetterTopic !== undefined) deadLetters = await this.#openDeadLetters(name, deadLetterTopic)
       },
@@ -202,16 +209,18 @@ export class Session {
   }
 
   async #close(options: CloseOptions): Promise<void> {
-    const failures: unknown[] = []
     // Consumers first: their handlers may still send.
-    for (const group of [this.#consumers, this.#producers]) {
-      for (const result of await Promise.allSettled([...group].map((one) => one.close(options)))) {
-        if (result.status === 'rejected') failures.push(result.reason)
-      }
-    }
+    const consumers = await Promise.allSettled([...this.#consumers].map((one) => one.closed(options)))
+    this.#quiet = true
+    const producers = await Promise.allSettled([...this.#producers].map((one) => one.close(options)))
     this.#stop.abort(new StreamError('closed', 'the connection is closed'))
-    await this.deps.driver.close()
-    if (failures.length > 0) throw failures[0]
+    const { clock, driver } = this.deps
+    const timeoutMs = Math.max(options.timeoutMs ?? 30_000, graceMs)
+    const letGo = await within(clock, driver.close(), timeoutMs)
+    for (const one of [...consumers, ...producers]) if (one.status === 'rejected') throw one.reason
+    if (letGo) return
+    const message = `the backend did not let go of the connection within ${timeoutMs} ms; it is left behind`
+    throw new StreamError('timeout', message)
   }
 
   #checkOpen(): void {

@@ -13,6 +13,7 @@ import type {
 } from './api.ts'
 import { json } from './codecs.ts'
 import type { Codec } from './codec.ts'
+import { statsOf } from './consumer/consumer-stats.ts'
 import { Delivery } from './consumer/delivery.ts'
 import type { FunctionOutput, SluiceFunction } from './function.ts'
 import { prepare, sizeOf } from './producer/prepare.ts'
@@ -79,20 +80,7 @@ export class FunctionWorker<I, O> implements Worker {
   }
 
   stats(): ConsumerStats & { readonly produced: number } {
-    const none: ConsumerStats = {
-      bufferedRecords: 0,
-      bufferedBytes: 0,
-      running: 0,
-      partitions: [],
-      received: 0,
-      acked: 0,
-      retried: 0,
-      deadLettered: 0,
-      skipped: 0,
-      expired: 0,
-      parked: 0,
-    }
-    return { ...(this.#consumer?.stats() ?? none), produced: this.#produced }
+    return { ...(this.#consumer?.stats() ?? statsOf({ records: 0, bytes: 0 }, undefined)), produced: this.#produced }
   }
 
   /** A queue topic has no offset to store with the outputs, so it cannot be exactly once. */

@@ -5,20 +5,8 @@ import { eventually } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
 import { connect, defineFunction } from '../src/index.ts'
 import type { Cloud, DeadLetter, Message, StandardSchema } from '../src/index.ts'
-import { allCapabilities, fakeTopic, plainLimits } from './fake-topic.ts'
-
-const plainDriver: Driver = {
-  specVersion: 1,
-  name: 'silent',
-  server: 'silent 1',
-  capabilities: { ...allCapabilities, transactions: false },
-  limits: plainLimits,
-  admin: {} as Driver['admin'],
-  openTopic: () => Promise.reject(new StreamError('not-found', 'no topic')),
-  toStreamError: (error) => StreamError.from(error, 'x'),
-  native: () => undefined,
-  close: () => Promise.resolve(),
-}
+import { fakeTopic } from './fake-topic.ts'
+import { plainDriver, untilAborted } from './scripted-log.ts'
 
 const queued: IncomingRecord & { readonly token: string } = {
   id: 'a',
@@ -192,9 +180,6 @@ describe('one key or message that waits', () => {
 })
 
 describe('close', () => {
-  const untilAborted = (signal: AbortSignal): Promise<never> =>
-    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
-
   const silentAt = (what: 'commit' | 'subscribe' | 'close'): Driver => {
     let sent = false
     const topic: DriverTopic = {

@@ -12,6 +12,8 @@ export interface ConsumerDeps {
   readonly member: string
   readonly settings: ConsumerSettings
   readonly openTopic: () => Promise<DriverTopic>
+  /** It is no longer what it was when it was opened: it is opened anew next time. */
+  readonly forgetTopic: () => void
   /** Makes sure that the dead-letter topic is there; called once, before the first read. */
   readonly prepareDeadLetters: () => Promise<void>
   /** Whether the dead-letter topic takes a record of that size. Known once it was prepared. */

@@ -11,15 +11,18 @@ import type {
 } from '../api.ts'
 import { positive } from '../producer/settings.ts'
 import { within } from '../within.ts'
+import { BatchMode } from './batch-mode.ts'
 import type { ConsumerDeps } from './consumer-deps.ts'
 import type { Delivery } from './delivery.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { statsOf } from './consumer-stats.ts'
 import { creditOf } from './engine.ts'
 import type { Engine, EngineDeps } from './engine.ts'
 import { Handling } from './handling.ts'
 import { LogEngine } from './log-engine.ts'
-import { BatchMode, HandlerMode, LoopMode } from './modes.ts'
-import type { Mode, ModeDeps } from './modes.ts'
+import { HandlerMode } from './handler-mode.ts'
+import { LoopMode } from './loop-mode.ts'
+import type { Mode, ModeDeps } from './mode.ts'
 import { QueueEngine } from './queue-engine.ts'
 
 /** What a close gives the backend at least, in milliseconds, however short its own deadline is. */
@@ -108,9 +111,14 @@ export class TopicConsumer implements Consumer<unknown> {
   }
 
   close(options: CloseOptions = {}): Promise<void> {
-    const closing = this.#beginClose(options.timeoutMs ?? 30_000)
+    const closing = this.closed(options)
     // From inside a handler, waiting for the handler to end would be waiting for ourselves.
     return this.#deps.inside.getStore() === this ? Promise.resolve() : closing
+  }
+
+  /** As {@link close}; but resolves when it is done, and not before, inside a handler too. */
+  closed(options: CloseOptions = {}): Promise<void> {
+    return this.#beginClose(options.timeoutMs ?? 30_000)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -118,33 +126,14 @@ export class TopicConsumer implements Consumer<unknown> {
   }
 
   stats(): ConsumerStats {
-    const counts = this.#running?.handling.counts
-    return {
-      bufferedRecords: this.#dispatcher.records,
-      bufferedBytes: this.#dispatcher.bytes,
-      running: this.#running?.handling.active.size ?? 0,
-      partitions: this.#running?.engine.partitions ?? [],
-      received: this.#running?.handling.begun ?? 0,
-      acked: counts?.acked ?? 0,
-      retried: counts?.retried ?? 0,
-      deadLettered: counts?.deadLettered ?? 0,
-      skipped: counts?.skipped ?? 0,
-      expired: counts?.expired ?? 0,
-      parked: this.#running?.engine.parked ?? 0,
-    }
+    return statsOf(this.#dispatcher, this.#running)
   }
 
   #start(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
     if (this.#closing !== undefined)
       return Promise.reject(new StreamError('closed', `the consumer of topic "${this.#deps.topicName}" is closed`))
-    if (this.#starting !== undefined) {
-      return Promise.reject(
-        new StreamError(
-          'invalid-argument',
-          'a consumer runs once: use either one run or one loop, and make another consumer for another',
-        ),
-      )
-    }
+    const once = 'a consumer runs once: use either one run or one loop, and make another consumer for another'
+    if (this.#starting !== undefined) return Promise.reject(new StreamError('invalid-argument', once))
     this.#starting = this.#open(makeMode).catch((cause: unknown) => {
       const error = StreamError.from(
         cause,
@@ -188,6 +177,8 @@ export class TopicConsumer implements Consumer<unknown> {
       onChange: this.#pump,
       inside: (work) => this.#deps.inside.run(this, work),
       paused: () => this.#paused,
+      draining: () => this.#draining,
+      drop: (delivery) => this.#dropped(delivery),
     })
     this.#running = { engine, handling, mode }
     const source = await topic.subscribe(
@@ -196,11 +187,14 @@ export class TopicConsumer implements Consumer<unknown> {
     )
     if (engine instanceof LogEngine && source.shape === 'log') engine.attach(source)
     else if (engine instanceof QueueEngine && source.shape === 'queue') engine.attach(source)
-    else
+    else {
+      await source.close()
+      this.#deps.forgetTopic()
       throw new StreamError(
-        'internal',
-        `the driver promised a ${shape} for topic "${topic.name}" and gave a ${source.shape}`,
+        'conflict',
+        `topic "${topic.name}" is a ${source.shape} and was a ${shape} when it was opened: somebody made it anew; make another consumer`,
       )
+    }
     if (this.#paused) engine.setPaused(true)
     if (!this.#draining) engine.start()
     else await source.close()
@@ -289,6 +283,14 @@ export class TopicConsumer implements Consumer<unknown> {
   }
 
   async #drain({ engine, handling }: Running, timeoutMs: number): Promise<void> {
+    try {
+      await this.#handlersThrough(engine, handling, timeoutMs)
+    } finally {
+      await engine.finish(Math.min(Math.max(timeoutMs, graceMs), maxFinishMs))
+    }
+  }
+
+  async #handlersThrough(engine: Engine, handling: Handling, timeoutMs: number): Promise<void> {
     await within(this.#deps.clock, engine.stopIntake(), Math.max(timeoutMs, graceMs))
     await this.#handlersEnd(handling, timeoutMs)
     const reason = new StreamError(
@@ -298,7 +300,6 @@ export class TopicConsumer implements Consumer<unknown> {
     for (const delivery of handling.active) delivery.abort(reason)
     // What failed meanwhile waits for an attempt that will not come.
     for (const delivery of this.#dispatcher.drop(() => true)) handling.abandoned(delivery)
-    await engine.finish(Math.min(Math.max(timeoutMs, graceMs), maxFinishMs))
   }
 
   /** A start that takes too long is aborted. One that failed has told its caller; closing goes on to free what it opened. */

@@ -61,10 +61,15 @@ export class Delivery implements Message<unknown> {
     this.attempt = attempt
   }
 
+  /** Whether its handler was told that the record is no longer ours: what it makes of it counts no more. */
+  get aborted(): boolean {
+    return this.#abortReason !== undefined
+  }
+
   /** The same record for its next attempt. This one is done: its verbs do nothing any more. */
   again(): Delivery {
     this.state = 'done'
-    const next = new Delivery(this.record, this.topic, this.origin, this.attempt + 1)
+    const next = new Delivery(alone(this.record), this.topic, this.origin, this.attempt + 1)
     next.lane = this.lane
     next.node = this.node
     next.token = this.token
@@ -154,4 +159,10 @@ export class Delivery implements Message<unknown> {
     this.verb = verb
     this.onVerb?.(this)
   }
+}
+
+/** The record without the batch that its body is a part of, which would be kept in memory with it. */
+function alone(record: IncomingRecord): IncomingRecord {
+  const { body } = record
+  return body.buffer.byteLength < 2 * body.byteLength + 4_096 ? record : { ...record, body: new Uint8Array(body) }
 }

@@ -140,7 +140,8 @@ export class Dispatcher {
   drop(matches: (delivery: Delivery) => boolean): Delivery[] {
     const dropped: Delivery[] = []
     for (const lane of this.#lanes.values()) {
-      dropped.push(...lane.queue.remove(matches))
+      // One by one: a lane can hold more than a call can have arguments.
+      for (const delivery of lane.queue.remove(matches)) dropped.push(delivery)
       if (lane.queue.size === 0 && lane.out === 0 && lane.onFree === undefined) this.#lanes.delete(lane.key)
     }
     for (const item of this.#ready.remove((entry) => !(entry instanceof DispatchLane) && matches(entry))) {

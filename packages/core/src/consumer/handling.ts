@@ -94,7 +94,7 @@ export class Handling {
 
   /** Carries a verb out. The caller lets the key go on when it is `done`. Never rejects. */
   apply(delivery: Delivery, verb: Verb): Applied | Promise<Applied> {
-    if (!delivery.origin.owned) return this.#leave(delivery, 'abandoned')
+    if (!delivery.origin.owned || delivery.aborted) return this.#leave(delivery, 'abandoned')
     switch (verb.kind) {
       case 'ack':
         this.counts.acked++

@@ -21,7 +21,8 @@ export class LogEngine implements Engine {
   #source: LogSource | undefined
   #progress: ProgressWriter | undefined
   #reading = false
-  #endedMeanwhile: PartitionId[] = []
+  /** Partitions that ended during a read: as they were then, since one may be assigned anew by its end. */
+  #endedMeanwhile: LogPartition[] = []
   #parkTimer: { cancel(): void } | undefined
   parked = 0
 
@@ -59,7 +60,9 @@ export class LogEngine implements Engine {
         )
       }
     },
-    ended: (partition) => {
+    ended: (id) => {
+      const partition = this.#partitions.get(id)
+      if (partition === undefined) return
       // Its last records may still be on their way through a read that has not returned.
       if (this.#reading) this.#endedMeanwhile.push(partition)
       else this.#markEnded(partition)
@@ -194,7 +197,8 @@ export class LogEngine implements Engine {
 
   #take(record: IncomingRecord): void {
     const partition = this.#partitions.get(record.partition)
-    if (partition === undefined || partition.epoch !== record.epoch || partition.revoking) return
+    if (partition === undefined || partition.epoch !== record.epoch) return
+    if (partition.revoking) return partition.leaveToNext()
     const node = partition.admit(record, this.#deps.settings.maxUncommitted)
     if (node === undefined) return
     const delivery = new Delivery(record, this.#topic.name, partition, 1)
@@ -243,10 +247,9 @@ export class LogEngine implements Engine {
     this.#deps.logger.info({ topic: this.#topic.name, key: lane.key }, 'a stuck key was parked so that other keys flow')
   }
 
-  #markEnded(id: PartitionId): void {
-    const partition = this.#partitions.get(id)
-    if (partition === undefined) return
-    partition.ended = true
+  #markEnded(partition: LogPartition): void {
+    if (!partition.owned) return
+    partition.end()
     this.#progress?.touch(partition)
   }
 

@@ -41,16 +41,20 @@ export class LogPartition implements DeliveryOrigin {
   #replayed = false
   /** Where reading must go on because records beyond a replay had no room. */
   #turnedAway: Position | undefined
+  /** The record that was turned away, from when reading goes back for it until it comes. */
+  #awaited: Position | undefined
+  /** A record came that the next member has to handle. */
+  #leftToNext = false
   /** Where a replay is: the record at this position was read already, or is the next. */
   #cursor: { readonly at: Position; readonly read: boolean } | undefined
   owned = true
   revoking = false
-  ended = false
   heldBack = false
   committed: Position | undefined
   /** How many of its records are covered by a commit. */
   committedRecords = 0
   endCommitted = false
+  #ended = false
 
   constructor(id: PartitionId, epoch: number, compare: (a: Position, b: Position) => number) {
     this.id = id
@@ -58,9 +62,26 @@ export class LogPartition implements DeliveryOrigin {
     this.#compare = compare
   }
 
+  /** Nothing more will come, and nothing that came was left out. */
+  get ended(): boolean {
+    const toComeAgain = this.#turnedAway ?? this.#replayFrom ?? this.#awaited
+    return this.#ended && !this.#leftToNext && toComeAgain === undefined && this.#parked.size === 0
+  }
+
   /** Everything that was ever in it is settled, and there will be no more. */
   get complete(): boolean {
-    return this.ended && this.watermark.size === 0 && this.#inOrder.length === 0 && this.#parked.size === 0
+    return this.ended && this.watermark.size === 0 && this.#inOrder.length === 0
+  }
+
+  /** Everything in it was handed out: of what reading went back for, too. */
+  end(): void {
+    this.#ended = true
+    if (this.#turnedAway === undefined && this.#replayFrom === undefined) this.#awaited = undefined
+  }
+
+  /** A record came while the partition is handed over: its successor handles it. */
+  leaveToNext(): void {
+    this.#leftToNext = true
   }
 
   /** Records read and not covered by a commit: what a crash would repeat. */
@@ -77,6 +98,7 @@ export class LogPartition implements DeliveryOrigin {
   takeRewind(): Position | undefined {
     const turnedAway = this.#turnedAway
     this.#turnedAway = undefined
+    this.#awaited = turnedAway ?? this.#awaited
     this.#replayed = false
     const from = this.#replayFrom
     if (from === undefined) return turnedAway
@@ -100,6 +122,7 @@ export class LogPartition implements DeliveryOrigin {
       if (order <= 0) return again
     }
     if (this.#turnedAway !== undefined) return undefined
+    if (this.#awaited !== undefined && this.#compare(position, this.#awaited) >= 0) this.#awaited = undefined
     if (this.#replayed && this.uncommitted >= maxUncommitted) {
       this.#turnedAway = position
       return undefined
@@ -168,7 +191,8 @@ export class LogPartition implements DeliveryOrigin {
       if (deliveries.length > 0 && bytes + delivery.outputBytes > maxBytes) break
       bytes += delivery.outputBytes
       deliveries.push(delivery)
-      outputs.push(...own)
+      // One by one: a message can have more outputs than a call can have arguments.
+      for (const output of own) outputs.push(output)
     }
     const through = deliveries.at(-1)?.record.position
     return through === undefined ? undefined : { deliveries, outputs, through }

@@ -63,6 +63,8 @@ export class ProgressWriter {
   /** Partitions whose next output is refused and has no dead letter, with how often and what ends the wait for the next try. */
   readonly #stuck = new Map<LogPartition, { readonly times: number; readonly timer: Timer | undefined }>()
   readonly #stop = new AbortController()
+  /** What is being written. */
+  #inFlight: readonly LogPartition[] = []
   #writing: Promise<void> | undefined
   #timer: Timer | undefined
   #lastMs = -Infinity
@@ -96,7 +98,7 @@ export class ProgressWriter {
   /** Writes the last progress of everything, then stops for good. Trouble is logged: the records will come again. */
   async stop(timeoutMs: number): Promise<void> {
     this.#cancelTimer()
-    await this.flush([...this.#dirty], timeoutMs)
+    await this.flush([...new Set([...this.#dirty, ...this.#inFlight])], timeoutMs)
     this.#stop.abort(new StreamError('closed', 'the consumer is closed'))
     this.#cancelTimer()
   }
@@ -130,9 +132,11 @@ export class ProgressWriter {
   }
 
   async #writeOnce(): Promise<void> {
-    const writes = this.#takeWrites()
-    if (writes.length === 0) return
+    let writes: readonly Write[] = []
     try {
+      writes = this.#takeWrites()
+      if (writes.length === 0) return
+      this.#inFlight = writes.map((write) => write.partition)
       const outcomes = await this.#store(writes)
       this.#failures = 0
       writes.forEach((write, index) => this.#settle(write, outcomes[index] as CommitOutcome))
@@ -141,6 +145,8 @@ export class ProgressWriter {
         writes,
         StreamError.from(cause, `storing the progress of group "${this.#deps.settings.group}" failed`),
       )
+    } finally {
+      this.#inFlight = []
     }
   }
 

@@ -109,11 +109,10 @@ export class QueueEngine implements Engine {
 
   async #settleRest(endMs: number): Promise<void> {
     const { clock } = this.#deps
-    while (this.#toSettle.length > 0 && clock.monotonic() < endMs) {
+    while ((this.#toSettle.length > 0 || this.#settling !== undefined) && clock.monotonic() < endMs) {
       await (this.#settling ?? this.#settle())
       if (this.#failures > 0) await sleep(clock, backoff.baseMs)
     }
-    await this.#settling
   }
 
   async #read(credit: Credit, signal: AbortSignal): Promise<void> {
@@ -178,7 +177,7 @@ export class QueueEngine implements Engine {
       })
     } catch (cause) {
       const error = StreamError.from(cause, `settling messages of topic "${this.#topic.name}" failed`)
-      this.#toSettle.unshift(...items)
+      this.#toSettle = [...items, ...this.#toSettle]
       this.#failures++
       if (!error.retryable && error.code !== 'aborted') this.#deps.onFailed(error)
       else

@@ -56,8 +56,14 @@ export class Admission {
   /** In constant time, so that one signal can end the wait of thousands. */
   leave(applicant: Applicant): void {
     applicant.left = true
+    applicant.record = undefined
     this.#left++
     applicant.cancelWait?.()
+    // Those that wait behind one that cannot enter are not kept either.
+    if (this.#left > 1_024 && this.#left * 2 > this.#queue.size) {
+      this.#queue.remove(({ left }) => left)
+      this.#left = 0
+    }
     this.serve()
   }
 

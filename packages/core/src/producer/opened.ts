@@ -4,14 +4,19 @@ import type { RateLimiter } from '../rate-limiter.ts'
 import { Admission } from './admission.ts'
 import type { Entry } from './lane.ts'
 import { Outbox } from './outbox.ts'
+import { within } from '../within.ts'
 import { producerSettings } from './settings.ts'
+
+/** What a close gives the backend at least, in milliseconds, however short its own deadline is. */
+const graceMs = 1_000
 
 /** A producer whose topic is open: the door, and the lanes behind it. */
 export interface Opened {
   readonly topic: DriverTopic
   readonly outbox: Outbox
   readonly admission: Admission
-  readonly closeDriver: () => Promise<void>
+  /** Waits no longer than it is told to: everything sent was confirmed or given up, so nothing is left to be done. */
+  readonly closeDriver: (timeoutMs: number) => Promise<void>
 }
 
 /** What opening takes. */
@@ -43,5 +48,8 @@ export async function openProducer(deps: OpenDeps, onGone: (entry: Entry) => voi
       admission.release(entry.bytes)
     },
   })
-  return { topic, outbox, admission, closeDriver: () => driver.close() }
+  const closeDriver = async (timeoutMs: number): Promise<void> => {
+    await within(deps.clock, driver.close(), Math.max(timeoutMs, graceMs))
+  }
+  return { topic, outbox, admission, closeDriver }
 }

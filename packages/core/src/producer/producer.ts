@@ -295,7 +295,7 @@ export class TopicProducer<T> implements Producer<T> {
       if (!(await this.#flushWithin(timeoutMs))) this.#giveUpRest(timeoutMs)
     } finally {
       this.#opened?.outbox.stop()
-      await this.#opened?.closeDriver()
+      await this.#opened?.closeDriver(timeoutMs)
       this.#deps.onClosed()
     }
   }
