@@ -1,20 +1,22 @@
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { findNats, NatsServer } from '@sluice/emulators'
+import { findNats, freePort, NatsServer } from '@sluice/emulators'
+import type { NatsBinary } from '@sluice/emulators'
 import { cellOf } from './cell.ts'
 import type { Cell } from './cell.ts'
 import { compare, costsTable, keysTable, ratesTable, timesTable } from './compare.ts'
 import type { CellResult } from './compare.ts'
+import { benchMembers } from './members.ts'
 import { benchStuck } from './stuck.ts'
 
 /**
- * `npm run bench [-- --only local,nats,stuck] [--rounds N] [--sizes 100,1024,65536] [--keys 1,16,10000] [--out FILE]`:
+ * `npm run bench [-- --only local,nats,members,stuck] [--rounds N] [--sizes 100,1024,65536] [--keys 1,16,10000] [--out FILE]`:
  * Sluice beside the same work by hand. Writes `bench/results.md` when everything was measured, or `--out` says where.
  */
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'local,nats,stuck' },
+    only: { type: 'string', default: 'local,nats,members,stuck' },
     rounds: { type: 'string', default: '5' },
     sizes: { type: 'string', default: '100,1024,65536' },
     keys: { type: 'string', default: '1,16,10000' },
@@ -25,7 +27,7 @@ const { values } = parseArgs({
 const rounds = Number(values.rounds)
 const numbers = (list: string): readonly number[] => list.split(',').map(Number)
 const parts = new Set(values.only.split(','))
-const everything = ['local', 'nats', 'stuck'].every((part) => parts.has(part))
+const everything = ['local', 'nats', 'members', 'stuck'].every((part) => parts.has(part))
 const out = values.out ?? (everything ? new URL('../results.md', import.meta.url).pathname : undefined)
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
@@ -86,9 +88,8 @@ ${sections(results)}`
 }
 
 async function nats(): Promise<string> {
-  const found = await findNats({ env: process.env, provide: true })
-  if ('tried' in found) throw new Error(`no nats-server: ${found.tried.join('; ')}`)
-  await using server = await NatsServer.start(found)
+  const binary = await natsBinary()
+  await using server = await NatsServer.start(binary)
   const results = await compare(
     {
       byHand: [
@@ -103,12 +104,41 @@ async function nats(): Promise<string> {
   )
   return `## NATS
 
-nats-server ${found.version}, file storage, one replica. The client by hand: \`publish\` with a message id, as many in flight as
+nats-server ${binary.version}, file storage, one replica. The client by hand: \`publish\` with a message id, as many in flight as
 Sluice has; an ordered consumer whose place is put into a bucket every 1 000 records, or, without order, a durable consumer
 with confirmed acknowledgements. It pipelines records of one key, and so loses their order when one of them fails; Sluice
 does not. "One at a time" is how it would keep it.
 
 ${sections(results)}`
+}
+
+async function natsBinary(): Promise<NatsBinary> {
+  const found = await findNats({ env: process.env, provide: true })
+  if ('tried' in found) throw new Error(`no nats-server: ${found.tried.join('; ')}`)
+  return found
+}
+
+async function members(): Promise<string> {
+  const binary = await natsBinary()
+  const port = await freePort()
+  await using server = await NatsServer.start(binary, { config: `http: "127.0.0.1:${port}"` })
+  const result = await benchMembers(server.url, `http://127.0.0.1:${port}`)
+  const [fewest, most] = result.shares
+  const bounded = result.balancedAfter < 30 && result.idleIn < 4 * result.partitions && result.idleCpu < 50
+  if (!bounded) process.exitCode = 1
+  return `## Many partitions and members
+
+${result.partitions} partitions of a NATS topic and a group of ${result.members} members, in one process with a connection each, nats-server ${binary.version}.
+Bounds: balanced within 30 s; idle, no more than 4 messages per second and partition to the server, and half a core for all
+members together.${bounded ? '' : ' **Not kept.**'}
+
+| | |
+| --- | --- |
+| balanced, from the start of all members | ${result.balancedAfter.toFixed(1)} s, with ${fewest} to ${most} partitions each |
+| balanced again after two members have left | ${result.rebalancedAfter.toFixed(1)} s |
+| messages per second to the server and from it, idle | ${Math.round(result.idleIn)}, ${Math.round(result.idleOut)} |
+| CPU of all members, idle | ${result.idleCpu.toFixed(0)} % of a core |
+| CPU of the server, idle, as it tells it | ${result.serverCpu.toFixed(0)} % |`
 }
 
 async function stuck(): Promise<string> {
@@ -133,7 +163,7 @@ Made by \`npm run bench\`: ${rounds} rounds, all ways in turn, each in a process
 rounds; in brackets the lowest and highest ratio of a round. Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}).
 CPU and memory are those of the whole client process; a server's are not in them.`,
 ]
-for (const [name, run] of Object.entries({ local, nats, stuck })) if (parts.has(name)) report.push(await run())
+for (const [name, run] of Object.entries({ local, nats, members, stuck })) if (parts.has(name)) report.push(await run())
 const text = `${report.join('\n\n')}\n`
 if (out !== undefined) writeFileSync(out, text)
 process.stdout.write(text)

@@ -1,3 +1,4 @@
+export { freePort } from './free-port.ts'
 export { findNats, natsVersions } from './nats/find.ts'
 export type { FindOptions, NatsBinary, NotFound } from './nats/find.ts'
 export { NatsServer } from './nats/server.ts'

@@ -10,7 +10,7 @@ import type { ScanPlan } from './plan.ts'
 import { Sightings } from './sightings.ts'
 import { StoreAccess } from './store-access.ts'
 
-/** Tries to ask for one lease within one scan. */
+/** Tries to ask for leases within one scan. */
 const askAttempts = 5
 
 /**
@@ -200,20 +200,26 @@ export class LeaseCoordinator implements AsyncDisposable {
     await this.#replace({ ...lease, owner: lease.handoffTo, epoch: lease.epoch + 1, handoffTo: undefined })
   }
 
-  /** Tries again when the lease was only renewed meanwhile: a busy owner's may change all the time. Never rejects. */
-  async #ask(wanted: Lease | undefined): Promise<void> {
-    if (wanted === undefined) return
-    let lease: Lease | undefined = wanted
+  /** Tries again when a lease was only renewed meanwhile: a busy owner's may change all the time. Never rejects. */
+  async #ask(wanted: readonly Lease[]): Promise<void> {
+    if (wanted.length > 0) this.#asking = true
+    let leases = wanted
     try {
-      for (let attempt = 1; attempt <= askAttempts && lease !== undefined; attempt++) {
+      for (let attempt = 1; attempt <= askAttempts && leases.length > 0; attempt++) {
         if (this.#stop.signal.aborted) return
-        this.#asking = true
-        if ((await this.#store.replace({ ...lease, handoffTo: this.#options.member })) !== undefined) return
-        const { leases } = await this.#store.list()
-        lease = leases.find((seen) => isSameTenure(seen, wanted) && seen.handoffTo === undefined)
+        const { member } = this.#options
+        const asked = await Promise.all(leases.map((lease) => this.#store.replace({ ...lease, handoffTo: member })))
+        const missed = leases.filter((_, index) => asked[index] === undefined)
+        if (missed.length === 0) return
+        const listed = new Map((await this.#store.list()).leases.map((lease) => [lease.partition, lease]))
+        leases = missed.flatMap((lease) => {
+          const seen = listed.get(lease.partition)
+          return seen !== undefined && isSameTenure(seen, lease) && seen.handoffTo === undefined ? [seen] : []
+        })
       }
     } catch (cause) {
-      this.#logger.warn({ partition: wanted.partition, error: cause }, 'cannot ask for a lease; trying again')
+      const partitions = leases.map((lease) => lease.partition)
+      this.#logger.warn({ partitions, error: cause }, 'cannot ask for leases; trying again')
     }
   }
 

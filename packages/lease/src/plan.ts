@@ -20,8 +20,8 @@ export interface ScanPlan {
   readonly take: readonly Lease[]
   /** Leases stored as ours that we do not hold and that somebody asked for: a hand-over whose last write failed. */
   readonly passOn: readonly Lease[]
-  /** A lease to ask its owner for. */
-  readonly ask: Lease | undefined
+  /** Leases to ask their owners for. */
+  readonly ask: readonly Lease[]
   /** Whether an earlier question of ours waits for its owner. */
   readonly asked: boolean
   /** Whether something is about to change, so that the next scan should come soon. */
@@ -29,9 +29,11 @@ export interface ScanPlan {
 }
 
 /**
- * Decides who should read what. Pure. Free leases are taken up to `ceil(leases / members)` (KCL 2); when none is free, one
- * lease is asked of the most loaded member if it has at least two more than we do, so that counts end at most one apart
- * and nothing moves back. A lease with an unended parent is nobody's yet.
+ * Decides who should read what. Pure. Free leases are taken up to `ceil(leases / members)` (KCL 2); when none is free, those
+ * that are missing to `floor(leases / members)` are asked of members that have more, of each in proportion to what it
+ * has above that, so that several who ask at once take no more from one than it can spare. Where none is missing one
+ * lease is asked of the most loaded member if it has at least two more than we do. So counts end at most one apart and
+ * nothing moves back. A lease with an unended parent is nobody's yet.
  */
 export function planScan(view: ScanView): ScanPlan {
   const { open, deferred } = openLeases(view)
@@ -47,8 +49,8 @@ export function planScan(view: ScanView): ScanPlan {
   const asked = open.some(
     (lease) => lease.handoffTo === view.member && lease.owner !== view.member && !isFree(lease, view),
   )
-  const ask = asked || free.length > taken.length ? undefined : pickVictim(open, loads, mine + taken.length, view)
-  return { take: [...resumed, ...taken], passOn, ask, asked, hurry: asked || ask !== undefined || deferred }
+  const ask = asked || free.length > taken.length ? [] : pickWanted(open, loads, mine + taken.length, view)
+  return { take: [...resumed, ...taken], passOn, ask, asked, hurry: asked || ask.length > 0 || deferred }
 }
 
 /**
@@ -87,18 +89,34 @@ function countLoads(open: readonly Lease[], view: ScanView): ReadonlyMap<string,
   return loads
 }
 
-function pickVictim(
+function pickWanted(
   open: readonly Lease[],
   loads: ReadonlyMap<string, number>,
   mine: number,
   view: ScanView,
-): Lease | undefined {
+): readonly Lease[] {
   const most = Math.max(...loads.values())
-  if (most - mine < 2) return undefined
-  const candidates = open.filter(
-    (lease) => lease.owner !== undefined && loads.get(lease.owner) === most && lease.handoffTo === undefined,
+  if (most - mine < 2) return []
+  const toAsk = Map.groupBy(
+    open.filter((lease) => lease.owner !== undefined && lease.owner !== view.member && lease.handoffTo === undefined),
+    (lease) => lease.owner,
   )
-  return candidates[Math.floor(view.random() * candidates.length)]
+  const share = Math.floor(open.length / loads.size)
+  const missing = share - mine
+  if (missing < 1) {
+    const richest = shuffle(
+      [...toAsk].filter(([owner]) => loads.get(owner ?? '') === most),
+      view.random,
+    )
+    return shuffle(richest[0]?.[1] ?? [], view.random).slice(0, 1)
+  }
+  const spare = (owner: string | undefined): number => Math.max(0, (loads.get(owner ?? '') ?? 0) - share)
+  const allSpare = [...toAsk.keys()].reduce((sum, owner) => sum + spare(owner), 0)
+  const richestFirst = [...toAsk].toSorted(([one], [other]) => spare(other) - spare(one))
+  const wanted = richestFirst.flatMap(([owner, leases]) =>
+    shuffle(leases, view.random).slice(0, Math.ceil((missing * spare(owner)) / allSpare)),
+  )
+  return wanted.slice(0, missing)
 }
 
 /** In random order, so that members which scan at the same moment seldom want the same lease. */
