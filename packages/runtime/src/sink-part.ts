@@ -39,6 +39,8 @@ export class SinkPart implements Part {
     if (typeof code === 'function') return this.#consumer.run((message) => code(message, context), running)
     const sink = await this.#guarded(async () => checked(await code.open(context), this.#plan.module.use))
     try {
+      // Closed while it was opened: there is nothing to be read any more.
+      if (this.#stop.signal.aborted) return
       await this.#consumer.run((messages) => sink.write(messages), { ...running, batch: this.#plan.batch })
     } finally {
       await this.#guarded(() => sink.close?.())

@@ -17,7 +17,9 @@ export class SourcePart implements Part {
   readonly #context: Omit<ModuleContext, 'signal'>
   readonly #use: string
   readonly #stop = new AbortController()
-  readonly #pending = new Set<Promise<void>>()
+  #pending = 0
+  /** Called when a send has ended. */
+  #wake: (() => void) | undefined
   #produced = 0
   #failure: { readonly error: unknown } | undefined
   #running: Promise<void> | undefined
@@ -42,7 +44,7 @@ export class SourcePart implements Part {
   }
 
   progress(): Omit<PartProgress, 'state'> {
-    const counters = { received: 0, produced: this.#produced, retried: 0, deadLettered: 0, inHand: this.#pending.size }
+    const counters = { received: 0, produced: this.#produced, retried: 0, deadLettered: 0, inHand: this.#pending }
     return { kind: this.kind, name: this.name, ...counters }
   }
 
@@ -55,13 +57,14 @@ export class SourcePart implements Part {
         })
         if (next === undefined || next.done === true) break
         this.#send(checked(next.value))
-        if (this.#pending.size >= maxPending) await Promise.race(this.#pending)
+        if (this.#pending >= maxPending)
+          await this.#until(() => this.#pending <= maxPending / 2 || this.#failure !== undefined)
         this.#throwFailure()
       }
     } finally {
       // A source that waits for the outside world may never answer; nothing depends on its answer.
       if (this.#stop.signal.aborted) messages.return?.().then(undefined, () => undefined)
-      await Promise.all(this.#pending)
+      await this.#until(() => this.#pending === 0)
     }
     this.#throwFailure()
   }
@@ -79,12 +82,26 @@ export class SourcePart implements Part {
   }
 
   #send(message: OutgoingMessage<unknown>): void {
-    const sent = this.#topic.send(message).then(
-      () => void this.#produced++,
-      (error: unknown) => void (this.#failure ??= { error }),
+    this.#pending++
+    const ended = (): void => {
+      this.#pending--
+      this.#wake?.()
+    }
+    this.#topic.send(message).then(
+      () => {
+        this.#produced++
+        ended()
+      },
+      (error: unknown) => {
+        this.#failure ??= { error }
+        ended()
+      },
     )
-    const tracked = sent.finally(() => this.#pending.delete(tracked))
-    this.#pending.add(tracked)
+  }
+
+  /** One waiter, however many sends are under way: a race of them all would be a reaction to each, for each message. */
+  async #until(enough: () => boolean): Promise<void> {
+    while (!enough()) await new Promise<void>((resolve) => (this.#wake = resolve))
   }
 
   #throwFailure(): void {

@@ -132,3 +132,20 @@ it('sends no faster than the rate limit of the topic', async () => {
   expect(source?.produced).toBe(20)
   expect(performance.now() - started).toBeGreaterThan(300)
 })
+
+it('ends in good order when it is stopped while a sink opens', async () => {
+  const sink = `
+    export const opening = []
+    export default {
+      open: () => new Promise((resolve) => opening.push(() => resolve({ write() {} }))),
+    }`
+  const file = 'backend: "memory:"\ntopics: { t: {} }\nsinks: { s: { from: t, use: ./sink.mjs } }\n'
+  using folder = new Folder({ 'sluice.yaml': file, 'sink.mjs': sink })
+  const { opening } = (await import(`${folder.path}/sink.mjs`)) as { readonly opening: (() => void)[] }
+  const abort = new AbortController()
+  const running = run(folder, { signal: abort.signal })
+  await eventually(() => expect(opening).toHaveLength(1))
+  abort.abort()
+  opening[0]?.()
+  await expect(running).resolves.toHaveLength(1)
+})
