@@ -135,7 +135,10 @@ function servers(url: BackendUrl): readonly string[] {
     if (!/^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i.test(host)) {
       throw invalid(url, 'names no server; write nats://host:4222, several hosts with commas')
     }
-    return /:\d+$/.test(host) ? host : `${host}:4222`
+    const port = /:(\d+)$/.exec(host)?.[1]
+    if (Number(port ?? 1) > 65_535 || Number(port ?? 1) === 0)
+      throw invalid(url, `has port ${port}; write one from 1 to 65535`)
+    return port === undefined ? `${host}:4222` : host
   })
 }
 

@@ -11,6 +11,7 @@ import { StreamError } from '@sluice/driver'
 import type { Logger, OpenContext } from '@sluice/driver'
 import type { Login, NatsConfig } from './config.ts'
 import { DisconnectedError, isUnanswered, toStreamError } from './errors.ts'
+import { SocketKeeper } from './socket-keeper.ts'
 import { guardWrites } from './write-guard.ts'
 
 /** What happens to a connection, to whom it matters. */
@@ -31,6 +32,7 @@ export class Connection {
   readonly streams: JetStreamManager
   readonly jetstream: JetStreamClient
   readonly apiPrefix: string
+  readonly #sockets: SocketKeeper
   readonly #safe: string
   readonly #inboxPrefix: string | undefined
   readonly #logger: Logger
@@ -42,7 +44,14 @@ export class Connection {
   #lost: StreamError | undefined
   #closing: Promise<void> | undefined
 
-  private constructor(client: NatsConnection, streams: JetStreamManager, config: NatsConfig, logger: Logger) {
+  private constructor(
+    client: NatsConnection,
+    streams: JetStreamManager,
+    sockets: SocketKeeper,
+    config: NatsConfig,
+    logger: Logger,
+  ) {
+    this.#sockets = sockets
     this.client = client
     this.streams = streams
     this.jetstream = jetstream(client, options(config))
@@ -59,19 +68,22 @@ export class Connection {
     const { signal, logger } = context
     const operation = `open ${config.safe}`
     if (signal.aborted) throw StreamError.aborted(signal, operation)
-    const dialling = dial(config)
+    const sockets = new SocketKeeper()
+    const dialling = dial(config, sockets)
     const client = await raceAbort(dialling, signal, operation).catch((error: unknown) => {
       // Whoever gave up does not get the connection when it comes after all.
       void dialling.then((late) => late.close()).catch(() => undefined)
+      sockets.close()
       throw explained(toStreamError(error, { operation }), config, operation)
     })
     guardWrites(client)
     try {
       const streams = await jetstreamManager(client, { ...options(config), checkAPI: false })
       await raceAbort(checkJetStream(streams, operation), signal, operation)
-      return new Connection(client, streams, config, logger)
+      return new Connection(client, streams, sockets, config, logger)
     } catch (error) {
       await client.close()
+      sockets.close()
       throw toStreamError(error, { operation })
     }
   }
@@ -136,6 +148,7 @@ export class Connection {
   async #close(): Promise<void> {
     this.#listeners.clear()
     await this.client.close()
+    this.#sockets.close()
     await this.#watching
   }
 
@@ -165,6 +178,8 @@ export class Connection {
 
   async #awaitEnd(): Promise<void> {
     const reason = await this.client.closed()
+    // What the server said last may not have been looked at yet.
+    await this.#watching
     if (this.#closing !== undefined) return
     this.#up = false
     // The client says of a refused user no more than that the connection is gone.
@@ -183,7 +198,7 @@ function options(config: NatsConfig): { readonly apiPrefix: string; readonly tim
   return { apiPrefix: config.apiPrefix, timeout: config.requestTimeoutMs }
 }
 
-async function dial(config: NatsConfig): Promise<NatsConnection> {
+async function dial(config: NatsConfig, sockets: SocketKeeper): Promise<NatsConnection> {
   const given: NodeConnectionOptions = {
     servers: [...config.servers],
     name: 'sluice',
@@ -195,7 +210,8 @@ async function dial(config: NatsConfig): Promise<NatsConnection> {
     ...(config.inboxPrefix === undefined ? {} : { inboxPrefix: config.inboxPrefix }),
     ...(await loginOptions(config.login)),
   }
-  return connect(config.tls === undefined ? given : { ...given, tls: await tlsOptions(config.tls, config.servers) })
+  const tls = config.tls === undefined ? {} : { tls: await tlsOptions(config.tls, config.servers) }
+  return sockets.watch(() => connect({ ...given, ...tls }))
 }
 
 async function loginOptions(login: Login): Promise<Partial<NodeConnectionOptions>> {

@@ -202,6 +202,8 @@ function meaningOf(native: Native): Meaning | undefined {
     if (inner !== undefined) return inner
   }
   if (native.status !== undefined && byStatus[native.status] !== undefined) return byStatus[native.status]
+  // A request that was under way when the client closed.
+  if (native.name === 'RequestError' && native.message === 'connection closed') return byName['ClosedConnectionError']
   return byName[native.name]
 }
 

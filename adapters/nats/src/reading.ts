@@ -167,7 +167,8 @@ export class Reading {
 
   async #onTrouble(error: StreamError): Promise<void> {
     const { topic, logger, fail } = this.#context
-    if (this.#closed) return
+    // Why the connection has ended for good, it says itself.
+    if (this.#closed || error.code === 'closed') return
     if (!error.retryable) {
       this.#closed = true
       return fail(error)

@@ -1,9 +1,14 @@
 import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { nkeys } from '@nats-io/transport-node'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { describe, expect, it } from 'vitest'
+import { connect } from '@sluice/core'
+import { eventually } from '@sluice/driver/testing'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { adapter } from '../src/index.ts'
 import { collect, configured, failure, folder, fresh, open, server, topicOf } from './fixtures.ts'
 import { Operator } from './operator.ts'
 import { findBinary, freePort } from './server.ts'
@@ -81,11 +86,11 @@ describe.skipIf(binary === undefined)('logging in', () => {
     await writeFile(file, operator.creds({ expiresAt: Date.now() + 2_000 }))
     const cloud = await open(`${url}/?creds=${file}`)
     const topic = topicOf(cloud, fresh('renewed'))
-    await topic.send({ value: 1 })
+    await topic.send({ key: 'k', value: 1 })
     await writeFile(file, operator.creds())
     const client = cloud.native() as NatsConnection
     for await (const { type } of client.status()) if (type === 'reconnect') break
-    await topic.send({ value: 2 })
+    await topic.send({ key: 'k', value: 2 })
     expect(await collect(topic, 'group', 2)).toEqual([1, 2])
   })
 
@@ -211,3 +216,17 @@ describe.skipIf(binary === undefined)('a server', () => {
 
 if (binary === undefined)
   tellWhyNot('connections', 'no nats-server binary: set SLUICE_NATS_SERVER, or put it on the PATH')
+
+it('a server that accepts and says nothing is given up with its socket, which would keep the process', async () => {
+  const open = new Set<Socket>()
+  const silent = createServer((socket) => {
+    open.add(socket)
+    socket.on('close', () => open.delete(socket)).on('error', () => undefined)
+  })
+  const port = await freePort()
+  await new Promise<void>((resolve) => silent.listen(port, '127.0.0.1', resolve))
+  onTestFinished(() => void silent.close())
+  const error = await failure(connect(`nats://127.0.0.1:${port}/?connectTimeoutMs=300`, { adapters: [adapter] }))
+  expect([error.code, error.message]).toEqual(['unavailable', expect.stringContaining('is it a NATS server')])
+  await eventually(() => expect(open.size).toBe(0))
+})

@@ -27,6 +27,7 @@ const noResponders = new clientErrors.RequestError('no responders', {
 })
 
 const table: readonly (readonly [string, unknown, ErrorCode, boolean, boolean])[] = [
+  ['a request under way at the end', new clientErrors.RequestError('connection closed'), 'closed', false, false],
   ['wrong password', new clientErrors.AuthorizationError('Authorization Violation'), 'unauthenticated', false, false],
   ['expired', new clientErrors.UserAuthenticationExpiredError('expired'), 'unauthenticated', false, false],
   [

@@ -2,6 +2,8 @@ import type { BackendUrl } from './driver.ts'
 import { StreamError } from './errors.ts'
 
 const secretName = /(pass|pwd|secret|token|key|credential|sig|sas|auth)/i
+/** Numbers, times, yes and no: a name that is misspelt does not tell that its value is a secret. */
+const harmless = /^(\d{1,9}(ms|s|m|h|d)?|true|false)$/
 const secretPair = /([^;,/&]*(?:pass|pwd|secret|token|key|credential|sig|sas|auth)[^;,/&=]*)=[^;,&]*/gi
 
 /** Takes an address apart. Throws `invalid-argument` when it has no scheme; the message never shows secrets. */
@@ -48,7 +50,7 @@ function safeWhere(where: string): string {
 function safeQuery(query: string): string {
   if (query === '') return ''
   const pairs = [...new URLSearchParams(query)].map(
-    ([name, value]) => `${name}=${secretName.test(name) ? '***' : value}`,
+    ([name, value]) => `${name}=${secretName.test(name) || !harmless.test(value) ? '***' : value}`,
   )
   return `?${pairs.join('&')}`
 }

@@ -48,7 +48,7 @@ describe('parseBackendUrl', () => {
 
   it('never shows user, password or secret options', () => {
     const { safe } = parseBackendUrl('nats://bob:hunter2@host?token=abc&name=x&secretKey=y')
-    expect(safe).toBe('nats://***@host?token=***&name=x&secretKey=***')
+    expect(safe).toBe('nats://***@host?token=***&name=***&secretKey=***')
   })
 
   it.each([
