@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { Socket } from 'node:net'
@@ -217,16 +218,45 @@ describe.skipIf(binary === undefined)('a server', () => {
 if (binary === undefined)
   tellWhyNot('connections', 'no nats-server binary: set SLUICE_NATS_SERVER, or put it on the PATH')
 
-it('a server that accepts and says nothing is given up with its socket, which would keep the process', async () => {
-  const open = new Set<Socket>()
-  const silent = createServer((socket) => {
-    open.add(socket)
-    socket.on('close', () => open.delete(socket)).on('error', () => undefined)
+describe('servers that accept and say nothing', () => {
+  const silentServer = async (): Promise<{ readonly address: string; readonly open: ReadonlySet<Socket> }> => {
+    const open = new Set<Socket>()
+    const silent = createServer((socket) => {
+      open.add(socket)
+      socket.on('close', () => open.delete(socket)).on('error', () => undefined)
+    })
+    const port = await freePort()
+    await new Promise<void>((resolve) => silent.listen(port, '127.0.0.1', resolve))
+    onTestFinished(() => void silent.close())
+    return { address: `127.0.0.1:${port}`, open }
+  }
+
+  it('are given up with their sockets, which would keep the process', async () => {
+    const { address, open } = await silentServer()
+    const error = await failure(connect(`nats://${address}/?connectTimeoutMs=300`, { adapters: [adapter] }))
+    expect([error.code, error.message]).toEqual(['unavailable', expect.stringContaining('is it a NATS server')])
+    await eventually(() => expect(open.size).toBe(0))
   })
-  const port = await freePort()
-  await new Promise<void>((resolve) => silent.listen(port, '127.0.0.1', resolve))
-  onTestFinished(() => void silent.close())
-  const error = await failure(connect(`nats://127.0.0.1:${port}/?connectTimeoutMs=300`, { adapters: [adapter] }))
-  expect([error.code, error.message]).toEqual(['unavailable', expect.stringContaining('is it a NATS server')])
-  await eventually(() => expect(open.size).toBe(0))
+
+  it(
+    'one after the other keep no process, also when whoever connects gives up first',
+    { timeout: 60_000 },
+    async () => {
+      const [first, second] = [await silentServer(), await silentServer()]
+      const url = `nats://${first.address},${second.address}/?connectTimeoutMs=20000`
+      const program = `
+      import { connect } from '@sluice/core'
+      import { adapter } from '@sluice/nats'
+      await connect(${JSON.stringify(url)}, { adapters: [adapter], connectTimeoutMs: 300 }).catch((error) => console.log(error.code))
+    `
+      const args = ['--conditions=@sluice/source', '--input-type=module', '--eval', program]
+      const child = spawn(process.execPath, args, { cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 'inherit'] })
+      onTestFinished(() => void child.kill('SIGKILL'))
+      let said = ''
+      child.stdout.on('data', (data: Buffer) => (said += data.toString()))
+      const ended = await new Promise((resolve) => child.once('close', resolve))
+      expect([ended, said.trim()]).toEqual([0, 'timeout'])
+      expect(first.open.size + second.open.size).toBe(0)
+    },
+  )
 })
