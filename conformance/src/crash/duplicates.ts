@@ -31,10 +31,11 @@ interface Repeat {
  * sense: that it is repeated is what was asked for. A member that was killed may leave {@link duplicateBound} records in each
  * partition that was its own then; one somebody else read before it died was not. A partition that was handed over
  * in good order may bring back as many, but only behind a record that was not done: progress is a position, and
- * cannot pass that one. Without such a record nothing may come again.
+ * cannot pass that one. Without such a record nothing may come again, unless the way to the backend was made to fail: what
+ * cannot be committed comes again, as after a kill.
  */
 export function findDuplicates(history: History): Duplicates {
-  const { delivered, members, settings } = history
+  const { backendFails, delivered, members, settings } = history
   const perPartition = duplicateBound(settings)
   const places = new Map(history.stored.map((record, place) => [recordName(record), place]))
   const repeats = groupBy(findRepeats(delivered), ({ before }) => tenureOf(before))
@@ -47,7 +48,7 @@ export function findDuplicates(history: History): Duplicates {
     for (const [tenure, begun] of groupBy(own, tenureOf)) {
       const repeated = repeats.get(tenure) ?? []
       const abrupt = held.has(tenure) || begun.some((one) => one.lost || one.tenureLost)
-      const excused = abrupt || (repeated.length > 0 && isBehindUndone(repeated, delivered, places))
+      const excused = abrupt || backendFails || (repeated.length > 0 && isBehindUndone(repeated, delivered, places))
       const allowed = excused ? Math.min(perPartition, begun.length) : 0
       count += repeated.length
       bound += allowed

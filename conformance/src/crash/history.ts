@@ -57,6 +57,8 @@ export interface History {
   readonly delivered: readonly Delivered[]
   readonly members: readonly MemberEnd[]
   readonly settings: Pick<MemberSettings, 'maxBufferedRecords' | 'maxUncommitted'>
+  /** Whether the way to the backend was made to fail, so that also who leaves in good order may not get to commit. */
+  readonly backendFails: boolean
 }
 
 /** Names one record in all journals. */

@@ -64,7 +64,8 @@ export async function playRound(scene: Scene, saboteur?: Saboteur): Promise<Roun
   problems.push(...(await cast.stopProducers()))
   problems.push(...(await drained(cloud, cast, topic)))
   problems.push(...(await cast.stopMembers()), ...cast.failures)
-  const result = await (plan.mode === 'group' ? judgeGroup : judgeFunction)(cloud, cast, scene)
+  const judge = plan.mode === 'group' ? judgeGroup : judgeFunction
+  const result = await judge(cloud, cast, scene, saboteur !== undefined)
   return { ...result, kills: cast.kills, faults, problems: [...problems, ...result.problems] }
 }
 
@@ -145,12 +146,13 @@ async function lagOf(cloud: Cloud, topic: string, group: string): Promise<readon
 
 type Judgement = Omit<RoundResult, 'kills'>
 
-async function judgeGroup(cloud: Cloud, cast: Cast, scene: Scene): Promise<Judgement> {
+async function judgeGroup(cloud: Cloud, cast: Cast, scene: Scene, backendFails: boolean): Promise<Judgement> {
   const attempted = cast.attempted()
   const stored = await readAll(cloud, scene.topic)
   const delivered = cast.delivered()
   const settings = scene.plan.member
-  const { duplicates, problems } = checkHistory({ attempted, stored, delivered, members: cast.members(), settings })
+  const members = cast.members()
+  const { duplicates, problems } = checkHistory({ attempted, stored, delivered, members, settings, backendFails })
   const handled = new Set(delivered.filter((one) => one.outcome === 'done').map((one) => one.id)).size
   const acked = attempted.filter((record) => record.acked).length
   return { sent: attempted.length, acked, handled, duplicates: duplicates.count, bound: duplicates.bound, problems }
