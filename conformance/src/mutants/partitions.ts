@@ -1,0 +1,40 @@
+import type { LogSource, PartitionEvents, PartitionId } from '@sluice/driver'
+import { override } from '../override.ts'
+import { onLog } from './mutant.ts'
+import type { Mutant } from './mutant.ts'
+
+/** Bugs of partitions: how they end, go back, are held back and are lost. */
+export const partitionMutants: readonly Mutant[] = [
+  {
+    name: 'emptied-never-ends',
+    bug: 'a partition that ended is over only for those who were given a record of it',
+    killedBy: 'group/emptied-parent',
+    infect: () => ({
+      mutate: (driver) => {
+        // Of the subscription that is being made: it is prepared, then there is its source.
+        let met = new Set<PartitionId>()
+        return onLog(
+          driver,
+          (source) => noteMet(source, met),
+          (options) => {
+            const mine = (met = new Set())
+            const ended: PartitionEvents['ended'] = (partition, children) => {
+              if (mine.has(partition)) options.events.ended(partition, children)
+            }
+            return { ...options, events: override(options.events, { ended }) }
+          },
+        )
+      },
+    }),
+  },
+]
+
+function noteMet(source: LogSource, met: Set<PartitionId>): Partial<LogSource> {
+  return {
+    poll: async (credit, signal) => {
+      const records = await source.poll(credit, signal)
+      for (const { partition } of records) met.add(partition)
+      return records
+    },
+  }
+}
