@@ -37,10 +37,16 @@ export interface Membership {
   close(): Promise<void>
 }
 
+/** A partition as it is read by one member from one `assigned` to its end. */
+export type Tenure = Pick<Commit, 'partition' | 'epoch'>
+
 /** What a membership tells its reader. */
 export interface Reader {
   assign(partition: PartitionInfo, epoch: number, offset: number): void
-  withdraw(partitions: readonly PartitionId[]): readonly PartitionId[]
+  /** Under which tenures these are read now; those that are not read are left out. */
+  tenuresOf(partitions: readonly PartitionId[]): readonly Tenure[]
+  /** A partition that is read under another tenure by now stays. Says whether any was read. */
+  withdraw(tenures: readonly Tenure[]): boolean
 }
 
 /** Stores records and commits in one transaction. */
@@ -93,7 +99,8 @@ export class GroupMembership implements Membership {
         acquired: (lease) => this.#acquired(lease),
         revoking: (partitions, deadlineMs) => this.#revoking(partitions, deadlineMs),
         lost: (partitions, reason) => {
-          if (context.reader.withdraw(partitions).length > 0) context.events.lost(partitions, reason)
+          const { reader } = context
+          if (reader.withdraw(reader.tenuresOf(partitions))) context.events.lost(partitions, reason)
         },
       },
     })
@@ -160,7 +167,7 @@ export class GroupMembership implements Membership {
   /** An ended partition is done with, and its children may start; a refused commit means that somebody else has it. */
   #afterCommit(commits: readonly Commit[], stored: readonly boolean[]): void {
     const ended = commits.filter((commit, index) => commit.ended && stored[index] === true)
-    this.#context.reader.withdraw(ended.map((commit) => commit.partition))
+    this.#context.reader.withdraw(ended)
     if (ended.length > 0 || stored.includes(false)) this.refresh()
   }
 
@@ -181,8 +188,11 @@ export class GroupMembership implements Membership {
   }
 
   async #revoking(partitions: readonly PartitionId[], deadlineMs: number): Promise<void> {
-    await this.#context.events.revoking(partitions, deadlineMs)
-    this.#context.reader.withdraw(partitions)
+    const { events, reader } = this.#context
+    // While they are drained a seek can end the tenure, and the next one begin here.
+    const tenures = reader.tenuresOf(partitions)
+    await events.revoking(partitions, deadlineMs)
+    reader.withdraw(tenures)
   }
 
   async #listPartitions(): Promise<readonly { id: PartitionId; parents: readonly PartitionId[] }[]> {

@@ -27,6 +27,32 @@ export const partitionMutants: readonly Mutant[] = [
       },
     }),
   },
+  {
+    name: 'withdraw-by-name',
+    bug: 'when a hand-over is done its partition is not read any more, even if a new tenure began meanwhile',
+    killedBy: 'group/seek-during-handover',
+    infect: () => ({
+      mutate: (driver) => {
+        let withdrawn = new Set<PartitionId>()
+        return onLog(
+          driver,
+          (source) => without(source, withdrawn),
+          (options) => {
+            const mine = (withdrawn = new Set())
+            const revoking: PartitionEvents['revoking'] = async (partitions, deadlineMs) => {
+              await options.events.revoking(partitions, deadlineMs)
+              for (const partition of partitions) mine.add(partition)
+            }
+            const assigned: PartitionEvents['assigned'] = (partition, epoch) => {
+              mine.delete(partition)
+              options.events.assigned(partition, epoch)
+            }
+            return { ...options, events: override(options.events, { revoking, assigned }) }
+          },
+        )
+      },
+    }),
+  },
 ]
 
 function noteMet(source: LogSource, met: Set<PartitionId>): Partial<LogSource> {
@@ -36,5 +62,12 @@ function noteMet(source: LogSource, met: Set<PartitionId>): Partial<LogSource> {
       for (const { partition } of records) met.add(partition)
       return records
     },
+  }
+}
+
+function without(source: LogSource, partitions: ReadonlySet<PartitionId>): Partial<LogSource> {
+  return {
+    poll: async (credit, signal) =>
+      (await source.poll(credit, signal)).filter((record) => !partitions.has(record.partition)),
   }
 }
