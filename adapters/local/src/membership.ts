@@ -21,6 +21,7 @@ import type { StoreClient } from './store/client.ts'
 import { isDeadOwner } from './store/owners.ts'
 import { scopeOf } from './store/groups.ts'
 import type { PartitionInfo } from './store/topics.ts'
+import { madeAnew } from './topic.ts'
 import type { TopicView } from './topic.ts'
 
 /** Says which partitions a source reads. */
@@ -79,12 +80,15 @@ export interface GroupContext {
 /** A member of a group: partitions come and go by leases in the store, and progress is guarded by them. */
 export class GroupMembership implements Membership {
   readonly #context: GroupContext
+  /** The topic may be another one of its name by the time it is looked up again. */
+  readonly #topicId: number
   readonly #scope: string
   readonly #coordinator: LeaseCoordinator
 
   constructor(context: GroupContext) {
     this.#context = context
-    this.#scope = scopeOf(context.topic.info.id, context.group)
+    this.#topicId = context.topic.info.id
+    this.#scope = scopeOf(this.#topicId, context.group)
     this.#coordinator = new LeaseCoordinator({
       store: new StoreLeases(context.client, context.topic.name, context.group),
       scope: this.#scope,
@@ -93,6 +97,8 @@ export class GroupMembership implements Membership {
       random: context.random,
       logger: context.logger,
       failoverMs: context.failoverMs,
+      // Other processes grow and delete topics too; this is how soon a member that reads nothing sees it.
+      discoverEveryMs: context.failoverMs,
       isDead: (owner) => isDeadOwner(owner, context.host),
       listPartitions: () => this.#listPartitions(),
       events: {
@@ -196,8 +202,16 @@ export class GroupMembership implements Membership {
   }
 
   async #listPartitions(): Promise<readonly { id: PartitionId; parents: readonly PartitionId[] }[]> {
-    await this.#context.topic.refresh()
-    return this.#context.topic.info.partitions.map(({ name, parents }) => ({ id: name, parents }))
+    const { topic, events } = this.#context
+    try {
+      await topic.refresh()
+      if (topic.info.id !== this.#topicId) throw madeAnew(topic.name)
+    } catch (error) {
+      // A member that reads nothing at the moment learns it in no other way.
+      if (StreamError.is(error, 'not-found')) events.failed(error)
+      throw error
+    }
+    return topic.info.partitions.map(({ name, parents }) => ({ id: name, parents }))
   }
 }
 

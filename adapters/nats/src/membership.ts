@@ -148,8 +148,14 @@ export class GroupMembership implements Membership {
   }
 
   async #listPartitions(): Promise<readonly ListedPartition[]> {
-    const { groups, topic, group, reader } = this.#context
-    await topic.refresh()
+    const { groups, topic, group, reader, events } = this.#context
+    try {
+      await topic.refresh()
+    } catch (error) {
+      // A member that reads nothing at the moment learns in no other way that its topic was deleted.
+      if (StreamError.is(error, 'not-found')) events.failed(error)
+      throw error
+    }
     reader.topicChanged()
     const place = (await groups.get(topic, group)).value
     return topic.info.partitions.map((partition) => ({

@@ -1,4 +1,5 @@
-import type { LogSource, PartitionEvents, PartitionId } from '@sluice/driver'
+import { StreamError } from '@sluice/driver'
+import type { LogSource, PartitionEvents, PartitionId, SubscribeOptions } from '@sluice/driver'
 import { override } from '../override.ts'
 import { onLog } from './mutant.ts'
 import type { Mutant } from './mutant.ts'
@@ -53,7 +54,41 @@ export const partitionMutants: readonly Mutant[] = [
       },
     }),
   },
+  {
+    name: 'deleted-not-told',
+    bug: 'reading a topic that was deleted finds nothing, for ever',
+    killedBy: 'life/topic-deleted',
+    infect: () => ({
+      mutate: (driver) =>
+        onLog(
+          driver,
+          (source) => ({
+            poll: (credit, signal) =>
+              source.poll(credit, signal).catch(async (error: unknown) => {
+                if (!StreamError.is(error, 'not-found')) throw error
+                await new Promise((resolve) => setTimeout(resolve, 50))
+                return []
+              }),
+          }),
+          withoutNotFound,
+        ),
+    }),
+  },
+  {
+    name: 'deleted-told-to-readers',
+    bug: 'that a topic was deleted is told to those alone who read something',
+    killedBy: 'life/topic-deleted',
+    infect: () => ({ mutate: (driver) => onLog(driver, () => ({}), withoutNotFound) }),
+  },
 ]
+
+/** A subscription that is not told that its topic is gone. */
+function withoutNotFound(options: SubscribeOptions): SubscribeOptions {
+  const failed: PartitionEvents['failed'] = (error) => {
+    if (error.code !== 'not-found') options.events.failed(error)
+  }
+  return { ...options, events: override(options.events, { failed }) }
+}
 
 function noteMet(source: LogSource, met: Set<PartitionId>): Partial<LogSource> {
   return {

@@ -14,6 +14,7 @@ import type {
   ReadResult,
 } from './protocol.ts'
 import { lastLogKey, logKey } from './schema.ts'
+import { topicDeleted } from './topics.ts'
 
 /** A clock that went back by less than this does not take the records' times with it, in milliseconds. */
 const toleratedStepMs = 60_000
@@ -185,9 +186,7 @@ export class Log {
       'SELECT topic_id, name, ended FROM partitions WHERE id = ?',
       partition,
     )
-    if (row === undefined || row.topic_id < 0) {
-      throw new StreamError('not-found', 'the topic was deleted while it was read; close the consumer')
-    }
+    if (row === undefined || row.topic_id < 0) throw topicDeleted()
     // Nothing was found before, but by now there may be more: stored by another process, or damaged and held back.
     if (row.ended === 0 || this.#holdsFrom(partition, offset)) return undefined
     const children = this.#database.all<{ name: string }>(
