@@ -57,6 +57,11 @@ export class TopicView {
     )
   }
 
+  /** Whether a record asks for a partition that is not known: it may have come since the topic was looked up. */
+  asksForUnknown(records: readonly OutgoingRecord[]): boolean {
+    return records.some(({ partition }) => partition !== undefined && this.byName(partition) === undefined)
+  }
+
   /** The partition of that name, looked up anew when it is not known. */
   async partition(name: string): Promise<PartitionInfo> {
     const known = this.byName(name)

@@ -13,6 +13,7 @@ import { handoverCases } from './handover.ts'
 import { interopCases } from './interop.ts'
 import { lifeCases } from './life.ts'
 import { limitsCases } from './limits.ts'
+import { placeCases } from './places.ts'
 import { positionCases } from './position.ts'
 import { publishFlowCases } from './publish-flow.ts'
 import { publishCases } from './publish.ts'
@@ -27,6 +28,7 @@ export const cases: readonly Case[] = [
   ...roundtripCases,
   ...publishCases,
   ...publishFlowCases,
+  ...placeCases,
   ...limitsCases,
   ...consumeCases,
   ...settleCases,
