@@ -6,8 +6,7 @@ import type { Child } from '../children/children.ts'
 import type { CaseContext } from '../context.ts'
 import { between, each, equal, isError, repeatsAtMost, that } from '../expect.ts'
 import { read } from '../reading.ts'
-import { bench, member, messages, numbers, range, sendAll, texts } from '../setup.ts'
-import type { PartitionEvent } from '../shim/call.ts'
+import { bench, member, messages, range, sendAll, texts } from '../setup.ts'
 
 /** Partitions that change hands, number or shape; and members that die. */
 export const handoverCases: readonly Case[] = [
@@ -29,19 +28,6 @@ export const handoverCases: readonly Case[] = [
     title: 'a process that was stopped past its lease and goes on later takes nothing back and undoes nothing',
     needs: (world) => all(childProcess(world), logShape(world)),
     run: zombieProcess,
-    deadlineMs: 30_000,
-  },
-  {
-    name: 'group/seek-during-handover',
-    title: 'a group that is moved while a partition is being handed over goes on reading it, whoever has it then',
-    needs: (world) =>
-      all(
-        logShape(world),
-        world.capabilities.seekLive && world.capabilities.seek.includes('earliest')
-          ? true
-          : { notRun: 'a running group cannot be moved here' },
-      ),
-    run: seekDuringHandover,
     deadlineMs: 30_000,
   },
 ]
@@ -169,37 +155,6 @@ async function zombie(context: CaseContext): Promise<void> {
   const committed = (await cloud.admin.lag(name, group)).find((one) => one.partition === moved)?.committed
   equal(committed, near, 'the progress after a zombie tried to commit')
   await Promise.all([old.source.close(), young.source.close()])
-}
-
-async function seekDuringHandover(context: CaseContext): Promise<void> {
-  const { topic, name, cloud, shim } = await bench(context, { partitions: 2 })
-  const group = context.name('g')
-  await sendAll(topic, messages(20, 20))
-  const gate = Promise.withResolvers<void>()
-  const told = (kind: PartitionEvent['kind'], partition?: string): readonly PartitionEvent[] =>
-    shim.events.filter((one) => one.kind === kind && (partition === undefined || one.partitions.includes(partition)))
-  const reading = read(context, member(topic, group, { revokeTimeoutMs: 20_000 }), { handle: () => gate.promise })
-  context.defer(async () => gate.resolve())
-  await context.eventually(() => equal(told('assigned').length, 2, 'partitions of the only member'))
-  await context.eventually(() => that(reading.deliveries.length > 1, 'handlers run'))
-  const guest = read(context, member(numbers(await context.connect(), name), group))
-  await context.eventually(() => that(told('revoking').length > 0, 'the guest has asked for a partition'))
-  const [asked] = told('revoking').flatMap((one) => one.partitions)
-  that(asked !== undefined, 'a hand-over names its partition')
-  await guest.stop()
-  await cloud.admin.seek(name, group, 'earliest')
-  await context.eventually(() =>
-    equal(told('assigned', asked).length, 2, 'tenures of the partition that was asked for'),
-  )
-  equal(told('revoked').length, 0, 'hand-overs that were done while handlers ran')
-  gate.resolve()
-  await context.eventually(() => that(told('revoked', asked).length > 0, 'the hand-over that was overtaken is done'))
-  await sendAll(topic, messages(40, 20, 20))
-  await context.eventually(() => {
-    const missing = range(60).filter((value) => !reading.values().includes(value))
-    equal(missing, [], 'records that the member was not given')
-  })
-  await reading.stop()
 }
 
 /**
