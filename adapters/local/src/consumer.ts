@@ -12,7 +12,7 @@ import type {
   TransactionRecord,
 } from '@sluice/driver'
 import { openChecked, toOffset } from './codec.ts'
-import type { Membership } from './membership.ts'
+import type { Membership, Reader, Tenure } from './membership.ts'
 import { Reading } from './reading.ts'
 import type { StoreClient } from './store/client.ts'
 import type { Cursor, ReadResult } from './store/protocol.ts'
@@ -35,7 +35,7 @@ export interface LogSourceContext {
 }
 
 /** Reads a topic's partitions, those the membership gives it. */
-export class LocalLogSource implements LogSource {
+export class LocalLogSource implements LogSource, Reader {
   readonly shape = 'log'
   readonly #context: LogSourceContext
   readonly #readings = new Map<PartitionId, Reading>()
@@ -60,7 +60,6 @@ export class LocalLogSource implements LogSource {
     await membership.start()
   }
 
-  /** The membership calls this: the partition is ours and is read from `offset` on. */
   assign(partition: PartitionInfo, epoch: number, offset: number): void {
     if (this.#closing !== undefined) return
     this.#readings.set(partition.name, new Reading(partition, epoch, offset))
@@ -68,12 +67,21 @@ export class LocalLogSource implements LogSource {
     this.#wake()
   }
 
-  /** Hands out nothing more of these partitions. Says which of them were being read. */
-  withdraw(partitions: readonly PartitionId[]): readonly PartitionId[] {
-    const gone = partitions.filter((partition) => this.#readings.delete(partition))
-    for (const partition of gone) this.#paused.delete(partition)
+  tenuresOf(partitions: readonly PartitionId[]): readonly Tenure[] {
+    return partitions.flatMap((partition) => {
+      const reading = this.#readings.get(partition)
+      return reading === undefined ? [] : [{ partition, epoch: reading.epoch }]
+    })
+  }
+
+  withdraw(tenures: readonly Tenure[]): boolean {
+    const gone = tenures.filter(({ partition, epoch }) => this.#readings.get(partition)?.epoch === epoch)
+    for (const { partition } of gone) {
+      this.#readings.delete(partition)
+      this.#paused.delete(partition)
+    }
     this.#wake()
-    return gone
+    return gone.length > 0
   }
 
   async poll(credit: Credit, signal: AbortSignal): Promise<readonly IncomingRecord[]> {

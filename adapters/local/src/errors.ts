@@ -105,6 +105,16 @@ function isLostWrite(native: NativeError): boolean {
   return native.errcode !== undefined && (native.errcode & 0xff) === 10
 }
 
+/** The error of a store whose file is no longer at its path. What it stored last may have been lost with it. Pure. */
+export function lostFile(file: string): StreamError {
+  const problem = `the log is no longer at ${file}: it was deleted, moved or replaced while it was open`
+  return new StreamError('unavailable', `${problem}; put it back, or begin anew, and connect again`, {
+    retryable: false,
+    ambiguous: true,
+    details: { file },
+  })
+}
+
 /** Takes from an error what can be sent between threads. Pure. */
 function toNativeError(error: unknown): NativeError {
   if (typeof error !== 'object' || error === null) {

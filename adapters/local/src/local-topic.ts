@@ -27,7 +27,7 @@ export class LocalTopic implements DriverTopic {
 
   constructor(view: TopicView, limits: Limits, parts: TopicParts) {
     this.name = view.name
-    this.order = view.info.order
+    this.order = view.order
     this.limits = limits
     this.#parts = parts
   }

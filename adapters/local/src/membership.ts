@@ -21,6 +21,7 @@ import type { StoreClient } from './store/client.ts'
 import { isDeadOwner } from './store/owners.ts'
 import { scopeOf } from './store/groups.ts'
 import type { PartitionInfo } from './store/topics.ts'
+import { madeAnew } from './topic.ts'
 import type { TopicView } from './topic.ts'
 
 /** Says which partitions a source reads. */
@@ -37,10 +38,16 @@ export interface Membership {
   close(): Promise<void>
 }
 
+/** A partition as it is read by one member from one `assigned` to its end. */
+export type Tenure = Pick<Commit, 'partition' | 'epoch'>
+
 /** What a membership tells its reader. */
 export interface Reader {
   assign(partition: PartitionInfo, epoch: number, offset: number): void
-  withdraw(partitions: readonly PartitionId[]): readonly PartitionId[]
+  /** Under which tenures these are read now; those that are not read are left out. */
+  tenuresOf(partitions: readonly PartitionId[]): readonly Tenure[]
+  /** A partition that is read under another tenure by now stays. Says whether any was read. */
+  withdraw(tenures: readonly Tenure[]): boolean
 }
 
 /** Stores records and commits in one transaction. */
@@ -73,12 +80,15 @@ export interface GroupContext {
 /** A member of a group: partitions come and go by leases in the store, and progress is guarded by them. */
 export class GroupMembership implements Membership {
   readonly #context: GroupContext
+  /** The topic may be another one of its name by the time it is looked up again. */
+  readonly #topicId: number
   readonly #scope: string
   readonly #coordinator: LeaseCoordinator
 
   constructor(context: GroupContext) {
     this.#context = context
-    this.#scope = scopeOf(context.topic.info.id, context.group)
+    this.#topicId = context.topic.info.id
+    this.#scope = scopeOf(this.#topicId, context.group)
     this.#coordinator = new LeaseCoordinator({
       store: new StoreLeases(context.client, context.topic.name, context.group),
       scope: this.#scope,
@@ -87,13 +97,16 @@ export class GroupMembership implements Membership {
       random: context.random,
       logger: context.logger,
       failoverMs: context.failoverMs,
+      // Other processes grow and delete topics too; this is how soon a member that reads nothing sees it.
+      discoverEveryMs: context.failoverMs,
       isDead: (owner) => isDeadOwner(owner, context.host),
       listPartitions: () => this.#listPartitions(),
       events: {
         acquired: (lease) => this.#acquired(lease),
         revoking: (partitions, deadlineMs) => this.#revoking(partitions, deadlineMs),
         lost: (partitions, reason) => {
-          if (context.reader.withdraw(partitions).length > 0) context.events.lost(partitions, reason)
+          const { reader } = context
+          if (reader.withdraw(reader.tenuresOf(partitions))) context.events.lost(partitions, reason)
         },
       },
     })
@@ -160,7 +173,7 @@ export class GroupMembership implements Membership {
   /** An ended partition is done with, and its children may start; a refused commit means that somebody else has it. */
   #afterCommit(commits: readonly Commit[], stored: readonly boolean[]): void {
     const ended = commits.filter((commit, index) => commit.ended && stored[index] === true)
-    this.#context.reader.withdraw(ended.map((commit) => commit.partition))
+    this.#context.reader.withdraw(ended)
     if (ended.length > 0 || stored.includes(false)) this.refresh()
   }
 
@@ -181,13 +194,24 @@ export class GroupMembership implements Membership {
   }
 
   async #revoking(partitions: readonly PartitionId[], deadlineMs: number): Promise<void> {
-    await this.#context.events.revoking(partitions, deadlineMs)
-    this.#context.reader.withdraw(partitions)
+    const { events, reader } = this.#context
+    // While they are drained a seek can end the tenure, and the next one begin here.
+    const tenures = reader.tenuresOf(partitions)
+    await events.revoking(partitions, deadlineMs)
+    reader.withdraw(tenures)
   }
 
   async #listPartitions(): Promise<readonly { id: PartitionId; parents: readonly PartitionId[] }[]> {
-    await this.#context.topic.refresh()
-    return this.#context.topic.info.partitions.map(({ name, parents }) => ({ id: name, parents }))
+    const { topic, events } = this.#context
+    try {
+      await topic.refresh()
+      if (topic.info.id !== this.#topicId) throw madeAnew(topic.name)
+    } catch (error) {
+      // A member that reads nothing at the moment learns it in no other way.
+      if (StreamError.is(error, 'not-found')) events.failed(error)
+      throw error
+    }
+    return topic.info.partitions.map(({ name, parents }) => ({ id: name, parents }))
   }
 }
 

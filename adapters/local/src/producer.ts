@@ -48,6 +48,7 @@ export class LocalProducer implements DriverProducer {
     const { topic, limits, append } = this.#context
     const outcomes: (SendOutcome | undefined)[] = Array.from({ length: records.length })
     refuseTooLarge(records, limits, outcomes)
+    if (topic.asksForUnknown(records)) await topic.refresh()
     await appendAll([{ topic, records, indexes: undefined }], outcomes, append, this.#turn++)
     return outcomes.map((outcome) => outcome ?? lost)
   }

@@ -3,7 +3,7 @@ import type { Credit, PartitionEvents, QueuedRecord, QueueSource, Settlement, Se
 import { RecordReader, toPosition } from './codec.ts'
 import { waitMs } from './consumer.ts'
 import type { StoreClient } from './store/client.ts'
-import type { DeliveryToken, PulledRun, QueueSettlement } from './store/protocol.ts'
+import type { DeliveryToken, PulledRun, QueueGroup, QueueSettlement } from './store/protocol.ts'
 import type { TopicView } from './topic.ts'
 
 /** What a queue source works with. */
@@ -22,6 +22,8 @@ export class LocalQueueSource implements QueueSource {
   readonly shape = 'queue'
   readonly leaseMs: number
   readonly #context: QueueSourceContext
+  /** The group, on the topic it was joined on: there may be another topic of that name later. */
+  readonly #queue: QueueGroup
   readonly #forgetFailure: () => void
   /** Deliveries in our hands: given back on close. */
   readonly #out = new Set<string>()
@@ -31,6 +33,7 @@ export class LocalQueueSource implements QueueSource {
 
   constructor(context: QueueSourceContext) {
     this.#context = context
+    this.#queue = { topicId: context.topic.info.id, group: context.group }
     this.leaseMs = context.leaseMs
     this.#forgetFailure = context.client.onFailure((error) => context.events.failed(error))
   }
@@ -45,14 +48,14 @@ export class LocalQueueSource implements QueueSource {
   }
 
   async #pull(credit: Credit, signal: AbortSignal, what: string): Promise<readonly QueuedRecord[]> {
-    const { client, topic, group, leaseMs } = this.#context
-    const request = { topicId: topic.info.id, group, records: credit.records, bytes: credit.bytes, waitMs, leaseMs }
+    const { client, leaseMs } = this.#context
+    const request = { ...this.#queue, records: credit.records, bytes: credit.bytes, waitMs, leaseMs }
     const { id, result } = client.start('pull', request, this.#describe('pull'))
     this.#waiting = id
     const onAbort = (): void => client.cancel(id)
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      const records = this.#decode(await result)
+      const records = await this.#decode(await result)
       if (!signal.aborted) return records
       await this.#release(records.map((record) => record.token))
       throw StreamError.aborted(signal, what)
@@ -64,13 +67,12 @@ export class LocalQueueSource implements QueueSource {
 
   async settle(items: readonly Settlement[], signal: AbortSignal): Promise<readonly SettleOutcome[]> {
     if (signal.aborted) throw StreamError.aborted(signal, `settle on topic "${this.#context.topic.name}"`)
-    const { client, topic, group } = this.#context
     const settlements = items.map((item): QueueSettlement => ({
       ...parseToken(item.token),
       retryAfterMs: item.verb === 'retry' ? item.delayMs : undefined,
     }))
-    const request = { topicId: topic.info.id, group, items: settlements }
-    const settled = await client.call('settle', request, this.#describe('settle'))
+    const request = { ...this.#queue, items: settlements }
+    const settled = await this.#context.client.call('settle', request, this.#describe('settle'))
     for (const item of items) this.#out.delete(item.token)
     return items.map((item, index): SettleOutcome =>
       settled[index] === true ? { ok: true } : { ok: false, error: leaseOver(item) },
@@ -79,8 +81,8 @@ export class LocalQueueSource implements QueueSource {
 
   async extend(tokens: readonly string[], signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw StreamError.aborted(signal, `extend on topic "${this.#context.topic.name}"`)
-    const { client, topic, group, leaseMs } = this.#context
-    const request = { topicId: topic.info.id, group, tokens: tokens.flatMap(knownToken), leaseMs }
+    const { client, leaseMs } = this.#context
+    const request = { ...this.#queue, tokens: tokens.flatMap(knownToken), leaseMs }
     await client.call('extend', request, this.#describe('extend'))
   }
 
@@ -107,18 +109,18 @@ export class LocalQueueSource implements QueueSource {
 
   async #release(tokens: readonly string[]): Promise<void> {
     if (tokens.length === 0) return
-    const { client, topic, group } = this.#context
-    const request = { topicId: topic.info.id, group, tokens: tokens.flatMap(knownToken) }
-    await client.call('release', request, this.#describe('release'))
+    const request = { ...this.#queue, tokens: tokens.flatMap(knownToken) }
+    await this.#context.client.call('release', request, this.#describe('release'))
     for (const token of tokens) this.#out.delete(token)
   }
 
-  #decode(runs: readonly PulledRun[]): readonly QueuedRecord[] {
+  async #decode(runs: readonly PulledRun[]): Promise<readonly QueuedRecord[]> {
+    const { topic } = this.#context
+    if (runs.some((run) => topic.byNumber(run.partition) === undefined)) await topic.refresh()
     const records: QueuedRecord[] = []
     for (const run of runs) {
-      const partition =
-        this.#context.topic.info.partitions.find((each) => each.id === run.partition)?.name ?? String(run.partition)
-      const reader = new RecordReader(run.body, 0, `partition ${partition} of topic "${this.#context.topic.name}"`)
+      const partition = topic.byNumber(run.partition)?.name ?? String(run.partition)
+      const reader = new RecordReader(run.body, 0, `partition ${partition} of topic "${topic.name}"`)
       for (const [index, offset] of run.offsets.entries()) {
         const delivery = run.deliveries[index] ?? 0
         const token = `${run.partition}.${offset}.${delivery}`

@@ -1,11 +1,15 @@
 import { partitionForKey, StreamError } from '@sluice/driver'
-import type { OutgoingRecord } from '@sluice/driver'
+import type { OutgoingRecord, TopicOrder } from '@sluice/driver'
 import type { StoreClient } from './store/client.ts'
 import type { PartitionInfo, TopicInfo } from './store/topics.ts'
 
-/** What is known of a topic's partitions, shared by its producers and sources, and read again when it turns out stale. */
+/**
+ * What is known of a topic's partitions, shared by its producers and sources, and read again when it turns out stale.
+ * Whoever deletes a topic and makes it anew with the same order changes it under its producers; sources are of one topic.
+ */
 export class TopicView {
   readonly name: string
+  readonly order: TopicOrder
   readonly #client: StoreClient
   #info: TopicInfo
   #open: readonly PartitionInfo[]
@@ -13,6 +17,7 @@ export class TopicView {
 
   private constructor(client: StoreClient, info: TopicInfo) {
     this.name = info.name
+    this.order = info.order
     this.#client = client
     this.#info = info
     this.#open = info.partitions.filter((partition) => !partition.ended)
@@ -52,6 +57,11 @@ export class TopicView {
     )
   }
 
+  /** Whether a record asks for a partition that is not known: it may have come since the topic was looked up. */
+  asksForUnknown(records: readonly OutgoingRecord[]): boolean {
+    return records.some(({ partition }) => partition !== undefined && this.byName(partition) === undefined)
+  }
+
   /** The partition of that name, looked up anew when it is not known. */
   async partition(name: string): Promise<PartitionInfo> {
     const known = this.byName(name)
@@ -66,7 +76,15 @@ export class TopicView {
     return this.#info.partitions.find((partition) => partition.name === name)
   }
 
-  /** Reads the topic again. Calls at the same time share one request. */
+  /** The partition of that number in the store, as far as it is known. */
+  byNumber(id: number): PartitionInfo | undefined {
+    return this.#info.partitions.find((partition) => partition.id === id)
+  }
+
+  /**
+   * Reads the topic again. Calls at the same time share one request. Rejects with `not-found` when the topic does not
+   * exist, or is one of another order by now.
+   */
   async refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh()
     await this.#refreshing
@@ -74,10 +92,19 @@ export class TopicView {
 
   async #refresh(): Promise<void> {
     try {
-      this.#info = await this.#client.call('topic', this.name, { operation: 'look up', topic: this.name })
-      this.#open = this.#info.partitions.filter((partition) => !partition.ended)
+      const info = await this.#client.call('topic', this.name, { operation: 'look up', topic: this.name })
+      if (info.order !== this.order) throw madeAnew(this.name)
+      this.#info = info
+      this.#open = info.partitions.filter((partition) => !partition.ended)
     } finally {
       this.#refreshing = undefined
     }
   }
+}
+
+/** The error for what was opened of a topic that is another one by now. */
+export function madeAnew(topic: string): StreamError {
+  return new StreamError('not-found', `topic "${topic}" was deleted and made anew; open it again`, {
+    details: { topic },
+  })
 }

@@ -7,6 +7,8 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -20,6 +22,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '@sluice/driver/testing'
 import { StreamError } from '@sluice/driver'
 import type { Driver } from '@sluice/driver'
+import { StoreRegistry } from '../src/store/registry.ts'
 import {
   credit,
   live,
@@ -280,4 +283,45 @@ describe('the death of the thread', () => {
       expect(await other.admin.listGroups('t', live)).toEqual([])
     },
   )
+})
+
+describe('a log that is deleted, moved or replaced while it is open', () => {
+  const deleted = (folder: string): void => rmSync(folder, { recursive: true })
+  const moved = (folder: string): void => renameSync(folder, `${temporaryFolder()}/moved`)
+  const replaced = (folder: string): void => {
+    rmSync(join(folder, 'sluice.db'))
+    writeFileSync(join(folder, 'sluice.db'), '')
+  }
+
+  it.each([
+    ['deleted', deleted],
+    ['moved', moved],
+    ['replaced', replaced],
+  ])('acknowledges nothing any more (%s)', async (_, harm) => {
+    const folder = await folderWith(['before'])
+    const driver = await open(`local:${folder}?sweepMs=600000`)
+    const topic = await driver.openTopic('t', live)
+    const producer = await topic.producer(live)
+    await producer.sendBatch([record()], live)
+    harm(folder)
+    const error = await rejection(producer.sendBatch([record()], live))
+    expect([error.code, error.retryable, error.ambiguous]).toEqual(['unavailable', false, true])
+    expect(error.message).toContain(`no longer at ${folder}`)
+    expect(await rejection(producer.sendBatch([record()], live))).toBe(error)
+    expect(await rejection(driver.admin.describeTopic('t', live))).toBe(error)
+  })
+
+  it('is told to readers too, and begins anew for who connects again', async () => {
+    const folder = await folderWith(['before'])
+    const registry = new StoreRegistry()
+    const driver = await open(`local:${folder}?sweepMs=50`, { registry })
+    const { events, source } = await subscribe(driver, 't', { group: 'g' })
+    await take(source, 1)
+    deleted(folder)
+    await eventually(() => expect(events.failures.map((error) => error.code)).toEqual(['unavailable']))
+    await driver.close()
+    expect(existsSync(folder)).toBe(false)
+    const again = await open(`local:${folder}`, { registry })
+    expect(await again.admin.listTopics(live)).toEqual([])
+  })
 })

@@ -3,7 +3,19 @@ import { eventually } from '@sluice/driver/testing'
 import type { Driver, QueuedRecord, QueueSource } from '@sluice/driver'
 import { StoreClock } from '../src/store/clock.ts'
 import { openStore } from '../src/store/schema.ts'
-import { credit, live, open, record, send, subscribeQueue, temporaryFolder, text, texts } from './fixtures.ts'
+import {
+  credit,
+  live,
+  open,
+  record,
+  Recorder,
+  rejection,
+  send,
+  subscribeQueue,
+  temporaryFolder,
+  text,
+  texts,
+} from './fixtures.ts'
 
 async function queueWith(address: string, bodies: readonly string[]): Promise<Driver> {
   const driver = await open(address)
@@ -46,6 +58,31 @@ describe('a topic without order', () => {
         .toSorted((x, y) => x - y),
     ).toEqual(Array.from({ length: 30 }, (_, i) => i))
     expect(await pullAll(other, 30)).toHaveLength(30)
+  })
+
+  it('names the partitions of records as receipts do, also of those that came after it', async () => {
+    const driver = await queueWith('memory:', [])
+    const source = await subscribeQueue(driver, 'q', 'g')
+    await driver.admin.setPartitions('q', 3, live)
+    const sent = await send(
+      driver,
+      'q',
+      ['1', '2', '3'].map((partition) => record({ partition, body: partition })),
+    )
+    const records = await pullAll(source, 3)
+    expect(records.map((each) => [each.partition, each.position])).toEqual(
+      sent.map((each) => [each.partition, each.position]),
+    )
+  })
+
+  it('is not-found for whoever has open what was of another order before', async () => {
+    const driver = await open('memory:')
+    await driver.admin.createTopic('t', { order: 'key' }, live)
+    const [opened, events] = [await driver.openTopic('t', live), new Recorder()]
+    await driver.admin.deleteTopic('t', live)
+    await driver.admin.createTopic('t', { order: 'none' }, live)
+    const subscribing = opened.subscribe({ group: 'g', member: 'm', start: { kind: 'earliest' }, events }, live)
+    expect((await rejection(subscribing)).code).toBe('not-found')
   })
 
   it('forgets what is acknowledged and brings back the rest, also for another connection', async () => {

@@ -3,6 +3,7 @@ import { eventually } from '@sluice/driver/testing'
 import { StoreClock } from '../src/store/clock.ts'
 import { Queue } from '../src/store/queue.ts'
 import { openStore } from '../src/store/schema.ts'
+import { Topics } from '../src/store/topics.ts'
 import { Waiters } from '../src/store/waiters.ts'
 import { temporaryFolder } from './fixtures.ts'
 
@@ -11,7 +12,7 @@ it('tries a read again that another process has written past between its finding
   const [own, other] = [openStore(options), openStore(options)]
   const machine = { wall: () => 0, monotonic: () => performance.now() }
   const woken: number[] = []
-  const waiters = new Waiters(own, machine, new Queue(own, new StoreClock(own, machine)), (calls) =>
+  const waiters = new Waiters(own, machine, new Queue(own, new Topics(own), new StoreClock(own, machine)), (calls) =>
     woken.push(...calls.map((call) => call.id)),
   )
   other.exec('CREATE TABLE written_meanwhile (x)')

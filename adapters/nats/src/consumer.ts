@@ -10,7 +10,7 @@ import type {
   Position,
 } from '@sluice/driver'
 import { toSequence } from './codec.ts'
-import type { Membership, Reader } from './membership.ts'
+import type { Membership, Reader, Tenure } from './membership.ts'
 import { Reading } from './reading.ts'
 import type { ReadingContext } from './reading.ts'
 
@@ -63,11 +63,21 @@ export class NatsLogSource implements LogSource, Reader {
     this.#wake()
   }
 
-  withdraw(partitions: readonly PartitionId[]): readonly PartitionId[] {
-    const gone = partitions.filter((partition) => this.#drop(partition))
-    for (const partition of gone) this.#paused.delete(partition)
+  tenuresOf(partitions: readonly PartitionId[]): readonly Tenure[] {
+    return partitions.flatMap((partition) => {
+      const reading = this.#readings.get(partition)
+      return reading === undefined ? [] : [{ partition, epoch: reading.epoch }]
+    })
+  }
+
+  withdraw(tenures: readonly Tenure[]): boolean {
+    const gone = tenures.filter(({ partition, epoch }) => this.#readings.get(partition)?.epoch === epoch)
+    for (const { partition } of gone) {
+      this.#drop(partition)
+      this.#paused.delete(partition)
+    }
     this.#wake()
-    return gone
+    return gone.length > 0
   }
 
   topicChanged(): void {
@@ -178,16 +188,15 @@ export class NatsLogSource implements LogSource, Reader {
     this.#context.onClosed()
   }
 
-  /** Gives a reading up; says whether there was one. */
-  #drop(partition: PartitionId): boolean {
+  /** Gives a reading up, if there is one. */
+  #drop(partition: PartitionId): void {
     const reading = this.#readings.get(partition)
-    if (reading === undefined) return false
+    if (reading === undefined) return
     this.#readings.delete(partition)
     this.#ended.delete(partition)
     const leaving = reading.close()
     this.#leaving.add(leaving)
     void leaving.finally(() => this.#leaving.delete(leaving))
-    return true
   }
 
   #wake(): void {

@@ -31,10 +31,16 @@ export interface Membership {
   close(): Promise<void>
 }
 
+/** A partition as it is read by one member from one `assigned` to its end. */
+export type Tenure = Pick<Commit, 'partition' | 'epoch'>
+
 /** What a membership tells its reader. */
 export interface Reader {
   assign(partition: PartitionId, epoch: number, from: number): void
-  withdraw(partitions: readonly PartitionId[]): readonly PartitionId[]
+  /** Under which tenures these are read now; those that are not read are left out. */
+  tenuresOf(partitions: readonly PartitionId[]): readonly Tenure[]
+  /** A partition that is read under another tenure by now stays. Says whether any was read. */
+  withdraw(tenures: readonly Tenure[]): boolean
   /** The topic was read again: partitions may have ended. */
   topicChanged(): void
 }
@@ -79,7 +85,8 @@ export class GroupMembership implements Membership {
         acquired: (lease) => this.#acquired(lease),
         revoking: (partitions, deadlineMs) => this.#revoking(partitions, deadlineMs),
         lost: (partitions, reason) => {
-          if (context.reader.withdraw(partitions).length > 0) context.events.lost(partitions, reason)
+          const { reader } = context
+          if (reader.withdraw(reader.tenuresOf(partitions))) context.events.lost(partitions, reason)
         },
       },
     })
@@ -101,8 +108,7 @@ export class GroupMembership implements Membership {
 
   async commit(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
     const outcomes = await Promise.all(commits.map((commit) => this.#commit(commit)))
-    const ended = commits.filter((commit, index) => commit.ended && outcomes[index]?.ok === true)
-    this.#context.reader.withdraw(ended.map((commit) => commit.partition))
+    this.#context.reader.withdraw(commits.filter((commit, index) => commit.ended && outcomes[index]?.ok === true))
     return outcomes
   }
 
@@ -134,13 +140,22 @@ export class GroupMembership implements Membership {
   }
 
   async #revoking(partitions: readonly PartitionId[], deadlineMs: number): Promise<void> {
-    await this.#context.events.revoking(partitions, deadlineMs)
-    this.#context.reader.withdraw(partitions)
+    const { events, reader } = this.#context
+    // While they are drained a seek can end the tenure, and the next one begin here.
+    const tenures = reader.tenuresOf(partitions)
+    await events.revoking(partitions, deadlineMs)
+    reader.withdraw(tenures)
   }
 
   async #listPartitions(): Promise<readonly ListedPartition[]> {
-    const { groups, topic, group, reader } = this.#context
-    await topic.refresh()
+    const { groups, topic, group, reader, events } = this.#context
+    try {
+      await topic.refresh()
+    } catch (error) {
+      // A member that reads nothing at the moment learns in no other way that its topic was deleted.
+      if (StreamError.is(error, 'not-found')) events.failed(error)
+      throw error
+    }
     reader.topicChanged()
     const place = (await groups.get(topic, group)).value
     return topic.info.partitions.map((partition) => ({

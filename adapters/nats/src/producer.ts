@@ -53,7 +53,8 @@ export class NatsProducer implements DriverProducer {
   }
 
   async #send(records: readonly OutgoingRecord[], signal: AbortSignal, what: string): Promise<readonly SendOutcome[]> {
-    const { clock, requestTimeoutMs } = this.#context
+    const { clock, requestTimeoutMs, topic } = this.#context
+    if (topic.asksForUnknown(records)) await this.#lookUp()
     const items = records.map((record) => this.#publish(record, what))
     const giveUp = (error: StreamError): void => {
       for (const item of items) if ('sent' in item) item.sent.giveUp(error)
@@ -68,6 +69,15 @@ export class NatsProducer implements DriverProducer {
     } finally {
       timer.cancel()
       signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  async #lookUp(): Promise<void> {
+    const { topic } = this.#context
+    try {
+      await topic.refresh()
+    } catch (cause) {
+      throw toStreamError(cause, { operation: 'send', topic: topic.name })
     }
   }
 

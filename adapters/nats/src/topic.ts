@@ -53,6 +53,11 @@ export class TopicView {
     )
   }
 
+  /** Whether a record asks for a partition that is not known: it may have come since the topic was looked up. */
+  asksForUnknown(records: readonly OutgoingRecord[]): boolean {
+    return records.some(({ partition }) => partition !== undefined && this.byId(partition) === undefined)
+  }
+
   byId(id: PartitionId): PartitionInfo | undefined {
     return this.#info.partitions.find((partition) => partition.id === id)
   }

@@ -111,20 +111,6 @@ describe.skipIf(none)('topics on streams', () => {
     expect(await collect(topicOf(again, name), 'g', 1)).toEqual([3])
   })
 
-  it('a consumer whose topic is deleted ends with not-found', async () => {
-    const [cloud, other] = [await open(url), await open(url)]
-    const name = fresh('deleted')
-    const topic = topicOf(cloud, name)
-    await topic.send({ value: 1 })
-    const consumer = topic.consumer({ group: 'g' })
-    const seen: number[] = []
-    const running = consumer.run(({ value }) => void seen.push(value))
-    const ended = failure(running)
-    await eventually(() => expect(seen).toEqual([1]))
-    await other.admin.deleteTopic(name)
-    expect((await ended).code).toBe('not-found')
-  })
-
   it('a producer that knows only the old partitions finds the new ones, and keys keep their order', async () => {
     const [cloud, other] = [await open(url), await open(url)]
     const name = fresh('grown')

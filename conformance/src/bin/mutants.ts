@@ -40,15 +40,18 @@ process.exit(killed === trials.length ? 0 : 1)
 async function tryMutant(mutant: Mutant): Promise<Trial> {
   const one = cases.find((each) => each.name === mutant.killedBy)
   if (one === undefined) return { mutant, killed: false, why: `there is no case ${mutant.killedBy}` }
-  const without = sound.get(one.name) ?? (await runOn(one, memoryHarness(undefined, impatient)))
-  sound.set(one.name, without)
+  const { order = 'key' } = mutant
+  const trial: Partial<Harness> = { ...impatient, topicSpec: { order } }
+  const key = `${one.name}, order ${order}`
+  const without = sound.get(key) ?? (await runOn(one, memoryHarness(undefined, trial)))
+  sound.set(key, without)
   if (without.status !== 'passed')
     return {
       mutant,
       killed: false,
       why: `the case is ${without.status} without the bug: ${without.message ?? without.reason ?? ''}`,
     }
-  const result = await runOn(one, memoryHarness(undefined, { ...impatient, ...mutant.infect() }))
+  const result = await runOn(one, memoryHarness(undefined, { ...trial, ...mutant.infect() }))
   const unmet = result.status === 'failed' && result.failure === 'unmet'
   if (unmet) return { mutant, killed: true, why: result.message ?? '' }
   return {

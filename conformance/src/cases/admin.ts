@@ -49,21 +49,6 @@ export const adminCases: readonly Case[] = [
     run: remove,
   },
   {
-    name: 'admin/retention-set-and-read',
-    title: 'retention is set and read back',
-    needs: can('retention'),
-    refusal: refuse('retention'),
-    run: retention,
-  },
-  {
-    name: 'admin/retention-expires',
-    title: 'records past retention go, and a group that stood on them goes on at the earliest',
-    needs: (world) =>
-      all(can('retention')(world), world.capabilities.embedded ? true : 'retention cannot be waited for here'),
-    run: retentionExpires,
-    deadlineMs: 30_000,
-  },
-  {
     name: 'admin/missing-topic',
     title: 'a topic that does not exist is not-found on send, on consume and on describe, never a hang',
     run: missing,
@@ -71,11 +56,13 @@ export const adminCases: readonly Case[] = [
   { name: 'admin/groups', title: 'groups are listed, and forgotten when asked to', run: groups },
 ]
 
-function can(operation: AdminOperation): (world: World) => true | string {
+/** Needs an operation of the administration. */
+export function can(operation: AdminOperation): (world: World) => true | string {
   return (world) => (world.capabilities.admin.includes(operation) ? true : `the capability admin has no ${operation}`)
 }
 
-function refuse(operation: AdminOperation): Case['run'] {
+/** Shows that an operation is refused. */
+export function refuse(operation: AdminOperation): Case['run'] {
   return async (context) => {
     const cloud = await context.connect()
     const { admin } = cloud
@@ -187,48 +174,6 @@ async function remove(context: CaseContext): Promise<void> {
   await again.count(1)
   await again.stop()
   each(texts(seen), ['new'], context.world.harness.copies ?? 1, 'what the same group is given of the new topic')
-}
-
-async function retention(context: CaseContext): Promise<void> {
-  const { cloud, name } = await bench(context)
-  await cloud.admin.setRetention(name, { retentionMs: 3_600_000 })
-  equal((await cloud.admin.describeTopic(name)).retentionMs, 3_600_000, 'the retention in milliseconds')
-  await cloud.admin.setRetention(name, { retentionMs: 7_200_000 })
-  equal((await cloud.admin.describeTopic(name)).retentionMs, 7_200_000, 'the retention after a change')
-  const made = context.name()
-  await cloud.admin.createTopic(made, context.spec({ retentionMs: 86_400_000 }))
-  equal((await cloud.admin.describeTopic(made)).retentionMs, 86_400_000, 'the retention given on creation')
-  await rejects(
-    cloud.admin.setRetention(context.name(), { retentionMs: 3_600_000 }),
-    'not-found',
-    'setting it for a topic that does not exist',
-  )
-}
-
-async function retentionExpires(context: CaseContext): Promise<void> {
-  const { cloud, name, topic } = await bench(context, { retentionMs: 300 })
-  const group = context.name('g')
-  await sendAll(topic, messages(10, 5))
-  const reading = read(context, member(topic, group))
-  await reading.count(10)
-  await reading.stop()
-  await sendAll(topic, messages(10, 5, 10))
-  await context.eventually(async () => {
-    const found: number[] = []
-    for await (const message of topic.read()) found.push(message.value)
-    equal(found, [], 'records that are older than the retention')
-  }, 15_000)
-  await cloud.admin.setRetention(name, { retentionMs: 3_600_000 })
-  await sendAll(topic, messages(5, 5, 20))
-  const later = read(context, member(topic, group))
-  await later.count(5)
-  await later.stop()
-  each(
-    texts(later.values()),
-    texts(range(5, 20)),
-    context.world.harness.copies ?? 1,
-    'what a group is given that stood on records that went',
-  )
 }
 
 async function missing(context: CaseContext): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Case } from '../case.ts'
-import { keyOrder } from '../case.ts'
+import { all, keyOrder, logShape } from '../case.ts'
 import type { CaseContext } from '../context.ts'
 import { between, each, equal, firsts, sameOrder, that } from '../expect.ts'
 import { between as pick } from '../random.ts'
@@ -25,6 +25,13 @@ export const consumeCases: readonly Case[] = [
     title: "a stuck key does not stop others, and a stuck partition does not stop others' commits",
     needs: keyOrder,
     run: keysConcurrent,
+  },
+  {
+    name: 'consume/parked-key-comes-back',
+    title:
+      'a key that is stuck with more records than may be read ahead lets others pass, and gets all of its own later',
+    needs: (world) => all(keyOrder(world), logShape(world)),
+    run: parkedKey,
   },
   {
     name: 'consume/empty-topic-waits',
@@ -150,6 +157,31 @@ async function othersCommitted(
   })
   const committed = (await lag()).find((one) => one.partition === stuckIn)?.committed
   equal(committed, undefined, 'the commit of the partition whose first record is stuck')
+}
+
+async function parkedKey(context: CaseContext): Promise<void> {
+  const { topic } = await bench(context, { partitions: 1 })
+  await sendAll(
+    topic,
+    range(60).map((value) => ({ value, key: 'stuck' })),
+  )
+  await sendAll(topic, messages(60, 6, 60))
+  const gate = Promise.withResolvers<void>()
+  const reading = read(context, member(topic, context.name('g'), { maxBufferedRecords: 20 }), {
+    handle: ({ key }) => (key === 'stuck' ? gate.promise : undefined),
+  })
+  context.defer(async () => gate.resolve())
+  await context.eventually(() => {
+    const missing = range(60, 60).filter((value) => !reading.values().includes(value))
+    equal(missing, [], 'records of other keys behind a stuck one')
+  })
+  that(ofKey(reading.deliveries, 'stuck').length <= copies(context), 'the stuck key is given no other record')
+  gate.resolve()
+  await reading.count(120)
+  await reading.stop()
+  each(texts(reading.values()), texts(range(120)), copies(context), 'records beside a key that was stuck, and its own')
+  const seen = firsts(ofKey(reading.deliveries, 'stuck'), (delivery) => delivery.id).map((delivery) => delivery.value)
+  sameOrder(seen, range(60), 'the key that was stuck')
 }
 
 async function emptyTopic(context: CaseContext): Promise<void> {

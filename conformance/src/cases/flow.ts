@@ -1,4 +1,5 @@
 import type { Case } from '../case.ts'
+import { logShape } from '../case.ts'
 import type { CaseContext } from '../context.ts'
 import { between, each, equal, that } from '../expect.ts'
 import { read } from '../reading.ts'
@@ -29,6 +30,12 @@ export const flowCases: readonly Case[] = [
     name: 'flow/pause-resume',
     title: 'pause starts no new handler and keeps the partitions; resume goes on without a gap',
     run: pauseResume,
+  },
+  {
+    name: 'flow/uncommitted-bounded',
+    title: 'behind a record that is not done a partition is read no further than maxUncommitted, and goes on after',
+    needs: logShape,
+    run: uncommittedBounded,
   },
 ]
 
@@ -157,6 +164,30 @@ async function longHandler(context: CaseContext): Promise<void> {
     texts(range(4)),
     context.world.harness.copies ?? 1,
     'records whose handlers outlasted the lease',
+  )
+}
+
+async function uncommittedBounded(context: CaseContext): Promise<void> {
+  const { topic } = await bench(context, { partitions: 1 })
+  await sendInTurn(topic, [{ value: 0, key: 'stuck' }])
+  await sendAll(topic, messages(200, 50, 1))
+  const gate = Promise.withResolvers<void>()
+  const bounds = { maxUncommitted: 20, maxBufferedRecords: 10 }
+  const reading = read(context, member(topic, context.name('g'), bounds), {
+    handle: ({ key }) => (key === 'stuck' ? gate.promise : undefined),
+  })
+  context.defer(async () => gate.resolve())
+  await context.eventually(() => that(reading.deliveries.length >= 15, 'records behind the stuck one are handled'))
+  await context.settleWindow(Math.max(300, context.world.tuning.settleMs))
+  between(reading.deliveries.length, 15, 30, 'records handed out behind one that is not done')
+  gate.resolve()
+  await reading.count(201)
+  await reading.stop()
+  each(
+    texts(reading.values()),
+    texts(range(201)),
+    context.world.harness.copies ?? 1,
+    'records of a partition that was held back',
   )
 }
 

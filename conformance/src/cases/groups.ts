@@ -9,7 +9,11 @@ import { allOnce, bench, member, messages, numbers, range, sendAll, texts } from
 
 /** Groups: everybody gets all, members share, and hand-overs lose nothing. */
 export const groupCases: readonly Case[] = [
-  { name: 'group/two-groups-each-get-all', title: 'each of two groups gets every record', run: twoGroups },
+  {
+    name: 'group/two-groups-each-get-all',
+    title: 'each of two groups gets every record, though their names differ in a capital letter alone',
+    run: twoGroups,
+  },
   { name: 'group/members-share', title: 'members of a group share the records, each record once', run: share },
   {
     name: 'group/join',
@@ -59,7 +63,9 @@ export function keysInOrder(
 async function twoGroups(context: CaseContext): Promise<void> {
   const { topic } = await bench(context)
   await sendAll(topic, messages(100, 5))
-  const [one, two] = [read(context, member(topic, context.name('g'))), read(context, member(topic, context.name('g')))]
+  const group = context.name('g')
+  const one = read(context, member(topic, group))
+  const two = read(context, member(topic, group.replace('g', 'G')))
   await sendAll(topic, messages(100, 5, 100))
   await Promise.all([one.count(200), two.count(200)])
   await Promise.all([one.stop(), two.stop()])

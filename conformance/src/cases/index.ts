@@ -13,20 +13,24 @@ import { handoverCases } from './handover.ts'
 import { interopCases } from './interop.ts'
 import { lifeCases } from './life.ts'
 import { limitsCases } from './limits.ts'
+import { placeCases } from './places.ts'
 import { positionCases } from './position.ts'
 import { publishFlowCases } from './publish-flow.ts'
 import { publishCases } from './publish.ts'
 import { reshardCases } from './reshard.ts'
+import { retentionCases } from './retention.ts'
 import { roundtripCases } from './roundtrip.ts'
 import { seekCases } from './seek.ts'
 import { settleCases } from './settle.ts'
 import { stormCases } from './storm.ts'
+import { tenureCases } from './tenures.ts'
 
 /** Every case, by area. */
 export const cases: readonly Case[] = [
   ...roundtripCases,
   ...publishCases,
   ...publishFlowCases,
+  ...placeCases,
   ...limitsCases,
   ...consumeCases,
   ...settleCases,
@@ -35,10 +39,12 @@ export const cases: readonly Case[] = [
   ...groupCases,
   ...stormCases,
   ...handoverCases,
+  ...tenureCases,
   ...reshardCases,
   ...seekCases,
   ...positionCases,
   ...adminCases,
+  ...retentionCases,
   ...lifeCases,
   ...errorCases,
   ...faultCases,

@@ -1,6 +1,6 @@
 import type { Case } from '../case.ts'
 import type { CaseContext } from '../context.ts'
-import { between, each, equal, rejects, that } from '../expect.ts'
+import { between, each, equal, isError, rejects, that } from '../expect.ts'
 import { leakedSince, openHandles } from '../leaks.ts'
 import { read } from '../reading.ts'
 import { bench, member, messages, numbers, range, sendAll, sendInTurn, texts } from '../setup.ts'
@@ -25,6 +25,12 @@ export const lifeCases: readonly Case[] = [
     run: reopen,
   },
   { name: 'life/use-after-close', title: 'whatever is used after close is refused with closed', run: useAfterClose },
+  {
+    name: 'life/topic-deleted',
+    title: 'consumers whose topic is deleted end with not-found, those too that have nothing to read',
+    needs: (world) => (world.capabilities.admin.includes('delete') ? true : 'the capability admin has no delete'),
+    run: topicDeleted,
+  },
   { name: 'life/no-leaks', title: 'no timer, socket or thread is left after close', run: noLeaks },
 ]
 
@@ -194,6 +200,33 @@ async function useAfterClose(context: CaseContext): Promise<void> {
     'closed',
     'consuming on a closed connection',
   )
+}
+
+async function topicDeleted(context: CaseContext): Promise<void> {
+  await deleteUnderConsumers(context, { anew: false })
+  await deleteUnderConsumers(context, { anew: true })
+}
+
+async function deleteUnderConsumers(context: CaseContext, { anew }: { readonly anew: boolean }): Promise<void> {
+  const spec = context.world.order === 'key' ? { partitions: 1 } : {}
+  const { topic, name } = await bench(context, spec)
+  const group = context.name('g')
+  await sendAll(topic, messages(3, 3))
+  const reading = read(context, member(topic, group))
+  await reading.count(3)
+  const second = await context.shimmed()
+  const idle = read(context, member(numbers(second.cloud, name), group))
+  await context.eventually(() =>
+    that(second.shim.callsOf({ operation: ['poll', 'pull'] }).length > 0, 'the second member, which has nothing, asks'),
+  )
+  const { admin } = await context.connect()
+  await admin.deleteTopic(name)
+  if (anew) await admin.createTopic(name, context.spec(spec))
+  const whose = anew ? 'whose topic was deleted and made anew' : 'whose topic was deleted'
+  for (const [who, one] of Object.entries({ [`a member ${whose}`]: reading, [`an idle member ${whose}`]: idle })) {
+    await context.eventually(() => that(one.ended(), `${who} has ended`))
+    isError(one.error(), 'not-found', who)
+  }
 }
 
 async function noLeaks(context: CaseContext): Promise<void> {

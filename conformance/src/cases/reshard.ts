@@ -2,6 +2,7 @@ import type { Case, Need } from '../case.ts'
 import { all, keyOrder, logShape } from '../case.ts'
 import type { CaseContext } from '../context.ts'
 import { between, each, equal, firsts, rejects, sameOrder, that } from '../expect.ts'
+import type { World } from '../harness.ts'
 import { ofKey, read } from '../reading.ts'
 import type { Reading } from '../reading.ts'
 import { allOnce, bench, member, messages, numbers, range, sendAll, texts } from '../setup.ts'
@@ -37,6 +38,15 @@ export const reshardCases: readonly Case[] = [
     run: merge,
   },
   {
+    name: 'group/emptied-parent',
+    title:
+      'a partition that ended, and whose last records retention removed, does not keep its children from being read',
+    needs: (world) => all(logShape(world), retentionCanBeWaitedFor(world), canGrow(world.capabilities.repartition)),
+    refusal: (context) => refuseRepartition(context, 8),
+    run: emptiedParent,
+    deadlineMs: 40_000,
+  },
+  {
     name: 'group/lag',
     title: 'lag tells how far a group is behind, and is zero when it is not',
     needs: (world) => (world.capabilities.lag.length > 0 ? true : 'the capability lag is empty'),
@@ -55,6 +65,15 @@ function copies(context: CaseContext): number {
 function canGrow(repartition: 'grow' | 'any' | false): Need {
   return repartition === false ? 'the capability repartition is false' : true
 }
+
+function retentionCanBeWaitedFor(world: World): Need {
+  const { admin, retention } = world.capabilities
+  const soon = admin.includes('retention') && retention.minMs <= shortRetentionMs
+  return soon ? true : { notRun: 'retention cannot be waited for here' }
+}
+
+/** As short as a case can wait for, in milliseconds. */
+const shortRetentionMs = 300
 
 async function reshape(
   context: CaseContext,
@@ -135,6 +154,40 @@ async function halfway(context: CaseContext, from: number, to: number): Promise<
       `key k${key} over a change between two members`,
     )
   }
+}
+
+async function emptiedParent(context: CaseContext): Promise<void> {
+  const { topic, name, cloud } = await bench(context, { partitions: 1 })
+  const group = context.name('g')
+  await sendAll(topic, messages(20, 1))
+  const away = read(context, member(topic, group, { maxBufferedRecords: 1 }), {
+    handle: ({ value }) => (value < 3 ? undefined : new Promise(() => undefined)),
+  })
+  await context.eventually(() => that(away.consumer.stats().acked >= 3, 'the group has begun'))
+  await away.consumer.close({ timeoutMs: 100 }).catch(() => undefined)
+  await cloud.admin.setPartitions(name, 2)
+  await cloud.admin.setRetention(name, { retentionMs: shortRetentionMs })
+  await context.eventually(async () => {
+    const [parent] = (await cloud.admin.describeTopic(name)).partitions
+    equal([parent?.state, parent?.earliest], ['ended', undefined], 'the state and first record of the old partition')
+  }, 20_000)
+  await cloud.admin.setRetention(name, { retentionMs: 3_600_000 })
+  await sendAll(topic, messages(5, 1, 20))
+  for (const [who, heir] of [
+    ['a group that was away', group],
+    ['a new group', context.name('g')],
+  ] as const) {
+    const reading = read(context, member(topic, heir))
+    await reading.count(5)
+    await reading.stop()
+    each(texts(reading.values()), texts(range(5, 20)), copies(context), `records behind an emptied partition, ${who}`)
+  }
+  const found: number[] = []
+  const reads = (async () => {
+    for await (const message of topic.read()) found.push(message.value)
+  })()
+  await context.within(reads, context.world.tuning.patienceMs, 'reading without a group')
+  each(texts(found), texts(range(5, 20)), copies(context), 'records behind an emptied partition, without a group')
 }
 
 async function refuseRepartition(context: CaseContext, count: number): Promise<void> {

@@ -1,5 +1,14 @@
 import type { Cloud, Consumer, ConsumerOptions, Handler, Message, RunOptions, Topic, TopicOptions } from '@sluice/core'
-import type { Driver, DriverProducer, DriverTopic, IncomingRecord, LogSource, SubscribeOptions } from '@sluice/driver'
+import type {
+  Driver,
+  DriverProducer,
+  DriverTopic,
+  IncomingRecord,
+  LogSource,
+  QueueSource,
+  SubscribeOptions,
+  TopicOrder,
+} from '@sluice/driver'
 import type { Harness } from '../harness.ts'
 import { override } from '../override.ts'
 
@@ -10,6 +19,8 @@ export interface Mutant {
   readonly bug: string
   /** The case that must fail, by its assertion. */
   readonly killedBy: string
+  /** The order of the topics it is tried on. Default `key`. */
+  readonly order?: TopicOrder
   /** Puts the bug in; called once per run. */
   readonly infect: () => Pick<Harness, 'mutate' | 'mutateCloud'>
 }
@@ -58,6 +69,20 @@ export function onLog(
       const options = prepare(given)
       const source = await topic.subscribe(options, signal)
       return source.shape === 'log' ? override(source, await change(source, { options, topic, driver })) : source
+    },
+  }))
+}
+
+/** A driver whose queue sources are changed. `prepare` may change the subscription first. */
+export function onQueue(
+  driver: Driver,
+  change: (source: QueueSource) => Partial<QueueSource>,
+  prepare: (options: SubscribeOptions) => SubscribeOptions = (options) => options,
+): Driver {
+  return onTopic(driver, (topic) => ({
+    subscribe: async (given, signal) => {
+      const source = await topic.subscribe(prepare(given), signal)
+      return source.shape === 'queue' ? override(source, change(source)) : source
     },
   }))
 }

@@ -1,6 +1,6 @@
 import type { IncomingRecord, LogSource, PartitionId, Position } from '@sluice/driver'
 import { override } from '../override.ts'
-import { onLog, onRecord, onRecords } from './mutant.ts'
+import { onLog, onQueue, onRecord, onRecords } from './mutant.ts'
 import type { Mutant } from './mutant.ts'
 
 /** Bugs on the way out: what is read, and how. */
@@ -58,6 +58,37 @@ export const readingMutants: readonly Mutant[] = [
     bug: 'an empty key is read as no key',
     killedBy: 'roundtrip/key',
     infect: () => ({ mutate: (driver) => onRecord(driver, ({ key }) => ({ key: key === '' ? undefined : key })) }),
+  },
+  {
+    name: 'key-cut-at-512',
+    bug: 'keys end at 512 characters',
+    killedBy: 'roundtrip/key',
+    infect: () => ({ mutate: (driver) => onRecord(driver, ({ key }) => ({ key: key?.slice(0, 512) })) }),
+  },
+  {
+    name: 'key-nfc',
+    bug: 'keys are normalised',
+    killedBy: 'roundtrip/key',
+    infect: () => ({ mutate: (driver) => onRecord(driver, ({ key }) => ({ key: key?.normalize('NFC') })) }),
+  },
+  {
+    name: 'time-is-read-time',
+    bug: 'the time of a record is when it was read',
+    killedBy: 'roundtrip/time',
+    infect: () => ({ mutate: (driver) => onRecord(driver, () => ({ timeMs: Date.now() })) }),
+  },
+  {
+    name: 'queue-time-is-read-time',
+    bug: 'the time of a record of a queue is when it was read',
+    killedBy: 'roundtrip/time',
+    order: 'none',
+    infect: () => ({
+      mutate: (driver) =>
+        onQueue(driver, (source) => ({
+          pull: async (credit, signal) =>
+            (await source.pull(credit, signal)).map((record) => ({ ...record, timeMs: Date.now() })),
+        })),
+    }),
   },
   {
     name: 'unbounded-prefetch',
@@ -161,6 +192,19 @@ export const readingMutants: readonly Mutant[] = [
           driver,
           () => ({}),
           (options) => (options.group === undefined ? options : { ...options, group: 'everybody' }),
+        ),
+    }),
+  },
+  {
+    name: 'groups-ignore-case',
+    bug: 'groups whose names differ in capital letters alone share one progress',
+    killedBy: 'group/two-groups-each-get-all',
+    infect: () => ({
+      mutate: (driver) =>
+        onLog(
+          driver,
+          () => ({}),
+          (options) => ({ ...options, group: options.group?.toLowerCase() }),
         ),
     }),
   },

@@ -1,4 +1,4 @@
-import type { OutgoingRecord, SendOutcome } from '@sluice/driver'
+import type { Driver, DriverTopic, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
 import { StreamError } from '@sluice/driver'
 import { override } from '../override.ts'
 import { onCloudTopic, onProducer, onTopic } from './mutant.ts'
@@ -31,6 +31,36 @@ export const sendingMutants: readonly Mutant[] = [
           producer: (options) => topic.producer({ ...options, onOrderedFailure: 'continue' }),
         })),
     }),
+  },
+  {
+    name: 'receipt-position-of-first',
+    bug: 'the receipts of one request all name the position of its first record in their partition',
+    killedBy: 'publish/receipt-names-its-place',
+    infect: () => ({
+      mutate: (driver) =>
+        onProducer(driver, (producer) => ({ sendBatch: firstPlaces(producer.sendBatch.bind(producer)) })),
+    }),
+  },
+  {
+    name: 'explicit-partition-ignored-with-key',
+    bug: 'a record with a key goes where its key belongs, whatever partition it asks for',
+    killedBy: 'publish/explicit-partition',
+    infect: () => ({
+      mutate: (driver) =>
+        onProducer(driver, (producer) => ({
+          sendBatch: (records, signal) =>
+            producer.sendBatch(
+              records.map((record) => (record.key === undefined ? record : { ...record, partition: undefined })),
+              signal,
+            ),
+        })),
+    }),
+  },
+  {
+    name: 'partitions-known-at-start',
+    bug: 'a producer takes no partition that was not there when it was made',
+    killedBy: 'publish/explicit-partition-after-growth',
+    infect: () => ({ mutate: (driver) => onTopic(driver, async (topic) => sendToKnown(driver, topic)) }),
   },
   {
     name: 'dlq-loses-headers',
@@ -94,6 +124,35 @@ function resendAll(sendBatch: SendBatch): SendBatch {
       outcomes[index]?.ok === true ? { ...record, id: `${record.id}-again` } : record,
     )
     return sendBatch(renamed, signal)
+  }
+}
+
+function firstPlaces(sendBatch: SendBatch): SendBatch {
+  return async (records, signal) => {
+    const firsts = new Map<PartitionId | undefined, SendOutcome>()
+    return (await sendBatch(records, signal)).map((outcome) => {
+      if (!outcome.ok) return outcome
+      const first = firsts.get(outcome.partition)
+      if (first === undefined) firsts.set(outcome.partition, outcome)
+      return first ?? outcome
+    })
+  }
+}
+
+async function sendToKnown(driver: Driver, topic: DriverTopic): Promise<Partial<DriverTopic>> {
+  const { partitions } = await driver.admin.describeTopic(topic.name, new AbortController().signal)
+  const known = new Set(partitions.map((partition) => partition.id))
+  return {
+    producer: async (signal) => {
+      const producer = await topic.producer(signal)
+      return override(producer, {
+        sendBatch: (records, sending) => {
+          const stranger = records.find(({ partition }) => partition !== undefined && !known.has(partition))
+          if (stranger === undefined) return producer.sendBatch(records, sending)
+          throw new StreamError('not-found', `there is no partition ${stranger.partition}`)
+        },
+      })
+    },
   }
 }
 

@@ -96,8 +96,7 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
   }
 
   async revoking(partitions: readonly PartitionId[], deadlineMs: number): Promise<void> {
-    await Promise.all(partitions.map((partition) => this.#quiet(partition, deadlineMs)))
-    this.lost(partitions)
+    await Promise.all(partitions.map((partition) => this.#giveUpQuietly(partition, deadlineMs)))
   }
 
   lost(partitions: readonly PartitionId[]): void {
@@ -175,10 +174,15 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     this.lost([...this.#parts.keys()])
   }
 
-  /** Waits until nothing of the partition is out. */
-  async #quiet(partition: PartitionId, deadlineMs: number): Promise<void> {
+  async #giveUpQuietly(partition: PartitionId, deadlineMs: number): Promise<void> {
     const part = this.#parts.get(partition)
     if (part === undefined) return
+    await this.#quiet(part, deadlineMs)
+    if (this.#parts.get(partition) === part) this.lost([partition])
+  }
+
+  /** Waits until nothing of the partition is out. */
+  async #quiet(part: Part, deadlineMs: number): Promise<void> {
     part.revoking = true
     if (part.entries.every((entry) => entry.state !== 'out')) return
     await new Promise<void>((resolve) => {

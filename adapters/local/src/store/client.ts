@@ -29,6 +29,7 @@ export class StoreClient {
   readonly #exited: Promise<void>
   #nextId = 1
   #failure: StreamError | undefined
+  #lost = false
   #closing: Promise<void> | undefined
 
   private constructor(worker: Worker) {
@@ -36,6 +37,7 @@ export class StoreClient {
     this.#exited = new Promise((resolve) => worker.once('exit', () => resolve()))
     worker.on('message', (message: FromStore) => {
       if (message.kind === 'answers') for (const answer of message.answers) this.#settle(answer)
+      if (message.kind === 'failed') this.#lose(message.error)
     })
     worker.on('error', (error) => this.#fail(error))
     worker.on('exit', (code) => this.#fail(new Error(`the store's thread ended with code ${code}`)))
@@ -108,9 +110,9 @@ export class StoreClient {
     return this.#closing
   }
 
-  /** Whether the thread has ended without having been asked to. */
+  /** Whether the thread has ended without having been asked to, and its file is where it was. */
   get dead(): boolean {
-    return this.#failure !== undefined && this.#closing === undefined
+    return this.#failure !== undefined && this.#closing === undefined && !this.#lost
   }
 
   /** The thread itself. */
@@ -119,10 +121,8 @@ export class StoreClient {
   }
 
   async #close(): Promise<void> {
-    if (this.#failure === undefined) {
-      this.#worker.ref()
-      this.#post({ kind: 'close' }, [])
-    }
+    this.#worker.ref()
+    if (this.#failure === undefined) this.#post({ kind: 'close' }, [])
     await this.#exited
   }
 
@@ -140,17 +140,30 @@ export class StoreClient {
     else pending.reject(fromWire(answer.error, pending.context))
   }
 
-  /** The thread is gone: nothing that was asked will be answered, and of writes nobody knows. */
+  /** The store cannot be opened, or has lost its file: it is told to end. */
+  #lose(error: WireError): void {
+    this.#lost = true
+    this.#end(fromWire(error, { operation: 'use the log' }))
+    this.#post({ kind: 'close' }, [])
+  }
+
   #fail(cause: unknown): void {
     const expected = this.#closing !== undefined
-    this.#failure ??= new StreamError(
-      expected ? 'closed' : 'internal',
-      expected ? 'the log was closed' : 'the thread of the log has died; close the connection and open it again',
-      { cause, ambiguous: !expected },
+    this.#end(
+      new StreamError(
+        expected ? 'closed' : 'internal',
+        expected ? 'the log was closed' : 'the thread of the log has died; close the connection and open it again',
+        { cause, ambiguous: !expected },
+      ),
     )
+  }
+
+  /** Nothing that was asked will be answered, and of writes nobody knows. */
+  #end(error: StreamError): void {
+    this.#failure ??= error
     for (const pending of this.#pending.values()) pending.reject(this.#failure)
     this.#pending.clear()
-    if (!expected) for (const listener of this.#failureListeners) listener(this.#failure)
+    if (this.#closing === undefined) for (const listener of this.#failureListeners) listener(this.#failure)
     this.#failureListeners.clear()
   }
 }

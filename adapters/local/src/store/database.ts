@@ -1,6 +1,13 @@
+import { statSync } from 'node:fs'
 // The only file that imports node:sqlite: its class is renamed in later versions of Node.
 import { DatabaseSync } from 'node:sqlite'
 import type { StatementSync } from 'node:sqlite'
+
+/** Where a file was opened, and which one it was. */
+interface Place {
+  readonly file: string
+  readonly identity: string
+}
 
 /** What is stored in a column. */
 export type Value = string | number | bigint | null | Uint8Array
@@ -10,17 +17,29 @@ export class Database {
   /** The connection itself, for code that brings its own statements. */
   readonly raw: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
+  readonly #place: Place | undefined
   #dataVersion = 0
   #foreignCommits = 0
   #closed = false
 
-  private constructor(raw: DatabaseSync) {
+  private constructor(raw: DatabaseSync, place: Place | undefined) {
     this.raw = raw
+    this.#place = place
   }
 
   /** Opens or makes the file; `undefined` means in memory. */
   static open(file: string | undefined): Database {
-    return new Database(new DatabaseSync(file ?? ':memory:'))
+    const raw = new DatabaseSync(file ?? ':memory:')
+    return new Database(raw, file === undefined ? undefined : { file, identity: identityOf(file) })
+  }
+
+  /**
+   * The path at which the file was opened and is no longer: it was deleted, moved or replaced, and who opens that path
+   * now finds nothing of what is written here. `undefined`: all is well, or it is in memory.
+   */
+  lostPlace(): string | undefined {
+    const place = this.#place
+    return place === undefined || identityOf(place.file) === place.identity ? undefined : place.file
   }
 
   /** Runs statements that bring nothing back. */
@@ -94,4 +113,10 @@ export class Database {
     }
     return statement
   }
+}
+
+/** Of the file at a path, on this machine and while it is open; empty when there is none. */
+function identityOf(file: string): string {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false })
+  return stats === undefined ? '' : `${stats.dev}:${stats.ino}`
 }

@@ -1,4 +1,4 @@
-import { toWire } from '../errors.ts'
+import { lostFile, toWire } from '../errors.ts'
 import { StoreClock } from './clock.ts'
 import type { MachineClock } from './clock.ts'
 import type { Database } from './database.ts'
@@ -33,6 +33,8 @@ export class Engine {
   readonly #parts: Parts
   readonly #waiters: Waiters
   #answers: Answer[] = []
+  /** The file was found gone: nothing is done or answered any more. */
+  #lost = false
 
   constructor(database: Database, host: string, machine: MachineClock, post: Post) {
     this.#database = database
@@ -70,15 +72,24 @@ export class Engine {
   }
 
   #write(calls: readonly Call[]): void {
-    if (calls.length === 0) return
+    if (calls.length === 0 || this.#lost) return
     try {
-      for (const answer of this.#transaction(calls)) this.#answers.push(answer)
+      const answers = this.#transaction(calls)
+      const place = this.#database.lostPlace()
+      if (place !== undefined) return this.#lose(place)
+      for (const answer of answers) this.#answers.push(answer)
     } catch (error) {
       this.#parts.log.rolledBack()
       const failed = error instanceof TransactionFailed ? error : new TransactionFailed(error, false)
       if (failed.separable && calls.length > 1) for (const call of calls) this.#write([call])
       else for (const call of calls) this.#fail(call.id, failed.cause)
     }
+  }
+
+  /** What was committed may be lost, so whoever waits for an answer is told that; and whoever asks later. */
+  #lose(place: string): void {
+    this.#lost = true
+    this.#post({ kind: 'failed', error: toWire(lostFile(place)) }, [])
   }
 
   #transaction(calls: readonly Call[]): readonly Answer[] {
@@ -122,6 +133,7 @@ export class Engine {
 
   /** Answers reads, and pulls and reads that wait for records if there are any. */
   #serve(calls: readonly Call[]): void {
+    if (this.#lost) return
     const pulls: Call[] = []
     for (const call of calls) {
       try {
@@ -150,7 +162,7 @@ export class Engine {
   }
 
   #flush(): void {
-    if (this.#answers.length === 0) return
+    if (this.#answers.length === 0 || this.#lost) return
     const answers = this.#answers
     this.#answers = []
     this.#post({ kind: 'answers', answers }, answers.flatMap(buffersOf))

@@ -26,7 +26,7 @@ export class Parts {
     const topics = new Topics(database)
     const log = new Log(database, leases)
     const groups = new Groups({ database, leases, topics, log, clock, host })
-    const queue = new Queue(database, clock)
+    const queue = new Queue(database, topics, clock)
     const retention = new Retention(database, topics)
     const earlyAcks = new EarlyAckTable(database)
     this.log = log

@@ -14,6 +14,7 @@ import type {
   ReadResult,
 } from './protocol.ts'
 import { lastLogKey, logKey } from './schema.ts'
+import { topicDeleted } from './topics.ts'
 
 /** A clock that went back by less than this does not take the records' times with it, in milliseconds. */
 const toleratedStepMs = 60_000
@@ -181,14 +182,13 @@ export class Log {
   }
 
   #childrenIfEnded(partition: number, offset: number): readonly string[] | undefined {
-    const row = this.#database.get<{ topic_id: number; name: string; ended: number; next_offset: number }>(
-      'SELECT topic_id, name, ended, next_offset FROM partitions WHERE id = ?',
+    const row = this.#database.get<{ topic_id: number; name: string; ended: number }>(
+      'SELECT topic_id, name, ended FROM partitions WHERE id = ?',
       partition,
     )
-    if (row === undefined || row.topic_id < 0) {
-      throw new StreamError('not-found', 'the topic was deleted while it was read; close the consumer')
-    }
-    if (row.ended === 0 || offset < row.next_offset) return undefined
+    if (row === undefined || row.topic_id < 0) throw topicDeleted()
+    // Nothing was found before, but by now there may be more: stored by another process, or damaged and held back.
+    if (row.ended === 0 || this.#holdsFrom(partition, offset)) return undefined
     const children = this.#database.all<{ name: string }>(
       `SELECT name FROM partitions WHERE topic_id = ?
        AND EXISTS (SELECT 1 FROM json_each(parents) WHERE json_each.value = ?) ORDER BY id`,
@@ -196,6 +196,16 @@ export class Log {
       row.name,
     )
     return children.map((child) => child.name)
+  }
+
+  /** Whether a batch is stored at the offset or behind it. Retention may have removed the last ones. */
+  #holdsFrom(partition: number, offset: number): boolean {
+    const row = this.#database.get(
+      'SELECT 1 FROM log WHERE key BETWEEN ? AND ? LIMIT 1',
+      logKey(partition, Math.max(0, offset)),
+      lastLogKey(partition),
+    )
+    return row !== undefined
   }
 
   /** The first stored offset whose record is not older than `timeMs`; the next free offset when all are. */

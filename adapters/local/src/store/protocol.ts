@@ -195,5 +195,6 @@ export type Answer =
 /** From the store to the main thread. */
 export type FromStore =
   | { readonly kind: 'ready' }
+  /** It could not be opened, or it lost its file. Nothing is answered after. */
   | { readonly kind: 'failed'; readonly error: WireError }
   | { readonly kind: 'answers'; readonly answers: readonly Answer[] }

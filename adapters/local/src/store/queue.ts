@@ -3,6 +3,8 @@ import type { StoreClock } from './clock.ts'
 import type { Database } from './database.ts'
 import type { DeliveryToken, PulledRun, PullRequest, QueueGroup, QueueSettlement } from './protocol.ts'
 import { lastLogKey, logKey } from './schema.ts'
+import { topicDeleted } from './topics.ts'
+import type { Topics } from './topics.ts'
 
 interface Batch {
   readonly partition: number
@@ -47,17 +49,19 @@ interface Wanted {
  */
 export class Queue {
   readonly #database: Database
+  readonly #topics: Topics
   readonly #clock: StoreClock
   /** The batch last looked at: pulls smaller than a batch come back to it. */
   #last: Batch | undefined
   #turn = 0
 
-  constructor(database: Database, clock: StoreClock) {
+  constructor(database: Database, topics: Topics, clock: StoreClock) {
     this.#database = database
+    this.#topics = topics
     this.#clock = clock
   }
 
-  /** Whether a pull would bring something now. Needs no transaction. */
+  /** Whether a pull would bring something now. Throws `not-found` when the topic was deleted. Needs no transaction. */
   ready(group: QueueGroup): boolean {
     const due = this.#database.get(
       'SELECT 1 FROM queue_items WHERE topic_id = ? AND name = ? AND visible_at <= ? LIMIT 1',
@@ -65,7 +69,9 @@ export class Queue {
       group.group,
       this.#clock.now(),
     )
-    return due !== undefined || this.#ahead(group).length > 0
+    if (due !== undefined || this.#ahead(group).length > 0) return true
+    if (!this.#topics.has(group.topicId)) throw topicDeleted()
+    return false
   }
 
   /** Milliseconds until a record that is out comes due; `undefined` when none is out. */

@@ -195,6 +195,11 @@ export class Topics {
     return this.#topic(name).id
   }
 
+  /** Whether the topic of that number is there: none has it again. */
+  has(id: number): boolean {
+    return this.#database.get('SELECT 1 FROM topics WHERE id = ?', id) !== undefined
+  }
+
   #topic(name: string): TopicRow {
     const topic = this.#database.get<TopicRow>('SELECT * FROM topics WHERE name = ?', name)
     if (topic === undefined) throw topicNotFound(name)
@@ -211,6 +216,11 @@ function topicNotFound(name: string): StreamError {
       details: { topic: name },
     },
   )
+}
+
+/** The error for a reader of a topic that is not there any more. */
+export function topicDeleted(): StreamError {
+  return new StreamError('not-found', 'the topic was deleted while it was read; close the consumer')
 }
 
 /** The names of a partition's parents. */
