@@ -121,12 +121,22 @@ describe('opening says what is wrong with the folder', () => {
     ])
   })
 
+  it('when the name of its file is taken by a folder', async () => {
+    const folder = temporaryFolder()
+    mkdirSync(join(folder, 'sluice.db'))
+    expect(await rejection(open(`local:${folder}`))).toMatchObject({ code: 'invalid-argument', retryable: false })
+  })
+
   it('when this user may not use it (in a child that is not root, who may use everything)', async () => {
     const folder = temporaryFolder()
     mkdirSync(join(folder, 'mine'))
     if (root) chownSync(join(folder, 'mine'), nobody, nobody)
+    mkdirSync(join(folder, 'theirs'), { mode: root ? 0o755 : 0o500 })
+    mkdirSync(join(folder, 'closed'), { mode: 0 })
     chmodSync(folder, root ? 0o755 : 0o500)
     expect(await openUnprivileged(`local:${folder}/data`)).toMatchObject({ code: 'permission-denied' })
+    for (const name of ['theirs', 'closed'])
+      expect(await openUnprivileged(`local:${folder}/${name}`)).toMatchObject({ code: 'permission-denied' })
     expect(await openUnprivileged(`local:${folder}/mine`)).toEqual({ code: 'opened' })
     chmodSync(folder, 0o755)
   })

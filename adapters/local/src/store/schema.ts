@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { StreamError } from '@sluice/driver'
 import { openBatch } from '../codec.ts'
@@ -97,8 +97,11 @@ const tables = `
 
 /** Opens the store, makes it when it is new, and looks whether it is sound. Throws native errors and StreamErrors. */
 export function openStore(options: StoreOptions): Database {
-  if (options.folder !== undefined) makeFolder(options.folder)
   const file = options.folder === undefined ? undefined : join(options.folder, fileName)
+  if (options.folder !== undefined && file !== undefined) {
+    makeFolder(options.folder)
+    checkUsable(options.folder, file)
+  }
   const database = Database.open(file)
   try {
     database.exec(`PRAGMA busy_timeout = ${Math.max(options.busyMs, 1000)}`)
@@ -135,6 +138,12 @@ function makeFolder(folder: string): void {
     // Another process was first.
     if (!isFolder(folder)) throw error
   }
+}
+
+/** SQLite says of all this no more than that it cannot open the file. */
+function checkUsable(folder: string, file: string): void {
+  accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+  if (isFolder(file)) throw Object.assign(new Error(`${fileName} is a folder`), { code: 'EISDIR' })
 }
 
 function isFolder(path: string): boolean {
