@@ -82,7 +82,7 @@ export interface RateLimit {
 /** A topic: where records are sent to and read from. Sends take `In`, receivers get `Out`; they differ where a schema transforms. */
 export interface Topic<Out, In = Out> {
   readonly name: string
-  /** Sends through the topic's shared producer. Resolves when the record is durable. */
+  /** Sends through the topic's shared producer, as {@link Producer.send}. Resolves when the record is durable. */
   send(message: OutgoingMessage<In>, options?: SendOptions): Promise<Receipt>
   /** Sends each through the shared producer; outcomes are index-aligned and the call does not reject for single records. */
   sendAll(messages: readonly OutgoingMessage<In>[], options?: SendOptions): Promise<readonly SendResult[]>
@@ -104,15 +104,15 @@ export interface Topic<Out, In = Out> {
 export interface OutgoingMessage<T> {
   readonly value: T
   /** Messages of one key keep their order. Default: none. */
-  readonly key?: string
+  readonly key?: string | undefined
   /** Lower-case names `[a-z0-9][a-z0-9._-]*`; values without line breaks or outer spaces. */
-  readonly headers?: Headers
+  readonly headers?: Headers | undefined
   /** Default: a new UUIDv7. Give your own to make a repeated send recognisable. */
-  readonly id?: string
+  readonly id?: string | undefined
   /** Consumers skip the message after this time. Default: never. */
-  readonly expiresAt?: Date
+  readonly expiresAt?: Date | undefined
   /** Where the backend takes it (capability `explicitPartition`), the partition to store it in. */
-  readonly partition?: PartitionId
+  readonly partition?: PartitionId | undefined
 }
 
 /** Options of one send. */
@@ -172,7 +172,8 @@ export interface RetryOptions {
 /** Sends to one topic. */
 export interface Producer<T> extends AsyncDisposable {
   /**
-   * Resolves when the backend has stored the record durably. Messages of one key are stored in call order. Waits while
+   * Sends the message as it is now: value, headers and all are taken before the call returns, so that they may be changed
+   * or reused at once. Resolves when the backend has stored the record durably. Messages of one key are stored in call order. Waits while
    * the buffers are full. Rejects with `too-large` or `invalid-argument` before any I/O, with `fenced` after an earlier
    * failure of the key, else with the backend's last error once retrying ended.
    */
@@ -381,6 +382,7 @@ export interface Worker extends AsyncDisposable {
   run(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** As {@link Consumer.close}. */
   close(options?: CloseOptions): Promise<void>
+  /** `produced` counts outputs of messages that were neither dead-lettered nor retried. */
   stats(): ConsumerStats & { readonly produced: number }
 }
 

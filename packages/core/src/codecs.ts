@@ -1,6 +1,8 @@
+import { isUint8Array } from 'node:util/types'
 import { StreamError } from '@sluice/driver'
 import type { Codec } from './codec.ts'
 import { findJsonLoss } from './json-loss.ts'
+import { kindOf } from './values.ts'
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -70,16 +72,29 @@ function refuseLoss(value: unknown): void {
   )
 }
 
-/** UTF-8 text. Bytes that are not valid UTF-8 are poison. */
+/** UTF-8 text. Refuses what is no string, and lone surrogates. Bytes that are not valid UTF-8 are poison. */
 export const text: Codec<string> = {
   contentType: 'text/plain; charset=utf-8',
-  encode: (value) => Buffer.from(value),
+  encode(value) {
+    if (typeof value !== 'string')
+      throw new StreamError('invalid-argument', `the codec "text" takes a string, not ${kindOf(value)}`)
+    if (!value.isWellFormed())
+      throw new StreamError(
+        'invalid-argument',
+        'the codec "text" takes well-formed Unicode; this string holds a lone surrogate, which UTF-8 cannot',
+      )
+    return Buffer.from(value)
+  },
   decode: (body) => strictUtf8.decode(body),
 }
 
-/** The bytes as they are. A received value is a copy, the reader's to keep. */
+/** The bytes as they are; refuses what is no `Uint8Array`. What is sent is copied, and a received value is a copy. */
 export const bytes: Codec<Uint8Array> = {
   contentType: 'application/octet-stream',
-  encode: (value) => value,
+  encode(value) {
+    if (!isUint8Array(value))
+      throw new StreamError('invalid-argument', `the codec "bytes" takes a Uint8Array, not ${kindOf(value)}`)
+    return Buffer.from(value)
+  },
   decode: (body) => new Uint8Array(body),
 }
