@@ -16,6 +16,8 @@ import type { Codec } from './codec.ts'
 import { statsOf } from './consumer/consumer-stats.ts'
 import { Delivery } from './consumer/delivery.ts'
 import type { FunctionOutput, SluiceFunction } from './function.ts'
+import { closeTimeoutMs, workerOptions } from './option-kinds.ts'
+import { checkArgument, checkOptions, having, name, signal } from './options.ts'
 import { checkLimits, prepare, withHeaders } from './producer/prepare.ts'
 import type { PrepareContext } from './producer/prepare.ts'
 import type { TopicProducer } from './producer/producer.ts'
@@ -38,6 +40,14 @@ export class FunctionWorker<I, O> implements Worker {
   #closed = false
 
   constructor(definition: SluiceFunction<I, O>, options: WorkerOptions, session: Session) {
+    checkArgument('worker', 'its function', definition, having('handle'))
+    checkArgument('worker', "its function's name", definition.name, name)
+    const of = `the worker of function "${definition.name}"`
+    checkOptions(of, options, workerOptions)
+    checkArgument(of, 'from', options.from, name)
+    if (options.from === options.to) {
+      throw new StreamError('invalid-argument', `${of}: from and to are both "${options.from}", which would never end`)
+    }
     this.name = definition.name
     this.#definition = definition
     this.#options = options
@@ -62,11 +72,13 @@ export class FunctionWorker<I, O> implements Worker {
   }
 
   async run(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    checkOptions<{ signal: AbortSignal }>(`running function "${this.name}"`, options, { signal })
     if (this.#closed) throw new StreamError('closed', `the worker of function "${this.name}" is closed`)
-    options.signal?.throwIfAborted()
+    const isOver = (): boolean => (this.#closed ||= options.signal?.aborted === true)
+    // Over before it began: there is nothing to drain yet.
+    if (isOver()) return
     await this.#settleDelivery()
-    // Closed meanwhile: there is nothing to drain yet.
-    if (this.#closed || options.signal?.aborted === true) return
+    if (isOver()) return
     const { from, to, concurrency = 16, group = this.name, delivery: _delivery, ...rest } = this.#options
     const spec: TopicOptions<unknown> = {}
     const consumerOptions: ConsumerOptions<I> = { ...(rest as Omit<ConsumerOptions<I>, 'group'>), group }
@@ -80,6 +92,7 @@ export class FunctionWorker<I, O> implements Worker {
   }
 
   async close(options?: CloseOptions): Promise<void> {
+    closeTimeoutMs(options)
     this.#closed = true
     await this.#consumer?.close(options)
   }

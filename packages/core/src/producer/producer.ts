@@ -11,6 +11,8 @@ import type {
   SendResult,
 } from '../api.ts'
 import type { IdGenerator } from '../ids.ts'
+import { closeTimeoutMs, producerOptions, sendOptions } from '../option-kinds.ts'
+import { checkArgument, checkOptions, kind } from '../options.ts'
 import type { RateLimiter } from '../rate-limiter.ts'
 import type { Telemetry } from '../telemetry.ts'
 import type { ValueFormat } from '../values.ts'
@@ -24,7 +26,6 @@ import { checkLimits, prepare, sizeOf, withHeaders } from './prepare.ts'
 import type { PrepareContext } from './prepare.ts'
 import { Send } from './send.ts'
 import type { Caller } from './send.ts'
-import { producerSettings } from './settings.ts'
 
 /** What a producer works with. */
 export interface ProducerDeps<T> {
@@ -73,23 +74,17 @@ export class TopicProducer<T> implements Producer<T> {
     this.#deps = deps
     const { capabilities, clock, format, ids, topicName } = deps
     this.#prepareContext = { topicName, capabilities, format, newId: () => ids.next(), now: () => clock.now() }
-    producerSettings(deps.options, {
-      maxBatchRecords: 1,
-      maxBatchBytes: 1,
-      maxRecordBytes: 1,
-      maxKeyBytes: 1,
-      maxHeaders: 1,
-      maxHeaderValueBytes: 1,
-    })
+    checkOptions(`a producer of topic "${topicName}"`, deps.options, producerOptions)
   }
 
-  send(message: OutgoingMessage<T>, options: SendOptions = {}): Promise<Receipt> {
+  send(message: OutgoingMessage<T>, options?: SendOptions): Promise<Receipt> {
     return new Promise((resolve, reject) => {
       if (typeof message !== 'object' || message === null) {
         return reject(new StreamError('invalid-argument', 'send takes a message: { value, key?, headers? }'))
       }
+      if (options !== undefined) checkOptions('send', options, sendOptions)
       if (this.#closing !== undefined) return reject(this.#closed())
-      const { signal } = options
+      const signal = options?.signal
       if (signal?.aborted === true) return reject(StreamError.aborted(signal, 'the send'))
       this.#begin(message, this.#callerOf(message.headers, signal, resolve, reject))
     })
@@ -122,7 +117,9 @@ export class TopicProducer<T> implements Producer<T> {
     })
   }
 
-  async sendAll(messages: readonly OutgoingMessage<T>[], options: SendOptions = {}): Promise<readonly SendResult[]> {
+  async sendAll(messages: readonly OutgoingMessage<T>[], options?: SendOptions): Promise<readonly SendResult[]> {
+    checkArgument('sendAll', 'messages', messages, kind('an array', Array.isArray))
+    if (options !== undefined) checkOptions('sendAll', options, sendOptions)
     const settled = await Promise.allSettled(messages.map((message) => this.send(message, options)))
     return settled.map((result) =>
       result.status === 'fulfilled'
@@ -142,8 +139,9 @@ export class TopicProducer<T> implements Producer<T> {
     await flushed
   }
 
-  close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? 30_000)
+  async close(options?: CloseOptions): Promise<void> {
+    const timeoutMs = closeTimeoutMs(options)
+    this.#closing ??= this.#close(timeoutMs)
     return this.#closing
   }
 
