@@ -1,10 +1,13 @@
 import { StreamError } from '@sluice/driver'
 import type { AdminOperation, OutgoingRecord, PartitionLag, TopicDescription, TopicSpec } from '@sluice/driver'
-import { toStartFrom } from './api.ts'
 import type { Admin, DeadLetter, ReadMessage, Start } from './api.ts'
 import { bytes } from './codecs.ts'
 import { bodyIdHeader, redriveGroupHeader } from './consumer/dead-letter.ts'
+import { deadLetterTopicOf } from './consumer/settings.ts'
+import { topicSpec } from './option-kinds.ts'
+import { checkArgument, checkOptions, name as nameKind } from './options.ts'
 import type { Session } from './session.ts'
+import { checkStart, toStartFrom } from './start.ts'
 import { ValueFormat } from './values.ts'
 
 const raw = new ValueFormat(bytes, undefined)
@@ -21,11 +24,13 @@ export class SessionAdmin implements Admin {
   async createTopic(name: string, spec: TopicSpec = {}): Promise<'created' | 'exists'> {
     this.#require('create', 'creating topics')
     checkName(name)
+    checkOptions(`topic "${name}"`, spec, topicSpec)
     return this.#driver.admin.createTopic(name, spec, this.#session.signal)
   }
 
   async describeTopic(name: string): Promise<TopicDescription> {
     this.#require('describe', 'describing topics')
+    checkNames({ topic: name })
     return this.#driver.admin.describeTopic(name, this.#session.signal)
   }
 
@@ -36,43 +41,72 @@ export class SessionAdmin implements Admin {
 
   async setPartitions(name: string, count: number): Promise<void> {
     if (this.#driver.capabilities.repartition === false) throw this.#unsupported('changing the number of partitions')
+    checkNames({ topic: name })
     if (!Number.isInteger(count) || count < 1)
-      throw new StreamError('invalid-argument', `a topic has 1 partition or more, not ${count}`)
+      throw new StreamError('invalid-argument', `a topic has 1 partition or more, not ${String(count)}`)
     return this.#driver.admin.setPartitions(name, count, this.#session.signal)
   }
 
   async setRetention(name: string, retention: Pick<TopicSpec, 'retentionMs' | 'retentionBytes'>): Promise<void> {
     this.#require('retention', 'setting retention')
+    checkNames({ topic: name })
+    const { retentionMs, retentionBytes } = topicSpec
+    checkOptions<typeof retention>(`topic "${name}"`, retention, { retentionMs, retentionBytes })
     return this.#driver.admin.setRetention(name, retention, this.#session.signal)
   }
 
   async deleteTopic(name: string): Promise<void> {
     this.#require('delete', 'deleting topics')
+    checkNames({ topic: name })
     await this.#driver.admin.deleteTopic(name, this.#session.signal)
     this.#session.forgetTopic(name)
   }
 
   async listGroups(topic: string): Promise<readonly string[]> {
+    checkNames({ topic })
     return this.#driver.admin.listGroups(topic, this.#session.signal)
   }
 
   async deleteGroup(topic: string, group: string): Promise<void> {
+    checkNames({ topic, group })
     return this.#driver.admin.deleteGroup(topic, group, this.#session.signal)
   }
 
   async seek(topic: string, group: string, to: Start): Promise<void> {
+    checkNames({ topic, group })
+    checkArgument('seek', 'to', to, checkStart)
     const start = toStartFrom(to)
     if (!this.#driver.capabilities.seek.includes(start.kind)) throw this.#unsupported(`moving a group to ${start.kind}`)
     return this.#driver.admin.seek(topic, group, start, this.#session.signal)
   }
 
   async lag(topic: string, group: string): Promise<readonly PartitionLag[]> {
+    checkNames({ topic, group })
     if (this.#driver.capabilities.lag.length === 0) throw this.#unsupported('telling the lag of a group')
     return this.#driver.admin.lag(topic, group, this.#session.signal)
   }
 
-  /** Reads twice: what was sent back is marked behind the letters, and only names are kept of the first time. */
   async *deadLetters(topic: string): AsyncGenerator<DeadLetter> {
+    yield* this.#lettersOf(await this.#deadLetterTopic(topic))
+  }
+
+  /** People name the topic they know; its dead letters are beside it. */
+  async #deadLetterTopic(topic: string): Promise<string> {
+    checkNames({ topic })
+    const beside = deadLetterTopicOf(topic)
+    if (topic.endsWith(deadLetterTopicOf(''))) return topic
+    try {
+      await this.#session.openTopic(beside, { create: false })
+      return beside
+    } catch (error) {
+      // A name that is too long for a topic is none.
+      if (!StreamError.is(error, 'not-found') && !StreamError.is(error, 'invalid-argument')) throw error
+      return topic
+    }
+  }
+
+  /** Reads twice: what was sent back is marked behind the letters, and only names are kept of the first time. */
+  async *#lettersOf(topic: string): AsyncGenerator<DeadLetter> {
     const sentBack = new Set<string>()
     const bodyIds = new Set<string>()
     for await (const { headers } of this.#read(topic)) {
@@ -96,8 +130,9 @@ export class SessionAdmin implements Admin {
   }
 
   async sendBack(topic: string, filter: (letter: DeadLetter) => boolean = () => true): Promise<number> {
+    const from = await this.#deadLetterTopic(topic)
     let count = 0
-    for await (const letter of this.deadLetters(topic)) {
+    for await (const letter of this.#lettersOf(from)) {
       if (!filter(letter)) continue
       const now = this.#session.deps.clock.now()
       const common = { producedAtMs: now, expiresAtMs: undefined, partition: undefined }
@@ -111,7 +146,7 @@ export class SessionAdmin implements Admin {
         body: new Uint8Array(),
         headers: { [sentBackHeader]: letter.letterId },
       }
-      await this.#session.sendRaw(topic, mark)
+      await this.#session.sendRaw(from, mark)
       count++
     }
     return count
@@ -143,6 +178,10 @@ export class SessionAdmin implements Admin {
       `${what} is not possible on the backend "${this.#driver.name}" (see its capabilities)`,
     )
   }
+}
+
+function checkNames(names: Readonly<Record<string, unknown>>): void {
+  for (const [what, given] of Object.entries(names)) checkArgument('admin', `the name of the ${what}`, given, nameKind)
 }
 
 function checkName(name: string): void {

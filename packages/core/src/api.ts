@@ -1,4 +1,3 @@
-import { StreamError } from '@sluice/driver'
 import type {
   Capabilities,
   DriverAdmin,
@@ -6,7 +5,7 @@ import type {
   Limits,
   PartitionId,
   Position,
-  StartFrom,
+  StreamError,
   TopicOrder,
   TopicSpec,
 } from '@sluice/driver'
@@ -40,7 +39,10 @@ export interface Cloud extends AsyncDisposable {
   topic(name: string, options: TopicOptions<unknown>): Topic<unknown>
   /** A member of a function's group: reads `from`, applies the function, writes `to`. Starts with its first `run`. */
   worker<I, O>(definition: SluiceFunction<I, O>, options: WorkerOptions): Worker
-  /** Lets running handlers finish, sends what is buffered, and closes everything opened through this connection. Idempotent. */
+  /**
+   * Lets running handlers finish, sends what is buffered, and closes everything opened through this connection. Rejects
+   * with the first error of these closes, `timeout` when something had to be given up. Idempotent.
+   */
   close(options?: CloseOptions): Promise<void>
   /** The vendor SDK's client. Code that uses it no longer moves between clouds. */
   native(): unknown
@@ -48,7 +50,7 @@ export interface Cloud extends AsyncDisposable {
 
 /** How long a close may take. */
 export interface CloseOptions {
-  /** After this many milliseconds what is left is given up and named in the error. Default 30 000. */
+  /** After this many milliseconds what is left is given up and named in the error, a `timeout`. Default 30 000. */
   readonly timeoutMs?: number
 }
 
@@ -82,7 +84,7 @@ export interface RateLimit {
 /** A topic: where records are sent to and read from. Sends take `In`, receivers get `Out`; they differ where a schema transforms. */
 export interface Topic<Out, In = Out> {
   readonly name: string
-  /** Sends through the topic's shared producer. Resolves when the record is durable. */
+  /** Sends through the topic's shared producer, as {@link Producer.send}. Resolves when the record is durable. */
   send(message: OutgoingMessage<In>, options?: SendOptions): Promise<Receipt>
   /** Sends each through the shared producer; outcomes are index-aligned and the call does not reject for single records. */
   sendAll(messages: readonly OutgoingMessage<In>[], options?: SendOptions): Promise<readonly SendResult[]>
@@ -90,7 +92,10 @@ export interface Topic<Out, In = Out> {
   producer(options?: ProducerOptions): Producer<In>
   /** A member of a consumer group; starts reading with its first `run` or iteration. */
   consumer(options: ConsumerOptions<Out>): Consumer<Out>
-  /** Reads without a group and without settling: for looking. Ends when the loop is left. */
+  /**
+   * Reads without a group and without settling: for looking. Ends when the loop is left, or at {@link ReadOptions.follow};
+   * throws `aborted` once its signal has, `closed` once the connection is.
+   */
   read(options?: ReadOptions): AsyncIterable<ReadMessage<Out>>
   /** Orders two positions of one partition: negative when `a` comes first. `unsupported` without comparable positions. */
   comparePositions(a: Position, b: Position): Promise<number>
@@ -104,15 +109,15 @@ export interface Topic<Out, In = Out> {
 export interface OutgoingMessage<T> {
   readonly value: T
   /** Messages of one key keep their order. Default: none. */
-  readonly key?: string
+  readonly key?: string | undefined
   /** Lower-case names `[a-z0-9][a-z0-9._-]*`; values without line breaks or outer spaces. */
-  readonly headers?: Headers
+  readonly headers?: Headers | undefined
   /** Default: a new UUIDv7. Give your own to make a repeated send recognisable. */
-  readonly id?: string
+  readonly id?: string | undefined
   /** Consumers skip the message after this time. Default: never. */
-  readonly expiresAt?: Date
+  readonly expiresAt?: Date | undefined
   /** Where the backend takes it (capability `explicitPartition`), the partition to store it in. */
-  readonly partition?: PartitionId
+  readonly partition?: PartitionId | undefined
 }
 
 /** Options of one send. */
@@ -172,7 +177,8 @@ export interface RetryOptions {
 /** Sends to one topic. */
 export interface Producer<T> extends AsyncDisposable {
   /**
-   * Resolves when the backend has stored the record durably. Messages of one key are stored in call order. Waits while
+   * Sends the message as it is now: value, headers and all are taken before the call returns, so that they may be changed
+   * or reused at once. Resolves when the backend has stored the record durably. Messages of one key are stored in call order. Waits while
    * the buffers are full. Rejects with `too-large` or `invalid-argument` before any I/O, with `fenced` after an earlier
    * failure of the key, else with the backend's last error once retrying ended.
    */
@@ -305,7 +311,7 @@ export type BatchHandler<T> = (messages: readonly Message<T>[]) => unknown
 export interface RunOptions {
   /** Handlers at once; never two for one key. Default 16. */
   readonly concurrency?: number
-  /** Drains and resolves when it aborts. */
+  /** Drains and resolves when it aborts; nothing is begun when it has before. */
   readonly signal?: AbortSignal
 }
 
@@ -331,7 +337,9 @@ export interface Consumer<T> extends AsyncDisposable, AsyncIterable<Message<T>> 
   resume(): void
   /**
    * Drains: no new handler starts, running ones finish (until `timeoutMs`), progress is committed, what was read ahead
-   * is given back, partitions are handed over. Idempotent; may be called inside a handler.
+   * is given back, partitions are handed over. Messages whose handlers did not end in time are given up (`onSettled`:
+   * `abandoned`) and come again; then it rejects with `timeout`, their ids in `details.abandoned`. A `run` resolves all
+   * the same. Idempotent; may be called inside a handler, where it does not wait.
    */
   close(options?: CloseOptions): Promise<void>
   stats(): ConsumerStats
@@ -377,10 +385,11 @@ export interface Worker extends AsyncDisposable {
   readonly name: string
   /** Which of the two the worker gives. Known before it runs. */
   readonly delivery: 'exactly-once' | 'at-least-once'
-  /** Works until it is closed or fails. */
+  /** Works until it is closed, its signal aborts, or it fails. */
   run(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** As {@link Consumer.close}. */
   close(options?: CloseOptions): Promise<void>
+  /** `produced` counts outputs of messages that were neither dead-lettered nor retried. */
   stats(): ConsumerStats & { readonly produced: number }
 }
 
@@ -390,6 +399,7 @@ export interface ReadOptions {
   readonly from?: Start
   /** Waits for new messages at the end. Default false: ends once everything stored when it began was read. */
   readonly follow?: boolean
+  /** Ends the read: the loop throws `aborted`. */
   readonly signal?: AbortSignal
 }
 
@@ -406,9 +416,15 @@ export interface Admin extends Omit<DriverAdmin, 'seek' | AdminMethods> {
   /** Moves a group to another place in the topic: replay is a seek back. Other groups stay where they are. */
   seek(topic: string, group: string, to: Start): Promise<void>
   lag(topic: string, group: string): ReturnType<DriverAdmin['lag']>
-  /** Dead letters of a dead-letter topic, oldest first, that were not sent back yet. */
+  /**
+   * Dead letters, oldest first, that were not sent back yet: those of the topic, where `<topic>.dead-letters` exists, else
+   * those that are stored in the topic itself. A topic that does not exist either is `not-found`.
+   */
   deadLetters(topic: string): AsyncIterable<DeadLetter>
-  /** Sends dead letters back to the topic they came from, for the group that gave up on them; other groups pass them over. */
+  /**
+   * Sends dead letters back to the topic they came from, for the group that gave up on them; other groups pass them over.
+   * Takes the name of the topic, or of its dead-letter topic, as {@link Admin.deadLetters} does. Gives their number.
+   */
   sendBack(topic: string, filter?: (letter: DeadLetter) => boolean): Promise<number>
 }
 
@@ -450,15 +466,4 @@ export interface DeadLetter {
   /** Where it stands in the dead-letter topic. */
   readonly partition: PartitionId
   readonly position: Position | undefined
-}
-
-/** Turns a {@link Start} into the contract's form. */
-export function toStartFrom(start: Start): StartFrom {
-  if (start === 'earliest' || start === 'latest') return { kind: start }
-  if (start instanceof Date) {
-    const timeMs = start.getTime()
-    if (Number.isNaN(timeMs)) throw new StreamError('invalid-argument', 'the time to start at is no valid date')
-    return { kind: 'time', timeMs }
-  }
-  return { kind: 'position', positions: start.positions }
 }

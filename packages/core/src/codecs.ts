@@ -1,6 +1,8 @@
+import { isUint8Array } from 'node:util/types'
 import { StreamError } from '@sluice/driver'
 import type { Codec } from './codec.ts'
 import { findJsonLoss } from './json-loss.ts'
+import { kindOf } from './values.ts'
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -28,9 +30,11 @@ const slab = new TextSlab()
 
 /**
  * UTF-8 JSON: the default. Refuses with `invalid-argument` what JSON cannot hold (`undefined`, functions, bigint, cycles)
- * and, at any depth, what it would change without a word: `NaN` and `±Infinity` (to null), an invalid `Date` (to null),
- * `Map` and `Set` (to `{}`). As JSON has it, a `Date`, or whatever else has `toJSON`, is received as the text that gives:
- * a schema for dates must take text (`z.coerce.date()`, not `z.date()`).
+ * and, at any depth, what it would change or leave out without a word, naming the place: `NaN`, `±Infinity` and an invalid
+ * `Date`; `undefined` in an array; functions and symbols; `Map`, `Set`, `RegExp`, `Error`, promises, binary data. Two
+ * things are as JSON has them: a member of an object that is `undefined` is left out, and -0 becomes 0. A `Date`, or
+ * whatever else has `toJSON`, is received as what that gives: a schema for dates must take text (`z.coerce.date()`, not
+ * `z.date()`).
  */
 export const json: Codec<unknown> = {
   contentType: 'application/json',
@@ -41,8 +45,7 @@ export const json: Codec<unknown> = {
         'invalid-argument',
         `JSON cannot hold a value of type ${typeof value}; choose another codec`,
       )
-    // What is lost leaves one of these behind; the value is walked only then.
-    if (encoded.includes('null') || encoded.includes('{}')) refuseLoss(value)
+    refuseLoss(value)
     return slab.encode(encoded)
   },
   decode: (body) => parse(strictUtf8.decode(body)),
@@ -66,20 +69,33 @@ function refuseLoss(value: unknown): void {
   if (loss === undefined) return
   throw new StreamError(
     'invalid-argument',
-    `JSON cannot hold ${loss} and would store null or {} instead; send it in a form that JSON has (null, text, an array or a plain object), or choose another codec`,
+    `JSON cannot hold ${loss} and would change it or leave it out; send it in a form that JSON has (null, text, an array or a plain object), or choose another codec`,
   )
 }
 
-/** UTF-8 text. Bytes that are not valid UTF-8 are poison. */
+/** UTF-8 text. Refuses what is no string, and lone surrogates. Bytes that are not valid UTF-8 are poison. */
 export const text: Codec<string> = {
   contentType: 'text/plain; charset=utf-8',
-  encode: (value) => Buffer.from(value),
+  encode(value) {
+    if (typeof value !== 'string')
+      throw new StreamError('invalid-argument', `the codec "text" takes a string, not ${kindOf(value)}`)
+    if (!value.isWellFormed())
+      throw new StreamError(
+        'invalid-argument',
+        'the codec "text" takes well-formed Unicode; this string holds a lone surrogate, which UTF-8 cannot',
+      )
+    return Buffer.from(value)
+  },
   decode: (body) => strictUtf8.decode(body),
 }
 
-/** The bytes as they are. A received value is a copy, the reader's to keep. */
+/** The bytes as they are; refuses what is no `Uint8Array`. What is sent is copied, and a received value is a copy. */
 export const bytes: Codec<Uint8Array> = {
   contentType: 'application/octet-stream',
-  encode: (value) => value,
+  encode(value) {
+    if (!isUint8Array(value))
+      throw new StreamError('invalid-argument', `the codec "bytes" takes a Uint8Array, not ${kindOf(value)}`)
+    return Buffer.from(value)
+  },
   decode: (body) => new Uint8Array(body),
 }

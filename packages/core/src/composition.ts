@@ -1,8 +1,12 @@
 import { Container } from 'inversify'
 import type { ContainerModule } from 'inversify'
 import { StreamError, nearest, silentLogger, systemClock } from '@sluice/driver'
-import type { Adapter, BackendUrl, Clock, Driver, LeaseStore, Logger, Random } from '@sluice/driver'
+import type { Adapter, BackendUrl, Clock, Driver, LeaseStore, Logger, Random, Token } from '@sluice/driver'
 import type { Codec } from './codec.ts'
+import { guardLogger } from './guard-logger.ts'
+import { clock, codec, driver, leaseStore, logger } from './option-kinds.ts'
+import { checkArgument, func } from './options.ts'
+import type { Kind } from './options.ts'
 import { tokens } from './tokens.ts'
 import { textOf } from './values.ts'
 
@@ -33,23 +37,24 @@ const knownSchemes = ['local', 'memory', 'nats', 'kinesis', 'eventhubs', 'pubsub
 const packageOfScheme: Readonly<Record<string, string>> = { memory: '@sluice/local' }
 
 /** Puts the container together. The one place that knows inversify. */
-export function compose(given: Given): Parts {
+export async function compose(given: Given): Promise<Parts> {
   const container = new Container({ defaultScope: 'Singleton' })
-  container.load(...given.adapters, ...given.modules)
+  await load(container, ...given.adapters, ...given.modules)
   if (!container.isBound(tokens.Clock)) container.bind(tokens.Clock).toConstantValue(given.clock ?? systemClock)
   if (!container.isBound(tokens.Logger)) container.bind(tokens.Logger).toConstantValue(given.logger ?? silentLogger)
   if (!container.isBound(tokens.Random)) container.bind(tokens.Random).toConstantValue(given.random ?? Math.random)
+  const guarded = guardLogger(bound(container, tokens.Logger, 'Logger', logger) ?? silentLogger)
   return {
-    clock: container.get(tokens.Clock),
-    logger: container.get(tokens.Logger),
-    random: container.get(tokens.Random),
-    leaseStore: container.isBound(tokens.LeaseStore) ? container.get(tokens.LeaseStore) : given.leaseStore,
-    codec: container.isBound(tokens.Codec) ? container.get(tokens.Codec) : undefined,
-    driver: container.isBound(tokens.Driver) ? container.get(tokens.Driver) : undefined,
+    clock: bound(container, tokens.Clock, 'Clock', clock) ?? systemClock,
+    logger: guarded,
+    random: bound(container, tokens.Random, 'Random', func) ?? Math.random,
+    leaseStore: bound(container, tokens.LeaseStore, 'LeaseStore', leaseStore) ?? given.leaseStore,
+    codec: bound(container, tokens.Codec, 'Codec', codec),
+    driver: bound(container, tokens.Driver, 'Driver', driver),
     async adapter(url) {
       const bound = findAdapter(container, url.scheme)
       if (bound !== undefined) return bound
-      container.load(await loadAdapter(url.scheme))
+      await load(container, await loadAdapter(url.scheme))
       const loaded = findAdapter(container, url.scheme)
       if (loaded === undefined) {
         throw new StreamError(
@@ -60,6 +65,36 @@ export function compose(given: Given): Parts {
       return loaded
     },
   }
+}
+
+/** Modules are code of others: what they throw, and what is none, is told as such. */
+async function load(container: Container, ...modules: readonly ContainerModule[]): Promise<void> {
+  try {
+    await container.loadAsync(...modules)
+  } catch (cause) {
+    throw badModule(cause)
+  }
+}
+
+/** What the modules bound, checked; `undefined`: nothing. */
+function bound<T>(container: Container, token: Token<T>, name: string, kind: Kind): T | undefined {
+  if (!container.isBound(token)) return undefined
+  let part: T
+  try {
+    part = container.get(token)
+  } catch (cause) {
+    throw badModule(cause)
+  }
+  checkArgument('connect', `what is bound as tokens.${name}`, part, kind)
+  return part
+}
+
+function badModule(cause: unknown): StreamError {
+  return new StreamError(
+    'invalid-argument',
+    `connect: an inversify module could not be loaded; modules and adapters are arrays of ContainerModule (${textOf(cause)})`,
+    { cause },
+  )
 }
 
 function findAdapter(container: Container, scheme: string): Adapter | undefined {

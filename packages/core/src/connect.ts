@@ -5,6 +5,9 @@ import type { Cloud, ProducerOptions } from './api.ts'
 import { SessionCloud } from './cloud.ts'
 import type { Parts } from './composition.ts'
 import { loadTelemetry } from './otel.ts'
+import { clock, driver, leaseStore, logger, producerOptions, topicSpec } from './option-kinds.ts'
+import { checkOptions, duration, flag, func, kind, object, signal as abortSignal } from './options.ts'
+import type { Kinds } from './options.ts'
 import { Session } from './session.ts'
 
 /** How to connect. */
@@ -27,7 +30,7 @@ export interface ConnectOptions {
   readonly producer?: ProducerOptions
   /** Gives up connecting. Default: a deadline of `connectTimeoutMs`. */
   readonly signal?: AbortSignal
-  /** Default 15 000. */
+  /** How long connecting may take, in milliseconds. Default 15 000. */
   readonly connectTimeoutMs?: number
 }
 
@@ -42,14 +45,16 @@ export interface ConnectConfig extends ConnectOptions {
  * there is none. Rejects with a StreamError within the connect deadline, and with `aborted` once its signal has.
  */
 export async function connect(address: string | ConnectConfig, options?: ConnectOptions): Promise<Cloud> {
+  if (options !== undefined) checkOptions('connect', options, connectOptions)
   const config: ConnectConfig =
     typeof address === 'string' ? { ...options, backend: address } : { ...address, ...options }
   checkAddress(config.backend)
+  checkOptions('connect', config, connectOptions)
   const url = parseBackendUrl(config.backend)
   if (config.signal?.aborted === true) throw StreamError.aborted(config.signal, `connecting to ${url.safe}`)
   // The container costs about 0.1 s to load; programs that only import the API do not pay for it.
   const { compose } = await import('./composition.ts')
-  const parts = compose({
+  const parts = await compose({
     adapters: config.adapters ?? [],
     modules: config.modules ?? [],
     logger: config.logger,
@@ -77,12 +82,13 @@ async function open(url: BackendUrl, parts: Parts, config: ConnectConfig): Promi
   const adapter = await parts.adapter(url)
   checkVersion(url.scheme, adapter.specVersion)
   const timeoutMs = config.connectTimeoutMs ?? 15_000
-  const deadline = AbortSignal.timeout(timeoutMs)
-  const signal = config.signal === undefined ? deadline : AbortSignal.any([config.signal, deadline])
+  const deadline = new AbortController()
+  const signal = config.signal === undefined ? deadline.signal : AbortSignal.any([config.signal, deadline.signal])
   const givenUp = (): StreamError =>
-    deadline.aborted ? late(url, timeoutMs) : StreamError.aborted(signal, `connecting to ${url.safe}`)
+    deadline.signal.aborted ? late(url, timeoutMs) : StreamError.aborted(signal, `connecting to ${url.safe}`)
   // Loading the adapter takes its time.
   if (signal.aborted) throw givenUp()
+  const timer = parts.clock.after(timeoutMs, () => deadline.abort(late(url, timeoutMs)))
   const opening = adapter.open(url, { ...parts, signal })
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const onAbort = (): void => {
@@ -99,6 +105,7 @@ async function open(url: BackendUrl, parts: Parts, config: ConnectConfig): Promi
   } catch (error) {
     throw StreamError.from(error, `${url.safe} could not be opened`)
   } finally {
+    timer.cancel()
     signal.removeEventListener('abort', onAbort)
   }
 }
@@ -109,6 +116,29 @@ function late(url: BackendUrl, timeoutMs: number): StreamError {
     `${url.safe} did not answer within ${timeoutMs} ms; is it running, and is the address right?`,
     { ambiguous: false },
   )
+}
+
+const modules = kind('an array of inversify modules', Array.isArray)
+const specs = kind('an object of topics and how they should be', (value) => typeof value === 'object' && value !== null)
+
+const connectOptions: Kinds<ConnectConfig> = {
+  // Checked by itself, because it may hold secrets that no message may show.
+  backend: () => undefined,
+  adapters: modules,
+  modules,
+  logger,
+  clock,
+  random: func,
+  leaseStore,
+  driver,
+  create: flag,
+  topics: (value, path, of) => {
+    specs(value, path, of)
+    for (const [topic, spec] of Object.entries(value as object)) checkOptions(of, spec, topicSpec, `${path}.${topic}`)
+  },
+  producer: object(producerOptions),
+  signal: abortSignal,
+  connectTimeoutMs: duration,
 }
 
 /** Whoever writes JavaScript, or reads the address from somewhere, may have none. */

@@ -17,6 +17,10 @@ export interface SluiceFunction<I, O> {
   readonly input?: StandardSchema<unknown, I>
   /** As the schema of the topic it writes: `handle` gives its input, which is stored as it was given. */
   readonly output?: StandardSchema<O, unknown>
+  /**
+   * Its outputs are stored when the message is acknowledged, each as it was when it was given. A message that it retries
+   * or dead-letters itself has none.
+   */
   readonly handle: (message: Message<I>) => FunctionOutput<NoInfer<O>> | Promise<FunctionOutput<NoInfer<O>>>
 }
 

@@ -1,4 +1,17 @@
-import { isDate, isMap, isNumberObject, isSet } from 'node:util/types'
+import {
+  isAnyArrayBuffer,
+  isArrayBufferView,
+  isDate,
+  isGeneratorObject,
+  isMap,
+  isNativeError,
+  isNumberObject,
+  isRegExp,
+  isSet,
+  isSymbolObject,
+  isWeakMap,
+  isWeakSet,
+} from 'node:util/types'
 
 /** A place in a value; its parents give the path. */
 interface Place {
@@ -7,47 +20,105 @@ interface Place {
   readonly parent: Place | undefined
 }
 
+/** Deeper values are walked by the loop, which has no limit. */
+const maxQuickDepth = 100
+
 /**
- * What JSON would change into something else without a word, and where: `NaN at "items.2.price"`. Looks at what
- * `JSON.stringify` looks at, with `toJSON` called as it does, and takes a value that it could turn into text: one
- * without cycles. Loops instead of recursing, so that depth is no limit.
+ * What JSON would change or leave out without a word, and where: `NaN at "items.2.price"`. A member of an object that is
+ * `undefined` is none, nor is -0. Looks at what `JSON.stringify` looks at, with `toJSON` called as it does, and takes a
+ * value that it could turn into text: one without cycles.
  */
 export function findJsonLoss(value: unknown): string | undefined {
+  return isPlainly(value, 0) ? undefined : walk(value)
+}
+
+/** Whether a value is made of plain parts only: true for nearly every value, in a fraction of the time of a walk. */
+function isPlainly(value: unknown, depth: number): boolean {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || depth > maxQuickDepth) return false
+  if (Array.isArray(value)) {
+    for (const item of value) if (!isPlainly(item, depth + 1)) return false
+    return true
+  }
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === Date.prototype) return Number.isFinite((value as Date).getTime())
+  if (prototype !== Object.prototype && prototype !== null && !isOfClass(value)) return false
+  // Faster than entries or values, above all for objects that grew member by member.
+  for (const key of Object.keys(value)) {
+    const member = (value as Readonly<Record<string, unknown>>)[key]
+    if (member !== undefined && !isPlainly(member, depth + 1)) return false
+  }
+  return true
+}
+
+/** An object of a class of the user's own, with nothing inside that JSON does not see. */
+function isOfClass(value: { readonly toJSON?: unknown; readonly then?: unknown }): boolean {
+  if (typeof value.toJSON === 'function' || typeof value.then === 'function') return false
+  return Object.prototype.toString.call(value) === '[object Object]'
+}
+
+/** Loops instead of recursing, so that depth is no limit. */
+function walk(value: unknown): string | undefined {
   const found: string[] = []
   const left: Place[] = []
   const look = (given: unknown, key: string, parent: Place | undefined): void => {
-    if (typeof given !== 'object' || given === null) {
-      if (isLostNumber(given)) found.push(`${String(given)}${describe(key, parent)}`)
-      return
-    }
     const seen = asJsonSees(given, key)
-    const loss = nameOfLoss(given, seen)
+    const loss = nameOfLoss(given, seen, Array.isArray(parent?.value))
     if (loss !== undefined) found.push(`${loss}${describe(key, parent)}`)
     else if (typeof seen === 'object' && seen !== null) left.push({ value: seen, key, parent })
   }
   look(value, '', undefined)
   for (let place = left.pop(); place !== undefined && found.length === 0; place = left.pop()) {
     const { value: holder } = place
-    for (const key of Object.keys(holder)) look((holder as Readonly<Record<string, unknown>>)[key], key, place)
+    if (Array.isArray(holder)) for (const [index, item] of holder.entries()) look(item, String(index), place)
+    else for (const key of Object.keys(holder)) look((holder as Readonly<Record<string, unknown>>)[key], key, place)
   }
   return found[0]
 }
 
-function nameOfLoss(given: object, seen: unknown): string | undefined {
+function nameOfLoss(given: unknown, seen: unknown, inArray: boolean): string | undefined {
+  switch (typeof seen) {
+    case 'number':
+      return Number.isFinite(seen) ? undefined : String(seen)
+    case 'undefined':
+      return inArray ? 'undefined' : undefined
+    case 'function':
+    case 'symbol':
+      return `a ${typeof seen}`
+    case 'object':
+      return seen === null ? nameOfLostNull(given) : nameOfLostObject(seen)
+    default:
+      return undefined
+  }
+}
+
+function nameOfLostNull(given: unknown): string | undefined {
+  return isDate(given) ? 'an invalid Date' : undefined
+}
+
+const lost: readonly (readonly [(value: object) => boolean, string])[] = [
+  [isMap, 'a Map'],
+  [isSet, 'a Set'],
+  [isWeakMap, 'a WeakMap'],
+  [isWeakSet, 'a WeakSet'],
+  [isRegExp, 'a RegExp'],
+  [(value) => isNativeError(value) || value instanceof Error, 'an Error'],
+  [isArrayBufferView, 'binary data'],
+  [isAnyArrayBuffer, 'binary data'],
+  [isGeneratorObject, 'a generator'],
+  [isSymbolObject, 'a symbol'],
+  [(value) => 'then' in value && typeof value.then === 'function', 'a Promise'],
+]
+
+function nameOfLostObject(seen: object): string | undefined {
   if (Array.isArray(seen)) return undefined
-  if (seen === null) return isDate(given) ? 'an invalid Date' : undefined
-  if (isMap(seen)) return 'a Map'
-  if (isSet(seen)) return 'a Set'
-  const plain: unknown = isNumberObject(seen) ? Number(seen) : seen
-  return isLostNumber(plain) ? String(plain) : undefined
+  if (isNumberObject(seen)) return Number.isFinite(Number(seen)) ? undefined : String(Number(seen))
+  return lost.find(([is]) => is(seen))?.[1]
 }
 
-function isLostNumber(value: unknown): value is number {
-  return typeof value === 'number' && !Number.isFinite(value)
-}
-
-function asJsonSees(value: { readonly toJSON?: unknown }, key: string): unknown {
-  return hasToJson(value) ? value.toJSON(key) : value
+function asJsonSees(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null && hasToJson(value) ? value.toJSON(key) : value
 }
 
 function hasToJson(value: { readonly toJSON?: unknown }): value is { toJSON(key: string): unknown } {

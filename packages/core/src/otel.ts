@@ -2,7 +2,7 @@ import type { Attributes, Context, Counter, Histogram, Span, TextMapGetter } fro
 import type * as OpenTelemetryApi from '@opentelemetry/api'
 import { StreamError } from '@sluice/driver'
 import type { Clock, Headers } from '@sluice/driver'
-import type { OutgoingMessage, SettledAs } from './api.ts'
+import type { SettledAs } from './api.ts'
 import { textOf } from './values.ts'
 import type { ProcessSpan, SendSpan, Telemetry } from './telemetry.ts'
 
@@ -72,7 +72,7 @@ class OpenTelemetry implements Telemetry {
     this.#process = meter.createHistogram('messaging.process.duration', { unit: 's' })
   }
 
-  startSend(topic: string, message: OutgoingMessage<unknown>): SendSpan {
+  startSend(topic: string, given: Headers | undefined): SendSpan {
     const api = this.#api
     const attributes = this.#attributes(topic, 'send', 'send')
     const started = this.#clock.monotonic()
@@ -84,8 +84,7 @@ class OpenTelemetry implements Telemetry {
     const carrier: Record<string, string> = {}
     api.propagation.inject(api.trace.setSpan(api.context.active(), span), carrier)
     // A caller that set its own trace context keeps it.
-    const headers =
-      message.headers?.['traceparent'] === undefined && Object.keys(carrier).length > 0 ? carrier : undefined
+    const headers = given?.['traceparent'] === undefined && Object.keys(carrier).length > 0 ? carrier : undefined
     const finish = (error: StreamError | undefined): void => {
       const outcome: Attributes = error === undefined ? attributes : { ...attributes, [names.errorType]: error.code }
       this.#sent.add(1, outcome)

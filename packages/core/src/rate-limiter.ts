@@ -1,7 +1,6 @@
 import type { Clock, Timer } from '@sluice/driver'
 import type { RateLimit } from './api.ts'
 import { Fifo } from './fifo.ts'
-import { positive } from './producer/settings.ts'
 
 interface Waiter {
   readonly bytes: number
@@ -21,8 +20,6 @@ export class RateLimiter {
 
   constructor(limit: RateLimit, clock: Clock) {
     this.#clock = clock
-    if (limit.messagesPerSecond !== undefined) positive('rateLimit.messagesPerSecond', limit.messagesPerSecond, 1)
-    if (limit.bytesPerSecond !== undefined) positive('rateLimit.bytesPerSecond', limit.bytesPerSecond, 1)
     this.#messages = new Bucket(limit.messagesPerSecond, clock.monotonic())
     this.#bytes = new Bucket(limit.bytesPerSecond, clock.monotonic())
   }

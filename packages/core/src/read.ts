@@ -1,3 +1,4 @@
+import { StreamError } from '@sluice/driver'
 import type {
   Driver,
   DriverTopic,
@@ -6,16 +7,18 @@ import type {
   Position,
   Source,
   StartFrom,
-  StreamError,
   TopicDescription,
 } from '@sluice/driver'
 import type { ReadMessage, ReadOptions } from './api.ts'
-import { toStartFrom } from './api.ts'
+import { toStartFrom } from './start.ts'
 import type { ValueFormat } from './values.ts'
 
 const credit = { records: 500, bytes: 8 * 1024 * 1024 }
 
-/** Reads a topic without a group: nothing is settled, nobody else is disturbed. */
+/**
+ * Reads a topic without a group: nothing is settled, nobody else is disturbed. Throws `aborted` once its signal has, and
+ * `closed` once the connection is: a read that was cut short must not look complete.
+ */
 export async function* readTopic<T>(
   open: () => Promise<DriverTopic>,
   driver: Driver,
@@ -23,7 +26,25 @@ export async function* readTopic<T>(
   options: ReadOptions,
   signal: AbortSignal,
 ): AsyncGenerator<ReadMessage<T>> {
-  if (signal.aborted) return
+  try {
+    yield* readUntil(open, driver, format, options, signal)
+  } catch (error) {
+    throw signal.aborted ? cutShort(signal) : error
+  }
+}
+
+function cutShort(signal: AbortSignal): StreamError {
+  return StreamError.is(signal.reason, 'closed') ? signal.reason : StreamError.aborted(signal, 'the read')
+}
+
+async function* readUntil<T>(
+  open: () => Promise<DriverTopic>,
+  driver: Driver,
+  format: ValueFormat<unknown, T>,
+  options: ReadOptions,
+  signal: AbortSignal,
+): AsyncGenerator<ReadMessage<T>> {
+  signal.throwIfAborted()
   const topic = await open()
   const start = toStartFrom(options.from ?? 'earliest')
   const describe = (): Promise<TopicDescription> => driver.admin.describeTopic(topic.name, signal)
@@ -44,12 +65,13 @@ export async function* readTopic<T>(
     while (!ended.aborted) {
       const records = await readOnce(source, ended)
       for (const record of records) {
+        signal.throwIfAborted()
         if (end === undefined || end.includes(record)) yield await readable(record, topic.name, format)
       }
       if (end?.note(records) === true) return
       if (records.length === 0 && (await end?.lookAgain(describe)) === true) return
     }
-    if (broken.signal.aborted) throw broken.signal.reason as StreamError
+    ended.throwIfAborted()
   } finally {
     await source.close()
   }

@@ -17,6 +17,7 @@ import { TopicConsumer } from './consumer/consumer.ts'
 import { consumerSettings } from './consumer/settings.ts'
 import { checkFits } from './fit.ts'
 import { IdGenerator } from './ids.ts'
+import { closeTimeoutMs } from './option-kinds.ts'
 import { TopicProducer } from './producer/producer.ts'
 import { RateLimiter } from './rate-limiter.ts'
 import { readTopic } from './read.ts'
@@ -193,13 +194,13 @@ export class Session {
     return this.#ids.next()
   }
 
-  close(options: CloseOptions = {}): Promise<void> {
+  async close(options?: CloseOptions): Promise<void> {
+    closeTimeoutMs(options)
     this.#closing ??= this.#close(options)
     if (this.inside.getStore() === undefined) return this.#closing
     this.#closing.catch((error: unknown) => {
       this.deps.logger.error({ error }, 'the connection could not be closed in good order')
     })
-    return Promise.resolve()
   }
 
   /** Ends whatever waits on the session as such. Throws `closed` once the session is. */
@@ -208,14 +209,14 @@ export class Session {
     return this.#stop.signal
   }
 
-  async #close(options: CloseOptions): Promise<void> {
+  async #close(options: CloseOptions | undefined): Promise<void> {
     // Consumers first: their handlers may still send.
     const consumers = await Promise.allSettled([...this.#consumers].map((one) => one.closed(options)))
     this.#quiet = true
     const producers = await Promise.allSettled([...this.#producers].map((one) => one.close(options)))
     this.#stop.abort(new StreamError('closed', 'the connection is closed'))
     const { clock, driver } = this.deps
-    const timeoutMs = Math.max(options.timeoutMs ?? 30_000, graceMs)
+    const timeoutMs = Math.max(closeTimeoutMs(options), graceMs)
     const letGo = await within(clock, driver.close(), timeoutMs)
     for (const one of [...consumers, ...producers]) if (one.status === 'rejected') throw one.reason
     if (letGo) return

@@ -1,5 +1,5 @@
 import type { Headers, StreamError } from '@sluice/driver'
-import type { Message, OutgoingMessage, Receipt, SettledAs } from './api.ts'
+import type { Message, Receipt, SettledAs } from './api.ts'
 
 /** The span of one send. */
 export interface SendSpan {
@@ -18,7 +18,8 @@ export interface ProcessSpan {
 
 /** What core tells of itself. The OpenTelemetry implementation is in `otel.ts`; there is none by default. */
 export interface Telemetry {
-  startSend(topic: string, message: OutgoingMessage<unknown>): SendSpan
+  /** Begins a span; `headers` are those that the caller gave. */
+  startSend(topic: string, headers: Headers | undefined): SendSpan
   startProcess(
     message: Pick<Message<unknown>, 'id' | 'topic' | 'partition' | 'position' | 'headers' | 'body' | 'attempt'>,
     group: string,

@@ -1,4 +1,3 @@
-import { StreamError } from '@sluice/driver'
 import type { Limits, Position, TopicOrder } from '@sluice/driver'
 import type {
   Consumer,
@@ -16,6 +15,8 @@ import type {
 } from './api.ts'
 import type { Codec } from './codec.ts'
 import { json } from './codecs.ts'
+import { producerOptions, readOptions, topicOptions } from './option-kinds.ts'
+import { checkArgument, checkOptions, name as nameKind } from './options.ts'
 import type { Session } from './session.ts'
 import { ValueFormat } from './values.ts'
 
@@ -28,6 +29,8 @@ export class TopicHandle<Out, In = Out> implements Topic<Out, In> {
   #shared: Producer<In> | undefined
 
   constructor(name: string, options: TopicOptions<Out, In>, session: Session) {
+    checkArgument('topic', 'its name', name, nameKind)
+    checkOptions(`topic "${name}"`, options, topicOptions)
     this.name = name
     this.#options = options
     this.#session = session
@@ -46,20 +49,17 @@ export class TopicHandle<Out, In = Out> implements Topic<Out, In> {
   }
 
   producer(options: ProducerOptions = {}): Producer<In> {
+    // Checked before the connection's own options are added to them.
+    checkOptions(`a producer of topic "${this.name}"`, options, producerOptions)
     return this.#session.producer(this.name, this.#options, this.#format, options)
   }
 
   consumer(options: ConsumerOptions<Out>): Consumer<Out> {
-    if (typeof options.group !== 'string' || options.group === '') {
-      throw new StreamError(
-        'invalid-argument',
-        `a consumer of topic "${this.name}" needs a group name; to look without a group, use topic.read()`,
-      )
-    }
     return this.#session.consumer(this.name, this.#options, this.#format, options)
   }
 
   read(options: ReadOptions = {}): AsyncIterable<ReadMessage<Out>> {
+    checkOptions(`reading topic "${this.name}"`, options, readOptions)
     return this.#session.read(this.name, this.#options, this.#format, options)
   }
 

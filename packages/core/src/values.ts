@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types'
 import { StreamError } from '@sluice/driver'
 import type { Codec } from './codec.ts'
 import type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts'
@@ -15,15 +16,22 @@ export class ValueFormat<In, Out = In> {
     this.#schema = schema
   }
 
-  /** Throws, or rejects, with `invalid-argument` naming what does not fit; `what` names the value for the message. */
+  /**
+   * Checks and encodes the value as it is now, also while a schema is still validating. Throws, or rejects, with
+   * `invalid-argument` naming what does not fit; `what` names the value for the message.
+   */
   encode(value: In, what: () => string): Uint8Array | Promise<Uint8Array> {
     if (this.#schema === undefined) return this.#encodeValid(value, what)
     const result = this.#schema['~standard'].validate(value)
-    const encodeChecked = (checked: StandardResult<Out>): Uint8Array => {
-      if (checked.issues === undefined) return this.#encodeValid(value, what)
-      throw new StreamError('invalid-argument', `${what()} does not fit its schema: ${listIssues(checked.issues)}`)
+    if (!isThenable(result)) {
+      refuseMisfit(result, what)
+      return this.#encodeValid(value, what)
     }
-    return isThenable(result) ? Promise.resolve(result).then(encodeChecked) : encodeChecked(result)
+    const encoded = settledNow(() => this.#encodeValid(value, what))
+    return Promise.resolve(result).then((checked) => {
+      refuseMisfit(checked, what)
+      return encoded()
+    })
   }
 
   /** Throws, or rejects, with `corrupt` when the bytes make no sense or do not fit the schema. */
@@ -40,6 +48,16 @@ export class ValueFormat<In, Out = In> {
   }
 
   #encodeValid(value: In, what: () => string): Uint8Array {
+    const encoded = this.#encodeAny(value, what)
+    if (isUint8Array(encoded)) return encoded
+    throw new StreamError(
+      'invalid-argument',
+      `${what()} was encoded as ${kindOf(encoded)} by the codec for ${this.codec.contentType}; encode must return a Uint8Array`,
+    )
+  }
+
+  /** Whoever writes a codec in JavaScript may return anything. */
+  #encodeAny(value: In, what: () => string): unknown {
     try {
       return this.codec.encode(value)
     } catch (cause) {
@@ -47,9 +65,7 @@ export class ValueFormat<In, Out = In> {
       throw new StreamError(
         'invalid-argument',
         `${what()} cannot be encoded as ${this.codec.contentType}: ${textOf(cause)}`,
-        {
-          cause,
-        },
+        { cause },
       )
     }
   }
@@ -65,9 +81,36 @@ export class ValueFormat<In, Out = In> {
   }
 }
 
+function refuseMisfit(checked: StandardResult<unknown>, what: () => string): void {
+  if (checked.issues === undefined) return
+  throw new StreamError('invalid-argument', `${what()} does not fit its schema: ${listIssues(checked.issues)}`)
+}
+
+/** Does the work now; what is returned gives its result, or throws what it threw, when it is asked. */
+function settledNow<R>(work: () => R): () => R {
+  try {
+    const result = work()
+    return () => result
+  } catch (error) {
+    return () => {
+      throw error
+    }
+  }
+}
+
 /** A schema's promise need not be the runtime's own. */
 function isThenable<T extends object>(result: T | PromiseLike<T>): result is PromiseLike<T> {
   return 'then' in result && typeof result.then === 'function'
+}
+
+/** What a value is, for messages: `a string`, `an object of class Map`, `undefined`. Nothing of its content is shown. */
+export function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value)
+  if (typeof value !== 'object') return `a ${typeof value}`
+  if (Array.isArray(value)) return 'an array'
+  const { constructor } = value
+  const name = typeof constructor === 'function' ? constructor.name : ''
+  return name === '' || name === 'Object' ? 'an object' : `an object of class ${name}`
 }
 
 /** An error's own words. */

@@ -16,10 +16,13 @@ import type { Codec } from './codec.ts'
 import { statsOf } from './consumer/consumer-stats.ts'
 import { Delivery } from './consumer/delivery.ts'
 import type { FunctionOutput, SluiceFunction } from './function.ts'
-import { prepare, sizeOf } from './producer/prepare.ts'
+import { closeTimeoutMs, workerOptions } from './option-kinds.ts'
+import { checkArgument, checkOptions, having, name, signal } from './options.ts'
+import { checkLimits, prepare, withHeaders } from './producer/prepare.ts'
+import type { PrepareContext } from './producer/prepare.ts'
 import type { TopicProducer } from './producer/producer.ts'
 import type { Session } from './session.ts'
-import { ValueFormat } from './values.ts'
+import { kindOf, ValueFormat } from './values.ts'
 
 /** Runs one function between two topics, as a member of the function's group. */
 export class FunctionWorker<I, O> implements Worker {
@@ -29,6 +32,7 @@ export class FunctionWorker<I, O> implements Worker {
   readonly #session: Session
   readonly #input: ValueFormat<unknown, I>
   readonly #output: ValueFormat<O, unknown>
+  readonly #prepareContext: PrepareContext<O>
   #consumer: Consumer<I> | undefined
   #producer: TopicProducer<O> | undefined
   #transactional: boolean
@@ -36,13 +40,28 @@ export class FunctionWorker<I, O> implements Worker {
   #closed = false
 
   constructor(definition: SluiceFunction<I, O>, options: WorkerOptions, session: Session) {
+    checkArgument('worker', 'its function', definition, having('handle'))
+    checkArgument('worker', "its function's name", definition.name, name)
+    const of = `the worker of function "${definition.name}"`
+    checkOptions(of, options, workerOptions)
+    checkArgument(of, 'from', options.from, name)
+    if (options.from === options.to) {
+      throw new StreamError('invalid-argument', `${of}: from and to are both "${options.from}", which would never end`)
+    }
     this.name = definition.name
     this.#definition = definition
     this.#options = options
     this.#session = session
-    const { codec = json, driver } = session.deps
+    const { clock, codec = json, driver } = session.deps
     this.#input = new ValueFormat<unknown, I>(codec, definition.input)
     this.#output = new ValueFormat<O, unknown>(codec as Codec<O>, definition.output)
+    this.#prepareContext = {
+      topicName: options.to ?? '',
+      capabilities: driver.capabilities,
+      format: this.#output,
+      newId: () => session.nextId(),
+      now: () => clock.now(),
+    }
     const { transactions } = driver.capabilities
     if (options.delivery === 'exactly-once' && !transactions) throw this.#noTransactions(`the backend "${driver.name}"`)
     this.#transactional = options.delivery === undefined ? transactions : options.delivery === 'exactly-once'
@@ -53,11 +72,13 @@ export class FunctionWorker<I, O> implements Worker {
   }
 
   async run(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    checkOptions<{ signal: AbortSignal }>(`running function "${this.name}"`, options, { signal })
     if (this.#closed) throw new StreamError('closed', `the worker of function "${this.name}" is closed`)
-    options.signal?.throwIfAborted()
+    const isOver = (): boolean => (this.#closed ||= options.signal?.aborted === true)
+    // Over before it began: there is nothing to drain yet.
+    if (isOver()) return
     await this.#settleDelivery()
-    // Closed meanwhile: there is nothing to drain yet.
-    if (this.#closed || options.signal?.aborted === true) return
+    if (isOver()) return
     const { from, to, concurrency = 16, group = this.name, delivery: _delivery, ...rest } = this.#options
     const spec: TopicOptions<unknown> = {}
     const consumerOptions: ConsumerOptions<I> = { ...(rest as Omit<ConsumerOptions<I>, 'group'>), group }
@@ -71,6 +92,7 @@ export class FunctionWorker<I, O> implements Worker {
   }
 
   async close(options?: CloseOptions): Promise<void> {
+    closeTimeoutMs(options)
     this.#closed = true
     await this.#consumer?.close(options)
   }
@@ -102,62 +124,69 @@ export class FunctionWorker<I, O> implements Worker {
   }
 
   async #handle(message: Message<I>): Promise<void> {
-    const outputs = await collect(await this.#definition.handle(message))
-    if (outputs.length === 0) return
-    if (this.#options.to === undefined) {
-      throw new StreamError(
-        'invalid-argument',
-        `function "${this.name}" gave ${outputs.length} outputs but has no topic to write to; add "to"`,
-      )
-    }
-    if (this.#transactional) await this.#attach(message, outputs, this.#options.to)
+    const outputs = await this.#collect(await this.#definition.handle(message))
+    // A message that its function gives up or wants again has no outputs: its next attempt, if any, makes them anew.
+    const verb = message instanceof Delivery ? message.verb?.kind : undefined
+    if (outputs.length === 0 || verb === 'dead-letter' || verb === 'retry') return
+    if (this.#transactional) await this.#attach(message, outputs)
     else await this.#send(outputs)
     this.#produced += outputs.length
   }
 
+  /** Each output is encoded as it is given, so that a generator may reuse what it yields. */
+  async #collect(given: FunctionOutput<O>): Promise<readonly OutgoingRecord[]> {
+    if (given === undefined || given === null) return []
+    if (typeof given !== 'object') throw this.#noOutput(given)
+    const records: Promise<OutgoingRecord>[] = []
+    if (Symbol.asyncIterator in given) for await (const output of given) records.push(this.#prepared(output))
+    else if (Symbol.iterator in given) for (const output of given) records.push(this.#prepared(output))
+    else records.push(this.#prepared(given))
+    return Promise.all(records)
+  }
+
+  #prepared(output: OutgoingMessage<O>): Promise<OutgoingRecord> {
+    if (this.#options.to === undefined) {
+      throw new StreamError(
+        'invalid-argument',
+        `function "${this.name}" gave an output but has no topic to write to; add "to"`,
+      )
+    }
+    if (typeof output !== 'object' || output === null) throw this.#noOutput(output)
+    const record = Promise.resolve(prepare(output, this.#prepareContext, undefined))
+    // It is told by `collect`, unless the function throws before that.
+    record.catch(() => undefined)
+    return record
+  }
+
+  #noOutput(given: unknown): StreamError {
+    return new StreamError(
+      'invalid-argument',
+      `a function gives messages ({ value, key?, headers? }), one, several or none; "${this.name}" gave ${kindOf(given)}`,
+    )
+  }
+
   /** Outputs wait with their message until both can be stored in one transaction. */
-  async #attach(message: Message<I>, outputs: readonly OutgoingMessage<O>[], to: string): Promise<void> {
+  async #attach(message: Message<I>, outputs: readonly OutgoingRecord[]): Promise<void> {
+    const to = this.#prepareContext.topicName
     const topic = await this.#session.openTopic(to, {})
     const records: TransactionRecord[] = []
     for (const output of outputs) {
-      const span = this.#session.deps.telemetry?.startSend(to, output)
-      const record: OutgoingRecord = await prepare(
-        output,
-        {
-          topic,
-          capabilities: this.#session.deps.driver.capabilities,
-          format: this.#output,
-          newId: () => this.#session.nextId(),
-          now: () => this.#session.deps.clock.now(),
-        },
-        span?.headers,
-      )
+      const bytes = checkLimits(output, undefined, topic)
+      const span = this.#session.deps.telemetry?.startSend(to, output.headers)
       // The span covers making the record; storing it is part of the transaction, which has no receipt for each.
-      span?.end({ id: record.id })
-      const bytes = sizeOf(record, topic)
+      span?.end({ id: output.id })
       await this.#session.rateOf(to, {})?.pass(bytes, message.signal)
-      records.push({ topic: to, record })
+      records.push({ topic: to, record: withHeaders(output, span?.headers) })
     }
     if (message instanceof Delivery) message.outputs = records
   }
 
   /** An earlier attempt may have fenced the keys of its outputs; this attempt sends them again, in order. */
-  async #send(outputs: readonly OutgoingMessage<O>[]): Promise<void> {
+  async #send(outputs: readonly OutgoingRecord[]): Promise<void> {
     const producer = this.#producer
     if (producer === undefined) throw new StreamError('closed', `function "${this.name}" is closed`)
     for (const { key } of outputs) if (key !== undefined) producer.resume(key)
-    for (const result of await producer.sendAll(outputs)) if (!result.ok) throw result.error
+    const results = await Promise.allSettled(outputs.map((output) => producer.sendPrepared(output)))
+    for (const result of results) if (result.status === 'rejected') throw result.reason
   }
-}
-
-async function collect<O>(given: FunctionOutput<O>): Promise<readonly OutgoingMessage<O>[]> {
-  if (given === undefined || given === null) return []
-  if (typeof given !== 'object')
-    throw new StreamError('invalid-argument', `a function gives a message, several or none, not a ${typeof given}`)
-  if (Symbol.asyncIterator in given) {
-    const outputs: OutgoingMessage<O>[] = []
-    for await (const output of given) outputs.push(output)
-    return outputs
-  }
-  return Symbol.iterator in given ? [...given] : [given]
 }

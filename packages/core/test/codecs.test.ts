@@ -32,8 +32,20 @@ describe('the JSON codec', () => {
     ['a Set', new Set([1])],
     ['an invalid Date', new Date(Number.NaN)],
     ['NaN', { toJSON: () => Number.NaN }],
+    ['a Promise', Promise.resolve(1)],
+    // oxlint-disable-next-line unicorn/no-thenable -- as a library's own promise is one
+    ['a Promise', { then: () => undefined }],
+    ['a RegExp', /x/],
+    ['an Error', Object.assign(new Error('x'), { code: 'E' })],
+    ['an Error', runInNewContext('new TypeError()')],
+    ['a WeakMap', new WeakMap()],
+    ['binary data', new Uint8Array(2)],
+    ['binary data', new DataView(new ArrayBuffer(2))],
+    ['binary data', new ArrayBuffer(2)],
+    ['a generator', (function* () {})()],
+    ['a symbol', Object(Symbol('s'))],
   ])('refuses %s, at any depth, and says where', (what, value) => {
-    expect(refusalOf(value)).toMatch(new RegExp(`^JSON cannot hold ${what} and would store`))
+    expect(refusalOf(value)).toMatch(new RegExp(`^JSON cannot hold ${what} and would change it or leave it out; `))
     expect(refusalOf({ id: 'a', items: [{ n: 1 }, { price: value }] })).toContain(`${what} at "items.1.price" and`)
     expect(refusalOf([null, {}, { toJSON: () => [value] }])).toContain(`${what} at "2.0"`)
     expect(refusalOf(deep(value))).toContain(what)
@@ -45,10 +57,39 @@ describe('the JSON codec', () => {
     ['dates', { at: new Date(0), a: null }, '{"at":"1970-01-01T00:00:00.000Z","a":null}'],
     ['what has toJSON', { a: { toJSON: (key: string) => [key, null] } }, '{"a":["a",null]}'],
     ['a Map that knows how', Object.assign(new Map([[1, 2]]), { toJSON: () => ({}) }), '{}'],
-    ['undefined, as JSON does', [undefined, { a: undefined }], '[null,{}]'],
+    ['members that are undefined, as JSON does', [{ a: undefined, b: 1 }], '[{"b":1}]'],
+    ['-0, as JSON does', { n: -0 }, '{"n":0}'],
+    ['a Buffer, which has toJSON', Buffer.from('a'), '{"type":"Buffer","data":[97]}'],
+    [
+      'an object of a class',
+      new (class Price {
+        cents = 1
+      })(),
+      '{"cents":1}',
+    ],
+    ['an object without a prototype', Object.assign(Object.create(null), { a: 1 }), '{"a":1}'],
     ['what JSON does not look at', { a: null, [Symbol('s')]: Number.NaN }, '{"a":null}'],
   ])('takes %s', (_, value, stored) => {
     expect(Buffer.from(json.encode(value)).toString()).toBe(stored)
+  })
+
+  it.each<[string, unknown]>([
+    ['undefined at "1"', [1, undefined]],
+    // oxlint-disable-next-line no-sparse-arrays -- a hole is what is tested
+    ['undefined at "tags.1"', { tags: [1, , 3] }],
+    ['a symbol at "tags.0"', { tags: [Symbol('s')] }],
+    ['a function at "0"', [() => 1]],
+    ['a function at "a.run"', { a: { run: () => 1 } }],
+    ['a symbol at "s"', { s: Symbol('s') }],
+    ['undefined at "0"', [{ toJSON: () => undefined }]],
+    [
+      'a function at "on"',
+      new (class Button {
+        on = (): void => undefined
+      })(),
+    ],
+  ])('refuses %s', (what, value) => {
+    expect(refusalOf(value)).toContain(`JSON cannot hold ${what} and`)
   })
 
   it('takes whatever JSON gives back the same', () => {

@@ -141,7 +141,9 @@ export class BatchMode implements Mode {
   }
 
   /** A message to be retried takes with it the later ones of its key that the handler did not settle itself. */
-  async #concludeKey(deliveries: readonly Delivery[], thrown: { readonly error: unknown } | undefined): Promise<void> {
+  async #concludeKey(all: readonly Delivery[], thrown: { readonly error: unknown } | undefined): Promise<void> {
+    // A close may have given them up meanwhile.
+    const deliveries = all.filter(({ state }) => state === 'running')
     const { dispatcher, handling, logger } = this.#deps
     const verbs = deliveries.map((delivery) => verbOf(delivery, thrown, logger))
     const retried = deliveries.findIndex(

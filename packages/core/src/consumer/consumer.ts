@@ -9,10 +9,12 @@ import type {
   Message,
   RunOptions,
 } from '../api.ts'
-import { positive } from '../producer/settings.ts'
+import { closeTimeoutMs, runOptions } from '../option-kinds.ts'
+import { checkArgument, checkOptions, func } from '../options.ts'
 import { within } from '../within.ts'
 import { BatchMode } from './batch-mode.ts'
 import type { ConsumerDeps } from './consumer-deps.ts'
+import { checkStartKind, closedMeanwhile, madeAnew, notSettled } from './consumer-errors.ts'
 import type { Delivery } from './delivery.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { statsOf } from './consumer-stats.ts'
@@ -64,10 +66,14 @@ export class TopicConsumer implements Consumer<unknown> {
     handler: Handler<unknown> | BatchHandler<unknown>,
     options: RunOptions & { readonly batch?: BatchOptions } = {},
   ): Promise<void> {
-    const concurrency = positive('concurrency', options.concurrency, 16)
-    const { batch, signal } = options
-    if (batch !== undefined) positive('batch.max', batch.max, 1)
-    signal?.throwIfAborted()
+    const of = `running a consumer of topic "${this.#deps.topicName}"`
+    checkArgument(of, 'the handler', handler, func)
+    checkOptions(of, options, runOptions)
+    const { batch, concurrency = 16, signal } = options
+    if (signal?.aborted === true) {
+      this.#checkUnused()
+      return this.#beginClose(undefined)
+    }
     const onAbort = (): void => void this.close().catch(() => undefined)
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
@@ -92,7 +98,7 @@ export class TopicConsumer implements Consumer<unknown> {
         return this.#loop === undefined ? { done: true, value: undefined } : this.#loop.next()
       },
       return: async () => {
-        await this.#beginClose(0)
+        await this.#beginClose(undefined)
         return { done: true, value: undefined }
       },
     }
@@ -110,15 +116,15 @@ export class TopicConsumer implements Consumer<unknown> {
     this.#pump()
   }
 
-  close(options: CloseOptions = {}): Promise<void> {
-    const closing = this.closed(options)
+  async close(options?: CloseOptions): Promise<void> {
+    const closing = this.#beginClose(closeTimeoutMs(options))
     // From inside a handler, waiting for the handler to end would be waiting for ourselves.
-    return this.#deps.inside.getStore() === this ? Promise.resolve() : closing
+    if (this.#deps.inside.getStore() !== this) await closing
   }
 
   /** As {@link close}; but resolves when it is done, and not before, inside a handler too. */
-  closed(options: CloseOptions = {}): Promise<void> {
-    return this.#beginClose(options.timeoutMs ?? 30_000)
+  async closed(options?: CloseOptions): Promise<void> {
+    await this.#beginClose(closeTimeoutMs(options))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -129,11 +135,15 @@ export class TopicConsumer implements Consumer<unknown> {
     return statsOf(this.#dispatcher, this.#running)
   }
 
-  #start(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
+  #checkUnused(): void {
     if (this.#closing !== undefined)
-      return Promise.reject(new StreamError('closed', `the consumer of topic "${this.#deps.topicName}" is closed`))
+      throw new StreamError('closed', `the consumer of topic "${this.#deps.topicName}" is closed`)
     const once = 'a consumer runs once: use either one run or one loop, and make another consumer for another'
-    if (this.#starting !== undefined) return Promise.reject(new StreamError('invalid-argument', once))
+    if (this.#starting !== undefined) throw new StreamError('invalid-argument', once)
+  }
+
+  async #start(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
+    this.#checkUnused()
     this.#starting = this.#open(makeMode).catch((cause: unknown) => {
       const error = StreamError.from(
         cause,
@@ -147,12 +157,7 @@ export class TopicConsumer implements Consumer<unknown> {
 
   async #open(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
     const { capabilities, member, settings, transactional } = this.#deps
-    if (!capabilities.start.includes(settings.start.kind)) {
-      throw new StreamError(
-        'unsupported',
-        `a group cannot start at ${settings.start.kind} on this backend; it can at ${capabilities.start.join(', ')}`,
-      )
-    }
+    checkStartKind(capabilities, settings)
     const topic = await this.#deps.openTopic()
     await this.#deps.prepareDeadLetters()
     this.#dispatcher.ordered = topic.order === 'key'
@@ -190,10 +195,7 @@ export class TopicConsumer implements Consumer<unknown> {
     else {
       await source.close()
       this.#deps.forgetTopic()
-      throw new StreamError(
-        'conflict',
-        `topic "${topic.name}" is a ${source.shape} and was a ${shape} when it was opened: somebody made it anew; make another consumer`,
-      )
+      throw madeAnew(topic.name, shape, source.shape)
     }
     if (this.#paused) engine.setPaused(true)
     if (!this.#draining) engine.start()
@@ -256,8 +258,11 @@ export class TopicConsumer implements Consumer<unknown> {
     void this.#beginClose(this.#deps.settings.revokeTimeoutMs)
   }
 
-  /** Closes once. A failure is told to whoever waits, and logged for those who cannot. */
-  #beginClose(timeoutMs: number): Promise<void> {
+  /**
+   * Closes once. A failure is told to whoever waits, and logged for those who cannot. `undefined`: running handlers are
+   * not waited for, which is no failure.
+   */
+  #beginClose(timeoutMs: number | undefined): Promise<void> {
     if (this.#closing !== undefined) return this.#closing
     const closing = this.#close(timeoutMs)
     this.#closing = closing
@@ -268,11 +273,12 @@ export class TopicConsumer implements Consumer<unknown> {
     return closing
   }
 
-  async #close(timeoutMs: number): Promise<void> {
+  async #close(timeoutMs: number | undefined): Promise<void> {
     this.#draining = true
+    let givenUp: readonly string[] = []
     try {
-      await this.#startEnds(Math.max(timeoutMs, graceMs))
-      if (this.#running !== undefined) await this.#drain(this.#running, timeoutMs)
+      await this.#startEnds(Math.max(timeoutMs ?? 0, graceMs))
+      if (this.#running !== undefined) givenUp = await this.#drain(this.#running, timeoutMs ?? 0)
     } finally {
       this.#stop.abort(new StreamError('closed', 'the consumer is closed'))
       this.#deps.onClosed()
@@ -280,26 +286,30 @@ export class TopicConsumer implements Consumer<unknown> {
       if (this.#error === undefined) this.#ended.resolve()
       else this.#ended.reject(this.#error)
     }
+    if (timeoutMs !== undefined && givenUp.length > 0) throw notSettled(this.#deps, givenUp, timeoutMs)
   }
 
-  async #drain({ engine, handling }: Running, timeoutMs: number): Promise<void> {
+  /** Gives the ids of the messages that were not settled in time. */
+  async #drain({ engine, handling }: Running, timeoutMs: number): Promise<readonly string[]> {
     try {
-      await this.#handlersThrough(engine, handling, timeoutMs)
+      return await this.#handlersThrough(engine, handling, timeoutMs)
     } finally {
       await engine.finish(Math.min(Math.max(timeoutMs, graceMs), maxFinishMs))
     }
   }
 
-  async #handlersThrough(engine: Engine, handling: Handling, timeoutMs: number): Promise<void> {
+  async #handlersThrough(engine: Engine, handling: Handling, timeoutMs: number): Promise<readonly string[]> {
     await within(this.#deps.clock, engine.stopIntake(), Math.max(timeoutMs, graceMs))
     await this.#handlersEnd(handling, timeoutMs)
-    const reason = new StreamError(
-      'closed',
-      `the consumer of topic "${this.#deps.topicName}" was closed before the handler ended`,
-    )
-    for (const delivery of handling.active) delivery.abort(reason)
+    const reason = closedMeanwhile(this.#deps)
+    const givenUp = [...handling.active]
+    for (const delivery of givenUp) {
+      delivery.abort(reason)
+      this.#dropped(delivery)
+    }
     // What failed meanwhile waits for an attempt that will not come.
     for (const delivery of this.#dispatcher.drop(() => true)) handling.abandoned(delivery)
+    return givenUp.map(({ id }) => id)
   }
 
   /** A start that takes too long is aborted. One that failed has told its caller; closing goes on to free what it opened. */
@@ -319,14 +329,10 @@ export class TopicConsumer implements Consumer<unknown> {
     this.#running?.handling.abandoned(delivery)
   }
 
-  #handlersEnd(handling: Handling, timeoutMs: number): Promise<void> {
-    if (handling.active.size === 0 || timeoutMs === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      const timer = this.#deps.clock.after(timeoutMs, resolve)
-      this.#drained = () => {
-        timer.cancel()
-        resolve()
-      }
-    })
+  async #handlersEnd(handling: Handling, timeoutMs: number): Promise<void> {
+    if (handling.active.size === 0 || timeoutMs === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#drained = resolve
+    await within(this.#deps.clock, promise, timeoutMs)
   }
 }

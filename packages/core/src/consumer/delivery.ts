@@ -1,6 +1,7 @@
 import { StreamError } from '@sluice/driver'
 import type { Headers, IncomingRecord, PartitionId, Position, TransactionRecord } from '@sluice/driver'
 import type { Message } from '../api.ts'
+import { checkOptions, duration } from '../options.ts'
 import type { ProcessSpan } from '../telemetry.ts'
 import { textOf } from '../values.ts'
 import type { DispatchLane } from './dispatcher.ts'
@@ -139,6 +140,7 @@ export class Delivery implements Message<unknown> {
   }
 
   retry(options: { readonly delayMs?: number } = {}): void {
+    checkOptions<{ delayMs: number }>('retry', options, { delayMs: duration })
     this.#settle({ kind: 'retry', delayMs: options.delayMs, error: undefined })
   }
 

@@ -85,8 +85,9 @@ export class Handling {
     }
   }
 
-  /** Carries a verb out and lets the key go on. */
+  /** Carries a verb out and lets the key go on; nothing for a delivery that a close has given up. */
   conclude(delivery: Delivery, verb: Verb): void {
+    if (delivery.state === 'done') return
     const applied = this.apply(delivery, verb)
     if (applied instanceof Promise) void applied.then((later) => this.#letKeyGo(delivery, later))
     else this.#letKeyGo(delivery, applied)
@@ -155,6 +156,7 @@ export class Handling {
   }
 
   #ready(delivery: Delivery, value: unknown): boolean {
+    if (delivery.state === 'done') return false
     if (!delivery.origin.owned) return this.#end(delivery, { kind: 'ack' })
     delivery.setValue(value)
     delivery.span = this.#deps.telemetry?.startProcess(delivery, this.#deps.settings.group)
@@ -273,6 +275,8 @@ export class Handling {
   }
 
   #leave(delivery: Delivery, outcome: SettledAs, error?: unknown): Applied {
+    // A close has given it up meanwhile, and told so.
+    if (delivery.state === 'done') return 'done'
     this.active.delete(delivery)
     delivery.state = 'done'
     if (outcome === 'abandoned') this.#deps.dispatcher.release(delivery)

@@ -1,7 +1,9 @@
+import { StreamError } from '@sluice/driver'
 import type { StartFrom } from '@sluice/driver'
 import type { ConsumerOptions } from '../api.ts'
-import { toStartFrom } from '../api.ts'
-import { notNegative, positive } from '../producer/settings.ts'
+import { consumerOptions } from '../option-kinds.ts'
+import { checkArgument, checkOptions, kind } from '../options.ts'
+import { toStartFrom } from '../start.ts'
 
 /** A consumer's options with every default filled in. */
 export interface ConsumerSettings {
@@ -21,29 +23,39 @@ export interface ConsumerSettings {
   readonly parkAfterMs: number
 }
 
+const groupName = kind('a name; to look without a group, use topic.read()', (value) => value !== undefined)
+
 /** The name of a topic's dead-letter topic unless another is asked for. */
-function deadLetterTopicOf(topic: string): string {
+export function deadLetterTopicOf(topic: string): string {
   return `${topic}.dead-letters`
 }
 
 /** Fills in defaults; throws `invalid-argument` for what makes no sense. */
-export function consumerSettings<T>(topic: string, options: Omit<ConsumerOptions<T>, 'onSettled'>): ConsumerSettings {
+export function consumerSettings<T>(topic: string, options: ConsumerOptions<T>): ConsumerSettings {
+  const of = `a consumer of topic "${topic}"`
+  checkOptions(of, options, consumerOptions)
+  checkArgument(of, 'group', options.group, groupName)
   const retry = options.retry ?? {}
+  const deadLetterTopic =
+    options.deadLetter === false ? undefined : (options.deadLetter?.topic ?? deadLetterTopicOf(topic))
+  if (deadLetterTopic === topic) {
+    throw new StreamError(
+      'invalid-argument',
+      `${of}: deadLetter.topic is the topic itself, which would bring each dead letter back for ever; name another`,
+    )
+  }
   return {
     group: options.group,
     start: toStartFrom(options.start ?? 'earliest'),
-    maxBufferedRecords: positive('maxBufferedRecords', options.maxBufferedRecords, 1_000),
-    maxBufferedBytes: positive('maxBufferedBytes', options.maxBufferedBytes, 32 * 1024 * 1024),
-    maxUncommitted: positive('maxUncommitted', options.maxUncommitted, 1_000_000),
-    commitIntervalMs: notNegative('commitIntervalMs', options.commitIntervalMs, 50),
-    maxAttempts: positive('retry.maxAttempts', retry.maxAttempts, 5),
-    backoff: {
-      baseMs: notNegative('retry.baseMs', retry.baseMs, 100),
-      maxMs: notNegative('retry.maxMs', retry.maxMs, 30_000),
-    },
-    deadLetterTopic: options.deadLetter === false ? undefined : (options.deadLetter?.topic ?? deadLetterTopicOf(topic)),
+    maxBufferedRecords: options.maxBufferedRecords ?? 1_000,
+    maxBufferedBytes: options.maxBufferedBytes ?? 32 * 1024 * 1024,
+    maxUncommitted: options.maxUncommitted ?? 1_000_000,
+    commitIntervalMs: options.commitIntervalMs ?? 50,
+    maxAttempts: retry.maxAttempts ?? 5,
+    backoff: { baseMs: retry.baseMs ?? 100, maxMs: retry.maxMs ?? 30_000 },
+    deadLetterTopic,
     onPoison: options.onPoison ?? (options.deadLetter === false ? 'stop' : 'dead-letter'),
-    revokeTimeoutMs: notNegative('revokeTimeoutMs', options.revokeTimeoutMs, 10_000),
+    revokeTimeoutMs: options.revokeTimeoutMs ?? 10_000,
     parkAfterMs: 1_000,
   }
 }

@@ -1,62 +1,61 @@
+import { isDate } from 'node:util/types'
 import { StreamError } from '@sluice/driver'
 import type { Capabilities, DriverTopic, Headers, OutgoingRecord } from '@sluice/driver'
 import type { OutgoingMessage } from '../api.ts'
+import { kindOf } from '../values.ts'
 import type { ValueFormat } from '../values.ts'
 
 const headerName = /^[a-z0-9][a-z0-9._-]{0,126}$/
 const reserved = /^(dlq-|goog|nats-|x-opt-|sluice-)/
 const badHeaderValue = /[\r\n\0]|^\s|\s$/
+const contentTypeName = 'content-type'
 const maxIdLength = 128
 const noHeaders: Headers = Object.freeze({})
 
-/** What a message is checked against before any I/O. */
+/** What a message is checked against when it is sent. The topic itself need not be open yet. */
 export interface PrepareContext<T> {
-  readonly topic: DriverTopic
+  readonly topicName: string
   readonly capabilities: Capabilities
   readonly format: ValueFormat<T, unknown>
   readonly newId: () => string
   readonly now: () => number
 }
 
-/** Checks and encodes a message; its size is `sizeOf`'s to check. Throws, or rejects, with `invalid-argument`, `unsupported` or `too-large`; does no I/O. `ownHeaders` (trace context) go past the checks. */
+/**
+ * Checks and encodes a message; nothing of it is looked at any more afterwards, so that it may be changed. What depends
+ * on the topic's limits is `checkLimits`' to check. Throws, or rejects, with `invalid-argument` or `unsupported`; does no
+ * I/O. `ownHeaders` (trace context) go past the checks.
+ */
 export function prepare<T>(
   message: OutgoingMessage<T>,
   context: PrepareContext<T>,
   ownHeaders: Headers | undefined,
 ): OutgoingRecord | Promise<OutgoingRecord> {
-  checkKey(message.key, context)
+  const { key, partition } = message
+  checkKey(key, context)
+  checkPartition(partition, context)
   const headers = buildHeaders(message.headers, ownHeaders, context)
-  if (message.partition !== undefined && !context.capabilities.explicitPartition) {
-    throw new StreamError(
-      'unsupported',
-      `this backend chooses partitions itself; leave "partition" out (topic "${context.topic.name}")`,
-    )
-  }
-  if (message.expiresAt !== undefined && Number.isNaN(message.expiresAt.getTime())) {
-    throw new StreamError('invalid-argument', 'expiresAt is no valid date')
-  }
+  const expiresAtMs = timeOf(message.expiresAt)
   const id = checkId(message.id) ?? context.newId()
-  const body = context.format.encode(message.value, () => `the value for topic "${context.topic.name}"`)
-  if (body instanceof Promise) return body.then((encoded) => assemble(message, id, headers, encoded, context))
-  return assemble(message, id, headers, body, context)
+  const producedAtMs = context.now()
+  const body = context.format.encode(message.value, () => `the value for topic "${context.topicName}"`)
+  if (!(body instanceof Promise)) return { id, key, headers, body, producedAtMs, expiresAtMs, partition }
+  return body.then((checked) => ({ id, key, headers, body: checked, producedAtMs, expiresAtMs, partition }))
 }
 
-function assemble<T>(
-  message: OutgoingMessage<T>,
-  id: string,
-  headers: Headers,
-  body: Uint8Array,
-  context: PrepareContext<T>,
-): OutgoingRecord {
-  return {
-    id,
-    key: message.key,
-    headers,
-    body,
-    producedAtMs: context.now(),
-    expiresAtMs: message.expiresAt?.getTime(),
-    partition: message.partition,
-  }
+/**
+ * Holds a prepared record to the limits of its topic; gives its size as the backend counts it. Throws `too-large`.
+ * Headers that are our own (`ownHeaders`, the content type) are not counted.
+ */
+export function checkLimits(record: OutgoingRecord, ownHeaders: Headers | undefined, topic: DriverTopic): number {
+  if (record.key !== undefined) checkKeySize(record.key, topic)
+  if (record.headers !== noHeaders) checkHeaderSizes(record.headers, ownHeaders, topic)
+  return sizeOf(record, topic)
+}
+
+/** The record with headers of our own (trace context) added; the record itself when there are none. */
+export function withHeaders(record: OutgoingRecord, own: Headers | undefined): OutgoingRecord {
+  return own === undefined ? record : { ...record, headers: { ...record.headers, ...own } }
 }
 
 /** The record's size as the backend counts it. Throws `too-large` when it is over the topic's limit. */
@@ -72,59 +71,69 @@ export function sizeOf(record: OutgoingRecord, topic: DriverTopic): number {
   return size
 }
 
-function checkKey(
-  key: string | undefined,
-  context: { readonly topic: DriverTopic; readonly capabilities: Capabilities },
-): void {
+function checkKey<T>(key: unknown, { capabilities }: PrepareContext<T>): void {
   if (key === undefined) return
-  if (typeof key !== 'string') throw new StreamError('invalid-argument', `a key is a string, not ${typeof key}`)
-  if (key === '' && !context.capabilities.emptyKey) {
+  if (typeof key !== 'string') throw new StreamError('invalid-argument', `a key is a string, not ${kindOf(key)}`)
+  if (key === '' && !capabilities.emptyKey) {
     throw new StreamError('unsupported', 'this backend has no empty keys; leave "key" out for a message without order')
-  }
-  const { maxKeyBytes } = context.topic.limits
-  if (key.length * 3 > maxKeyBytes && Buffer.byteLength(key) > maxKeyBytes) {
-    throw new StreamError(
-      'too-large',
-      `a key of ${Buffer.byteLength(key)} bytes is over the ${maxKeyBytes} that topic "${context.topic.name}" takes`,
-    )
   }
   if (!key.isWellFormed())
     throw new StreamError('invalid-argument', 'a key must be well-formed Unicode; it holds a lone surrogate')
 }
 
-function checkId(id: string | undefined): string | undefined {
+function checkKeySize(key: string, { limits: { maxKeyBytes }, name }: DriverTopic): void {
+  if (key.length * 3 <= maxKeyBytes || Buffer.byteLength(key) <= maxKeyBytes) return
+  throw new StreamError(
+    'too-large',
+    `a key of ${Buffer.byteLength(key)} bytes is over the ${maxKeyBytes} that topic "${name}" takes`,
+  )
+}
+
+function checkPartition<T>(partition: unknown, { capabilities, topicName }: PrepareContext<T>): void {
+  if (partition === undefined) return
+  if (!capabilities.explicitPartition) {
+    throw new StreamError(
+      'unsupported',
+      `this backend chooses partitions itself; leave "partition" out (topic "${topicName}")`,
+    )
+  }
+  if (typeof partition !== 'string')
+    throw new StreamError('invalid-argument', `a partition is named by a string, not ${kindOf(partition)}`)
+}
+
+function timeOf(expiresAt: unknown): number | undefined {
+  if (expiresAt === undefined) return undefined
+  if (!isDate(expiresAt)) throw new StreamError('invalid-argument', `expiresAt is a Date, not ${kindOf(expiresAt)}`)
+  const timeMs = expiresAt.getTime()
+  if (Number.isNaN(timeMs)) throw new StreamError('invalid-argument', 'expiresAt is no valid date')
+  return timeMs
+}
+
+function checkId(id: unknown): string | undefined {
   if (id === undefined) return undefined
-  if (id.length > 0 && id.length <= maxIdLength && /^[\x21-\x7e]+$/.test(id)) return id
+  if (typeof id === 'string' && id.length > 0 && id.length <= maxIdLength && /^[\x21-\x7e]+$/.test(id)) return id
   throw new StreamError('invalid-argument', `an id is 1 to ${maxIdLength} printable ASCII characters without spaces`)
 }
 
-function buildHeaders<T>(given: Headers | undefined, own: Headers | undefined, context: PrepareContext<T>): Headers {
+function buildHeaders<T>(given: unknown, own: Headers | undefined, context: PrepareContext<T>): Headers {
   const contentType = context.format.codec.contentType
   if (given === undefined && own === undefined && contentType === 'application/json') return noHeaders
-  const headers: Record<string, string> = contentType === 'application/json' ? {} : { 'content-type': contentType }
+  const headers: Record<string, string> = contentType === 'application/json' ? {} : { [contentTypeName]: contentType }
   if (given !== undefined) copyChecked(given, headers, context)
   return own === undefined ? headers : { ...headers, ...own }
 }
 
-function copyChecked<T>(given: Headers, into: Record<string, string>, context: PrepareContext<T>): void {
-  const { limits, name: topic } = context.topic
-  const entries = Object.entries(given)
+function copyChecked<T>(given: unknown, into: Record<string, string>, context: PrepareContext<T>): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new StreamError('invalid-argument', `headers are an object of names and values, not ${kindOf(given)}`)
+  const entries: readonly (readonly [string, unknown])[] = Object.entries(given)
   if (entries.length > 0 && !context.capabilities.headers) {
-    throw new StreamError('unsupported', `this backend carries no headers (topic "${topic}")`)
+    throw new StreamError('unsupported', `this backend carries no headers (topic "${context.topicName}")`)
   }
-  if (entries.length > limits.maxHeaders) {
-    throw new StreamError(
-      'too-large',
-      `${entries.length} headers are over the ${limits.maxHeaders} that topic "${topic}" takes`,
-    )
-  }
-  for (const [name, value] of entries) {
-    checkHeader(name, value, limits.maxHeaderValueBytes)
-    into[name] = value
-  }
+  for (const [name, value] of entries) into[name] = checkHeader(name, value)
 }
 
-function checkHeader(name: string, value: unknown, maxValueBytes: number): void {
+function checkHeader(name: string, value: unknown): string {
   if (!headerName.test(name)) {
     throw new StreamError(
       'invalid-argument',
@@ -137,16 +146,27 @@ function checkHeader(name: string, value: unknown, maxValueBytes: number): void 
       `header "${name}" is reserved (dlq-, goog, nats-, x-opt- and sluice- are); choose another name`,
     )
   }
-  if (typeof value !== 'string' || badHeaderValue.test(value) || !value.isWellFormed()) {
-    throw new StreamError(
-      'invalid-argument',
-      `header "${name}" must be a well-formed string without line breaks or outer spaces`,
-    )
-  }
-  if (value.length * 3 > maxValueBytes && Buffer.byteLength(value) > maxValueBytes) {
+  if (typeof value === 'string' && !badHeaderValue.test(value) && value.isWellFormed()) return value
+  throw new StreamError(
+    'invalid-argument',
+    `header "${name}" must be a well-formed string without line breaks or outer spaces`,
+  )
+}
+
+function checkHeaderSizes(headers: Headers, own: Headers | undefined, { limits, name: topic }: DriverTopic): void {
+  const given = Object.entries(headers).filter(([name]) => name !== contentTypeName && own?.[name] === undefined)
+  if (given.length > limits.maxHeaders) {
     throw new StreamError(
       'too-large',
-      `header "${name}" has ${Buffer.byteLength(value)} bytes, over the limit of ${maxValueBytes}`,
+      `${given.length} headers are over the ${limits.maxHeaders} that topic "${topic}" takes`,
+    )
+  }
+  for (const [name, value] of given) {
+    if (value.length * 3 <= limits.maxHeaderValueBytes || Buffer.byteLength(value) <= limits.maxHeaderValueBytes)
+      continue
+    throw new StreamError(
+      'too-large',
+      `header "${name}" has ${Buffer.byteLength(value)} bytes, over the limit of ${limits.maxHeaderValueBytes}`,
     )
   }
 }

@@ -1,5 +1,5 @@
 import { StreamError } from '@sluice/driver'
-import type { Capabilities, Clock, DriverTopic, OutgoingRecord, Random } from '@sluice/driver'
+import type { Capabilities, Clock, DriverTopic, Headers, OutgoingRecord, Random } from '@sluice/driver'
 import type {
   CloseOptions,
   OutgoingMessage,
@@ -11,6 +11,8 @@ import type {
   SendResult,
 } from '../api.ts'
 import type { IdGenerator } from '../ids.ts'
+import { closeTimeoutMs, producerOptions, sendOptions } from '../option-kinds.ts'
+import { checkArgument, checkOptions, kind } from '../options.ts'
 import type { RateLimiter } from '../rate-limiter.ts'
 import type { Telemetry } from '../telemetry.ts'
 import type { ValueFormat } from '../values.ts'
@@ -20,11 +22,10 @@ import { FlushGroups } from './flush-groups.ts'
 import type { FlushGroup } from './flush-groups.ts'
 import { openProducer } from './opened.ts'
 import type { Opened } from './opened.ts'
-import { prepare, sizeOf } from './prepare.ts'
+import { checkLimits, prepare, sizeOf, withHeaders } from './prepare.ts'
 import type { PrepareContext } from './prepare.ts'
 import { Send } from './send.ts'
 import type { Caller } from './send.ts'
-import { producerSettings } from './settings.ts'
 
 /** What a producer works with. */
 export interface ProducerDeps<T> {
@@ -47,10 +48,13 @@ interface Outstanding {
   readonly giveUp: (error: StreamError) => void
 }
 
-interface Waiting {
-  readonly begin: (opened: Opened) => void
-  readonly fail: (error: StreamError) => void
+/** A send that waits for its topic to be opened. */
+interface Waiting extends Outstanding {
+  readonly begin: () => void
 }
+
+/** Stands for the id of a record whose schema is still validating. */
+const notEncoded = '(not yet encoded)'
 
 /** Sends to one topic: door, lanes, requests. Opens the topic with its first send. */
 export class TopicProducer<T> implements Producer<T> {
@@ -59,7 +63,7 @@ export class TopicProducer<T> implements Producer<T> {
   readonly #aborts = new AbortListeners()
   readonly #atTheDoor = new Set<Outstanding>()
   #opened: Opened | undefined
-  #prepareContext: PrepareContext<T> | undefined
+  readonly #prepareContext: PrepareContext<T>
   #opening: Promise<void> | undefined
   readonly #beforeOpen = new Set<Waiting>()
   #closing: Promise<void> | undefined
@@ -68,28 +72,30 @@ export class TopicProducer<T> implements Producer<T> {
 
   constructor(deps: ProducerDeps<T>) {
     this.#deps = deps
-    producerSettings(deps.options, {
-      maxBatchRecords: 1,
-      maxBatchBytes: 1,
-      maxRecordBytes: 1,
-      maxKeyBytes: 1,
-      maxHeaders: 1,
-      maxHeaderValueBytes: 1,
-    })
+    const { capabilities, clock, format, ids, topicName } = deps
+    this.#prepareContext = { topicName, capabilities, format, newId: () => ids.next(), now: () => clock.now() }
+    checkOptions(`a producer of topic "${topicName}"`, deps.options, producerOptions)
   }
 
-  send(message: OutgoingMessage<T>, options: SendOptions = {}): Promise<Receipt> {
+  send(message: OutgoingMessage<T>, options?: SendOptions): Promise<Receipt> {
     return new Promise((resolve, reject) => {
       if (typeof message !== 'object' || message === null) {
         return reject(new StreamError('invalid-argument', 'send takes a message: { value, key?, headers? }'))
       }
-      if (this.#closing !== undefined) {
-        return reject(new StreamError('closed', `the producer of topic "${this.#deps.topicName}" is closed`))
-      }
-      const { signal } = options
+      if (options !== undefined) checkOptions('send', options, sendOptions)
+      if (this.#closing !== undefined) return reject(this.#closed())
+      const signal = options?.signal
       if (signal?.aborted === true) return reject(StreamError.aborted(signal, 'the send'))
-      if (this.#opened !== undefined) return this.#begin(this.#opened, message, signal, resolve, reject)
-      this.#afterOpening(message, signal, resolve, reject)
+      this.#begin(message, this.#callerOf(message.headers, signal, resolve, reject))
+    })
+  }
+
+  /** Sends what `prepare` made elsewhere: a function's output, encoded when the function gave it. */
+  sendPrepared(record: OutgoingRecord): Promise<Receipt> {
+    return new Promise((resolve, reject) => {
+      const caller = this.#callerOf(record.headers, undefined, resolve, reject)
+      if (this.#closing !== undefined) return this.#refuse(caller, this.#closed())
+      this.#proceed(withHeaders(record, caller.span?.headers), caller)
     })
   }
 
@@ -111,7 +117,9 @@ export class TopicProducer<T> implements Producer<T> {
     })
   }
 
-  async sendAll(messages: readonly OutgoingMessage<T>[], options: SendOptions = {}): Promise<readonly SendResult[]> {
+  async sendAll(messages: readonly OutgoingMessage<T>[], options?: SendOptions): Promise<readonly SendResult[]> {
+    checkArgument('sendAll', 'messages', messages, kind('an array', Array.isArray))
+    if (options !== undefined) checkOptions('sendAll', options, sendOptions)
     const settled = await Promise.allSettled(messages.map((message) => this.send(message, options)))
     return settled.map((result) =>
       result.status === 'fulfilled'
@@ -131,8 +139,9 @@ export class TopicProducer<T> implements Producer<T> {
     await flushed
   }
 
-  close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? 30_000)
+  async close(options?: CloseOptions): Promise<void> {
+    const timeoutMs = closeTimeoutMs(options)
+    this.#closing ??= this.#close(timeoutMs)
     return this.#closing
   }
 
@@ -152,84 +161,85 @@ export class TopicProducer<T> implements Producer<T> {
     }
   }
 
-  #afterOpening(
-    message: OutgoingMessage<T>,
+  #closed(): StreamError {
+    return new StreamError('closed', `the producer of topic "${this.#deps.topicName}" is closed`)
+  }
+
+  #callerOf(
+    headers: Headers | undefined,
     signal: AbortSignal | undefined,
     resolve: (receipt: Receipt) => void,
     reject: (error: unknown) => void,
-  ): void {
-    const waiting: Waiting = {
-      begin: (opened) => {
-        if (signal !== undefined) this.#aborts.remove(signal, onAbort)
-        this.#begin(opened, message, signal, resolve, reject)
-      },
-      fail: (error) => {
-        if (signal !== undefined) this.#aborts.remove(signal, onAbort)
-        this.#failed++
-        reject(error)
-      },
+  ): Caller {
+    const { clock, telemetry, topicName } = this.#deps
+    const span = telemetry?.startSend(topicName, headers)
+    return { startedMs: clock.monotonic(), signal, aborts: this.#aborts, span, resolve, reject }
+  }
+
+  /** Fixes the message: what its caller changes from here on is not looked at. */
+  #begin(message: OutgoingMessage<T>, caller: Caller): void {
+    const fence = this.#opened?.outbox.fenceOf(message.key)
+    if (fence !== undefined) return this.#refuse(caller, fence)
+    let record: OutgoingRecord | Promise<OutgoingRecord>
+    try {
+      record = prepare(message, this.#prepareContext, caller.span?.headers)
+    } catch (error) {
+      return this.#refuse(caller, this.#notPrepared(error))
     }
-    const onAbort = (): void => {
-      this.#beforeOpen.delete(waiting)
-      if (signal !== undefined) waiting.fail(StreamError.aborted(signal, 'the send'))
+    this.#proceed(record, caller)
+  }
+
+  #proceed(record: OutgoingRecord | Promise<OutgoingRecord>, caller: Caller): void {
+    const opened = this.#opened
+    if (opened === undefined) return this.#awaitOpening(record, caller)
+    if (record instanceof Promise) return this.#apply(opened, record, caller)
+    let bytes: number
+    try {
+      bytes = checkLimits(record, caller.span?.headers, opened.topic)
+    } catch (error) {
+      return this.#refuse(caller, this.#notPrepared(error))
+    }
+    if (opened.admission.tryEnter(bytes)) this.#enter(opened, record, bytes, caller, this.#groups.enter())
+    else this.#apply(opened, record, caller)
+  }
+
+  #awaitOpening(record: OutgoingRecord | Promise<OutgoingRecord>, caller: Caller): void {
+    const { signal } = caller
+    const leave = (): boolean => {
+      if (signal !== undefined) this.#aborts.remove(signal, onAbort)
+      return this.#beforeOpen.delete(waiting)
+    }
+    const giveUp = (error: StreamError): void => {
+      // The signal, a close, the schema and a failed opening may each end the wait, in any order.
+      if (leave()) this.#refuse(caller, error)
+    }
+    const onAbort = (): void => giveUp(StreamError.aborted(signal as AbortSignal, 'the send'))
+    const waiting: Waiting = {
+      id: () => (record instanceof Promise ? notEncoded : record.id),
+      begin: () => {
+        leave()
+        this.#proceed(record, caller)
+      },
+      giveUp,
     }
     if (signal !== undefined) this.#aborts.add(signal, onAbort)
     this.#beforeOpen.add(waiting)
+    if (record instanceof Promise) record.catch((error: unknown) => giveUp(this.#notPrepared(error)))
     this.#opening ??= this.#open()
   }
 
   async #open(rethrow = false): Promise<void> {
     try {
       const opened = await openProducer(this.#deps, (entry) => this.#groups.leave(entry.group))
-      this.#prepareContext = {
-        topic: opened.topic,
-        capabilities: this.#deps.capabilities,
-        format: this.#deps.format,
-        newId: () => this.#deps.ids.next(),
-        now: () => this.#deps.clock.now(),
-      }
       this.#opened = opened
-      for (const waiting of this.#takeWaiting()) waiting.begin(opened)
+      for (const waiting of this.#beforeOpen) waiting.begin()
     } catch (cause) {
       const error = StreamError.from(cause, `topic "${this.#deps.topicName}" could not be opened for sending`)
-      for (const waiting of this.#takeWaiting()) waiting.fail(error)
+      for (const waiting of this.#beforeOpen) waiting.giveUp(error)
       if (rethrow) throw error
     } finally {
       this.#opening = undefined
     }
-  }
-
-  #begin(
-    opened: Opened,
-    message: OutgoingMessage<T>,
-    signal: AbortSignal | undefined,
-    resolve: (receipt: Receipt) => void,
-    reject: (error: unknown) => void,
-  ): void {
-    const fence = opened.outbox.fenceOf(message.key)
-    const span = this.#deps.telemetry?.startSend(this.#deps.topicName, message)
-    const caller: Caller = {
-      startedMs: this.#deps.clock.monotonic(),
-      signal,
-      aborts: this.#aborts,
-      span,
-      resolve,
-      reject,
-    }
-    if (fence !== undefined) return this.#refuse(caller, fence)
-    const context = this.#prepareContext as PrepareContext<T>
-    let record: OutgoingRecord | Promise<OutgoingRecord>
-    let bytes = 0
-    try {
-      record = prepare(message, context, span?.headers)
-      if (!(record instanceof Promise)) bytes = sizeOf(record, opened.topic)
-    } catch (error) {
-      return this.#refuse(caller, this.#notPrepared(error))
-    }
-    if (!(record instanceof Promise)) {
-      if (opened.admission.tryEnter(bytes)) return this.#enter(opened, record, bytes, caller, this.#groups.enter())
-    }
-    this.#apply(opened, record, caller)
   }
 
   #refuse(caller: Caller, error: StreamError): void {
@@ -267,13 +277,13 @@ export class TopicProducer<T> implements Producer<T> {
         this.#enter(opened, ready, bytes, caller, group)
       },
     }
-    const outstanding: Outstanding = { id: () => applicant.record?.id ?? '(not yet encoded)', giveUp }
+    const outstanding: Outstanding = { id: () => applicant.record?.id ?? notEncoded, giveUp }
     this.#atTheDoor.add(outstanding)
     opened.admission.join(applicant)
     if (!(record instanceof Promise)) return
     record
       .then((ready) => {
-        applicant.bytes = sizeOf(ready, opened.topic)
+        applicant.bytes = checkLimits(ready, caller.span?.headers, opened.topic)
         applicant.record = ready
         opened.admission.serve()
       })
@@ -308,23 +318,16 @@ export class TopicProducer<T> implements Producer<T> {
     return flushed
   }
 
-  #takeWaiting(): readonly Waiting[] {
-    const waiting = [...this.#beforeOpen]
-    this.#beforeOpen.clear()
-    return waiting
-  }
-
   #giveUpRest(timeoutMs: number): never {
     const inside = this.#opened?.outbox.waiting() ?? []
-    const outside = [...this.#atTheDoor]
+    const outside = [...this.#atTheDoor, ...this.#beforeOpen]
     const unsent = [...inside.map((entry) => entry.record.id), ...outside.map((one) => one.id())]
     const error = new StreamError(
       'timeout',
-      `topic "${this.#deps.topicName}": ${unsent.length + this.#beforeOpen.size} records were not confirmed within the ${timeoutMs} ms that close was given; their ids are in details.unsent`,
+      `topic "${this.#deps.topicName}": ${unsent.length} records were not confirmed within the ${timeoutMs} ms that close was given; their ids are in details.unsent`,
       { ambiguous: false, details: { topic: this.#deps.topicName, unsent } },
     )
     for (const one of [...inside, ...outside]) one.giveUp(error)
-    for (const waiting of this.#takeWaiting()) waiting.fail(error)
     throw error
   }
 }

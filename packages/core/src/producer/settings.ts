@@ -1,4 +1,3 @@
-import { StreamError } from '@sluice/driver'
 import type { Limits } from '@sluice/driver'
 import type { ProducerOptions } from '../api.ts'
 
@@ -17,37 +16,20 @@ export interface ProducerSettings {
   readonly fence: boolean
 }
 
-/** Fills in defaults; throws `invalid-argument` for a number that makes no sense. */
+/** Fills in defaults and applies ceilings. */
 export function producerSettings(options: ProducerOptions, limits: Limits): ProducerSettings {
   const retry = options.retry ?? {}
   return {
-    maxBufferedRecords: positive('maxBufferedRecords', options.maxBufferedRecords, 10_000),
-    maxBufferedBytes: positive('maxBufferedBytes', options.maxBufferedBytes, 64 * 1024 * 1024),
-    maxBatchRecords: Math.min(positive('maxBatchRecords', options.maxBatchRecords, 1_000), limits.maxBatchRecords),
-    maxBatchBytes: Math.min(positive('maxBatchBytes', options.maxBatchBytes, 1024 * 1024), limits.maxBatchBytes),
-    lingerMs: notNegative('lingerMs', options.lingerMs, 0),
-    maxInFlight: positive('maxInFlight', options.maxInFlight, 4),
-    requestTimeoutMs: positive('requestTimeoutMs', options.requestTimeoutMs, 30_000),
-    maxAttempts: positive('retry.maxAttempts', retry.maxAttempts, Infinity),
-    backoff: {
-      baseMs: notNegative('retry.baseMs', retry.baseMs, 50),
-      maxMs: notNegative('retry.maxMs', retry.maxMs, 5_000),
-    },
-    maxElapsedMs: notNegative('retry.maxElapsedMs', retry.maxElapsedMs, 120_000),
+    maxBufferedRecords: options.maxBufferedRecords ?? 10_000,
+    maxBufferedBytes: options.maxBufferedBytes ?? 64 * 1024 * 1024,
+    maxBatchRecords: Math.min(options.maxBatchRecords ?? 1_000, limits.maxBatchRecords),
+    maxBatchBytes: Math.min(options.maxBatchBytes ?? 1024 * 1024, limits.maxBatchBytes),
+    lingerMs: options.lingerMs ?? 0,
+    maxInFlight: options.maxInFlight ?? 4,
+    requestTimeoutMs: options.requestTimeoutMs ?? 30_000,
+    maxAttempts: retry.maxAttempts ?? Infinity,
+    backoff: { baseMs: retry.baseMs ?? 50, maxMs: retry.maxMs ?? 5_000 },
+    maxElapsedMs: retry.maxElapsedMs ?? 120_000,
     fence: (options.onOrderedFailure ?? 'fence') === 'fence',
   }
-}
-
-/** The value, or its default; throws unless it is above zero. */
-export function positive(name: string, value: number | undefined, byDefault: number): number {
-  if (value === undefined) return byDefault
-  if (value > 0) return value
-  throw new StreamError('invalid-argument', `${name} must be above 0, not ${value}`)
-}
-
-/** The value, or its default; throws when it is below zero. */
-export function notNegative(name: string, value: number | undefined, byDefault: number): number {
-  if (value === undefined) return byDefault
-  if (value >= 0) return value
-  throw new StreamError('invalid-argument', `${name} must be 0 or more, not ${value}`)
 }
