@@ -120,6 +120,7 @@ export class LocalQueueSource implements QueueSource {
     const records: QueuedRecord[] = []
     for (const run of runs) {
       const partition = topic.byNumber(run.partition)?.name ?? String(run.partition)
+      const { body: _, ...native } = run
       const reader = new RecordReader(run.body, 0, `partition ${partition} of topic "${topic.name}"`)
       for (const [index, offset] of run.offsets.entries()) {
         const delivery = run.deliveries[index] ?? 0
@@ -136,7 +137,7 @@ export class LocalQueueSource implements QueueSource {
           timeMs: run.timeMs,
           expiresAtMs,
           epoch: 0,
-          native: run,
+          native,
           token,
           attempt: run.attempts[index],
         })

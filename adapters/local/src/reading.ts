@@ -4,14 +4,12 @@ import type { RecordReader } from './codec.ts'
 import type { ReadBatch } from './store/protocol.ts'
 import type { PartitionInfo } from './store/topics.ts'
 
-/** A batch as `message.native()` shows it. */
+/** The batch of a record as `message.native()` shows it: without its bytes, which one message would keep in memory. */
 export interface NativeBatch {
   readonly partition: string
   readonly baseOffset: number
   readonly records: number
   readonly timeMs: number
-  /** The row as stored. */
-  readonly body: Uint8Array
 }
 
 interface Buffered {
@@ -52,10 +50,10 @@ export class Reading {
 
   /** Takes a batch in. The reader stands at its first record. */
   add(batch: ReadBatch, reader: RecordReader): void {
-    const { base, count, timeMs, body } = batch
+    const { base, count, timeMs } = batch
     const passed = Math.max(0, this.#offset - base)
     reader.skip(passed)
-    const native = { partition: this.partition.name, baseOffset: base, records: count, timeMs, body }
+    const native = { partition: this.partition.name, baseOffset: base, records: count, timeMs }
     this.#buffered.push({ reader, batch: native, next: base + passed, end: base + count })
     this.#offset = base + count
   }

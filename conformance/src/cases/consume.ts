@@ -161,13 +161,14 @@ async function othersCommitted(
 
 async function parkedKey(context: CaseContext): Promise<void> {
   const { topic } = await bench(context, { partitions: 1 })
+  const group = context.name('g')
   await sendAll(
     topic,
     range(60).map((value) => ({ value, key: 'stuck' })),
   )
   await sendAll(topic, messages(60, 6, 60))
   const gate = Promise.withResolvers<void>()
-  const reading = read(context, member(topic, context.name('g'), { maxBufferedRecords: 20 }), {
+  const reading = read(context, member(topic, group, { maxBufferedRecords: 20 }), {
     handle: ({ key }) => (key === 'stuck' ? gate.promise : undefined),
   })
   context.defer(async () => gate.resolve())
@@ -182,6 +183,10 @@ async function parkedKey(context: CaseContext): Promise<void> {
   each(texts(reading.values()), texts(range(120)), copies(context), 'records beside a key that was stuck, and its own')
   const seen = firsts(ofKey(reading.deliveries, 'stuck'), (delivery) => delivery.id).map((delivery) => delivery.value)
   sameOrder(seen, range(60), 'the key that was stuck')
+  const heir = read(context, member(topic, group))
+  await context.settleWindow()
+  await heir.stop()
+  equal(heir.values(), [], 'records that were done and not committed')
 }
 
 async function emptyTopic(context: CaseContext): Promise<void> {

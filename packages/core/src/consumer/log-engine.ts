@@ -183,10 +183,13 @@ export class LogEngine implements Engine {
       // What is read again is part of what is uncommitted, and must be read for a commit to get past it.
       if (partition.heldBack && partition.replaying) this.#letGo(partition)
     }
+    const replaying = [...this.#partitions.values()].filter((partition) => partition.replaying)
     this.#reading = true
     try {
       const records = await source.poll(credit, signal)
       for (const record of records) this.#take(record)
+      // The place of a parked key was what held the watermark: there is something to commit, though nothing is settled now.
+      for (const partition of replaying) if (!partition.replaying) this.#progress?.touch(partition)
       this.#holdBackFarAhead()
     } finally {
       this.#reading = false
