@@ -136,7 +136,7 @@ describe('positions', () => {
     expect(comparePositions(toPosition(100), toPosition(11))).toBeGreaterThan(0)
   })
 
-  it.each(['', 'x', '1.5', '-2', '99999999999999999', ' 1'])('refuses %j', (text) => {
+  it.each(['', 'x', '1.5', '-1', '-2', '99999999999999999', ' 1'])('refuses %j', (text) => {
     let error: unknown
     try {
       toOffset(text as Position, '0')

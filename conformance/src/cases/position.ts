@@ -1,8 +1,9 @@
+import type { Topic } from '@sluice/core'
 import type { Position } from '@sluice/driver'
 import type { Case } from '../case.ts'
 import { positions } from '../case.ts'
 import type { CaseContext } from '../context.ts'
-import { equal, refuses, that } from '../expect.ts'
+import { equal, refuses, rejects, that } from '../expect.ts'
 import { read } from '../reading.ts'
 import { bench, member, messages, numbers, sendAll } from '../setup.ts'
 
@@ -14,6 +15,12 @@ export const positionCases: readonly Case[] = [
     needs: positions,
     refusal: refuseCompare,
     run: comparable,
+  },
+  {
+    name: 'position/none-is-refused',
+    title: 'what is no position is refused wherever a position is taken',
+    needs: positions,
+    run: refuseNone,
   },
 ]
 
@@ -52,6 +59,42 @@ async function comparable(context: CaseContext): Promise<void> {
     [receipt.partition, receipt.position],
     'the place of the record, compared with its receipt',
   )
+}
+
+async function refuseNone(context: CaseContext): Promise<void> {
+  const { cloud, topic, name } = await bench(context)
+  await sendAll(topic, messages(20, 10))
+  const placed = await firstPlace(topic)
+  const { seek, start } = context.world.capabilities
+  for (const text of ['x', '', '-1', '1.5', '1e3', ' 1']) {
+    const none = text as Position
+    const said = JSON.stringify(text)
+    await rejects(
+      topic.comparePositions(placed.position, none),
+      'invalid-argument',
+      `comparing a position with ${said}`,
+    )
+    await rejects(
+      topic.comparePositions(none, placed.position),
+      'invalid-argument',
+      `comparing ${said} with a position`,
+    )
+    const positions = { [placed.partition]: none }
+    if (seek.includes('position'))
+      await rejects(cloud.admin.seek(name, context.name('g'), { positions }), 'invalid-argument', `a seek to ${said}`)
+    if (!start.includes('position')) continue
+    const consumer = topic.consumer({ group: context.name('g'), start: { positions } })
+    await rejects(
+      consumer.run(() => undefined),
+      'invalid-argument',
+      `a start at ${said}`,
+    )
+  }
+}
+
+async function firstPlace(topic: Topic<number>): Promise<{ readonly partition: string; readonly position: Position }> {
+  for await (const { partition, position } of topic.read()) if (position !== undefined) return { partition, position }
+  throw new Error('no record has a position')
 }
 
 async function refuseCompare(context: CaseContext): Promise<void> {

@@ -1,6 +1,6 @@
 import type { IncomingRecord, LogSource, PartitionId, Position } from '@sluice/driver'
 import { override } from '../override.ts'
-import { onLog, onQueue, onRecord, onRecords } from './mutant.ts'
+import { onLog, onQueue, onRecord, onRecords, onTopic } from './mutant.ts'
 import type { Mutant } from './mutant.ts'
 
 /** Bugs on the way out: what is read, and how. */
@@ -97,6 +97,14 @@ export const readingMutants: readonly Mutant[] = [
     infect: () => ({
       mutate: (driver) =>
         onLog(driver, (source) => ({ poll: (_, signal) => source.poll({ records: 100_000, bytes: 1e9 }, signal) })),
+    }),
+  },
+  {
+    name: 'any-text-is-a-position',
+    bug: 'positions are compared as numbers, whatever they are',
+    killedBy: 'position/none-is-refused',
+    infect: () => ({
+      mutate: (driver) => onTopic(driver, () => ({ comparePositions: (a, b) => Number(a) - Number(b) })),
     }),
   },
   {

@@ -125,6 +125,17 @@ it.each(['exactly-once', 'at-least-once'] as const)(
   },
 )
 
+it('a function may pass on a key and headers that a message need not have', async () => {
+  await using cloud = await connect('memory:')
+  const copy = defineFunction({
+    name: 'copy',
+    handle: ({ expiresAt, headers, key, value }) => ({ expiresAt, headers, key, value }),
+  })
+  await cloud.admin.createTopic('to', counted)
+  await runOnce(cloud, copy, 'at-least-once')
+  expect(await valuesOf(cloud.topic('to'))).toEqual([1])
+})
+
 describe('what a codec makes of a value', () => {
   const codec = (encoded: unknown): Codec<unknown> => ({
     contentType: 'application/x-mine',
