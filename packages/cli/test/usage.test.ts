@@ -11,6 +11,8 @@ describe('a command line that makes no sense ends with 2', () => {
     ['a limit that is no number', ['tail', 'a', '-n', 'many'], /--limit must be a whole number/],
     ['two values to send', ['send', 'a', 'x', '--stdin'], /give a value, or --file, or --stdin/],
     ['no value to send', ['send', 'a'], /give a value, or --file, or --stdin/],
+    ['two keys', ['send', 'a', 'x', '-k', 'k', '--key-from', 'id'], /give --key, or --key-from: one of the two/],
+    ['a header given twice', ['send', 'a', 'x', '-H', 'n=1', '-H', 'n=2'], /the header "n" is given twice/],
     ['a header without a value', ['send', 'a', 'x', '-H', 'name'], /a header is written name=value/],
     ['a retention without a unit', ['topics', 'create', 'a', '--retention', '7'], /--retention is written like 7d/],
     ['deleting without meaning it', ['topics', 'delete', 'a'], /say --yes if you mean it/],
