@@ -16,6 +16,7 @@ describe('a command line that makes no sense ends with 2', () => {
     ['a header without a value', ['send', 'a', 'x', '-H', 'name'], /a header is written name=value/],
     ['a retention without a unit', ['topics', 'create', 'a', '--retention', '7'], /--retention is written like 7d/],
     ['deleting without meaning it', ['topics', 'delete', 'a'], /say --yes if you mean it/],
+    ['deleting a group without meaning it', ['groups', 'delete', 'a', 'g'], /say --yes if you mean it/],
     ['nothing to send back', ['dead-letters', 'send-back', 'a'], /name the dead letters to send back, or --all/],
     ['a shell without completion', ['completion', 'tcsh'], /there is for bash, zsh, fish/],
   ])('%s', async (_, args, message) => {
