@@ -24,15 +24,17 @@ export function parseCount(text: string, name: string, min = 1): number {
   return value
 }
 
-/** Headers written as `name=value`. */
+/** Headers written as `name=value`, each name once. */
 export function parseHeaders(pairs: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const at = pair.indexOf('=')
-      if (at < 1) throw new UsageError(`a header is written name=value, not "${pair}"`)
-      return [pair.slice(0, at), pair.slice(at + 1)]
-    }),
-  )
+  const headers = new Map<string, string>()
+  for (const pair of pairs) {
+    const at = pair.indexOf('=')
+    if (at < 1) throw new UsageError(`a header is written name=value, not "${pair}"`)
+    const name = pair.slice(0, at)
+    if (headers.has(name)) throw new UsageError(`the header "${name}" is given twice; a message has one of a name`)
+    headers.set(name, pair.slice(at + 1))
+  }
+  return Object.fromEntries(headers)
 }
 
 /** Gathers a repeated option into a list. */

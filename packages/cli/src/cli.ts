@@ -13,6 +13,7 @@ import { registerTail } from './commands/tail.ts'
 import { registerTopics } from './commands/topics.ts'
 import type { Host } from './host.ts'
 import { paint } from './host.ts'
+import { ResultStream } from './result-stream.ts'
 import { version } from './version.ts'
 
 const registrations = [
@@ -32,25 +33,32 @@ const registrations = [
 /** Runs the command line and resolves with the exit code: 0 ok, 1 failure, 2 usage, 130 interrupted. Never rejects. */
 export async function runCli(argv: readonly string[], host: Host): Promise<number> {
   let exitCode = 0
-  const program = makeProgram(host)
+  const json = asksForJson(argv)
+  const results = new ResultStream(host.stdout)
+  const program = makeProgram(host, results, json)
   const act =
     (action: Action) =>
     async (...received: unknown[]): Promise<void> => {
       const command = received.at(-1) as Command
-      const context = new CommandContext(host, command.optsWithGlobals<GlobalOptions>())
+      const context = new CommandContext(host, results, command.optsWithGlobals<GlobalOptions>())
       exitCode = await perform(context, () => action(context, command.processedArgs.flat() as string[], command.opts()))
     }
   for (const register of registrations) register(program, act)
   try {
     await program.parseAsync(argv, { from: 'user' })
-    return exitCode
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    throw error
+    if (!(error instanceof CommanderError)) throw error
+    if (error.exitCode !== 0) exitCode = await refuse(host, error, json)
   }
+  try {
+    await results.flush()
+  } catch (error) {
+    if (exitCode === 0) exitCode = await fail(host, error, { json, backend: undefined })
+  }
+  return exitCode
 }
 
-function makeProgram(host: Host): Command {
+function makeProgram(host: Host, results: ResultStream, json: boolean): Command {
   return new Command('sluice')
     .description('One interface over the event logs people already run.')
     .version(version(), '-V, --version')
@@ -59,12 +67,21 @@ function makeProgram(host: Host): Command {
     .option('-q, --quiet', 'only results and errors')
     .exitOverride()
     .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: true })
     .configureOutput({
-      writeOut: (text) => void host.stdout.write(text),
-      writeErr: (text) => void host.stderr.write(text),
-      outputError: (text, write) => write(`${paint(host.stderr, 'red', text.trimEnd())}\n`),
+      writeOut: (text) => results.write(text),
+      // The help of a command whose subcommand is missing.
+      writeErr: (text) => void (json || host.stderr.write(text)),
+      // Told as a block, like every other error.
+      outputError: () => undefined,
     })
     .addHelpText('after', '\nExit codes: 0 ok, 1 failure, 2 usage, 130 interrupted.')
+}
+
+/** Known before the line is parsed, which may fail. What follows `--` is no option. */
+function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return argv.slice(0, end < 0 ? argv.length : end).includes('--json')
 }
 
 async function perform(context: CommandContext, action: () => Promise<void>): Promise<number> {
@@ -72,11 +89,30 @@ async function perform(context: CommandContext, action: () => Promise<void>): Pr
     await action()
     return context.exitCode
   } catch (error) {
-    const { exitCodes, formatFailure, toFailure, UsageError } = await import('./failure.ts')
-    const failure = toFailure(error, context.backend)
-    const { stderr } = context.host
-    if (context.output.json) stderr.write(`${JSON.stringify({ error: failure })}\n`)
-    else stderr.write(`${paint(stderr, 'red', formatFailure(failure))}\n`)
-    return error instanceof UsageError ? exitCodes.usage : exitCodes.failure
+    return fail(context.host, error, { json: context.output.json, backend: context.backend })
   }
+}
+
+/** Tells that the parser makes no sense of the line. Where a subcommand is missing, the help that was shown says it. */
+async function refuse(host: Host, error: CommanderError, json: boolean): Promise<number> {
+  const { exitCodes, UsageError } = await import('./failure.ts')
+  const isHelp = error.code === 'commander.help'
+  if (isHelp && !json) return exitCodes.usage
+  const said = error.message.replace(/^error: /, '').replace(/\.$/, '')
+  const guess = said.replace(/\n\(Did you mean ([^]*)\)$/, '; did you mean $1')
+  const refusal = new UsageError(isHelp ? 'the name of a command is missing' : guess)
+  return fail(host, refusal, { json, backend: undefined })
+}
+
+/** Tells an error on stderr and gives the exit code. */
+async function fail(
+  { stderr }: Host,
+  error: unknown,
+  { json, backend }: { readonly json: boolean; readonly backend: string | undefined },
+): Promise<number> {
+  const { exitCodes, formatFailure, toFailure, UsageError } = await import('./failure.ts')
+  const failure = toFailure(error, backend)
+  if (json) stderr.write(`${JSON.stringify({ error: failure })}\n`)
+  else stderr.write(`${paint(stderr, 'red', formatFailure(failure))}\n`)
+  return error instanceof UsageError ? exitCodes.usage : exitCodes.failure
 }

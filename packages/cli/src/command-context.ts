@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { exitCodes } from './failure.ts'
 import type { Host } from './host.ts'
 import { Output } from './output.ts'
+import type { ResultStream } from './result-stream.ts'
 
 /** Options that every command takes. */
 export interface GlobalOptions {
@@ -22,9 +23,9 @@ export class CommandContext {
   exitCode: number = exitCodes.ok
   readonly #flag: string | undefined
 
-  constructor(host: Host, options: GlobalOptions) {
+  constructor(host: Host, results: ResultStream, options: GlobalOptions) {
     this.host = host
-    this.output = new Output(host, { json: options.json === true, quiet: options.quiet === true })
+    this.output = new Output(host, results, { json: options.json === true, quiet: options.quiet === true })
     this.#flag = options.backend
   }
 
@@ -35,7 +36,7 @@ export class CommandContext {
 
   /**
    * Connects to the backend that is meant (flag, environment, `./sluice.yaml`, `local:./data`), and closes it again.
-   * The signal aborts at Ctrl-C and when nobody reads stdout any more. A topic that is missing is an error unless
+   * The signal aborts at Ctrl-C and when stdout takes no more. A topic that is missing is an error unless
    * `create` is set: on the command line a mistyped name is likelier than a new topic. `wayOut` says how to make it.
    */
   async withCloud(

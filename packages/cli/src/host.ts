@@ -3,6 +3,8 @@ import { styleText } from 'node:util'
 /** What the command needs of the process it runs in. */
 export interface Host {
   readonly env: Readonly<Record<string, string | undefined>>
+  /** What the process was started with, before the arguments: Node, its options, the script. */
+  readonly command: readonly string[]
   readonly stdin: NodeJS.ReadStream
   readonly stdout: NodeJS.WriteStream
   readonly stderr: NodeJS.WriteStream
@@ -16,6 +18,7 @@ export interface Host {
 export function processHost(): Host {
   return {
     env: process.env,
+    command: [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)],
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,

@@ -1,4 +1,5 @@
 import type { Host } from './host.ts'
+import type { ResultStream } from './result-stream.ts'
 import { formatTable } from './table.ts'
 
 /** How much is said, and in which form. */
@@ -9,30 +10,24 @@ export interface OutputOptions {
   readonly quiet: boolean
 }
 
-/**
- * Where a command says what it has to say: results on stdout, everything else on stderr. When the reader of stdout goes
- * away (`sluice tail orders | head -1`) the command is told through {@link gone}, and nothing fails.
- */
+/** Where a command says what it has to say: results on stdout, everything else on stderr. */
 export class Output {
   readonly json: boolean
   readonly quiet: boolean
   readonly #host: Host
-  readonly #gone = new AbortController()
+  readonly #results: ResultStream
 
-  constructor(host: Host, options: OutputOptions) {
+  constructor(host: Host, results: ResultStream, options: OutputOptions) {
     this.#host = host
+    this.#results = results
     this.json = options.json
     this.quiet = options.quiet
-    host.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
-      this.#gone.abort()
-    })
     host.stderr.on('error', () => undefined)
   }
 
-  /** Aborts when nobody reads stdout any more. */
+  /** Aborts when results can no longer be written. */
   get gone(): AbortSignal {
-    return this.#gone.signal
+    return this.#results.gone
   }
 
   /** A result: its text, or its data with `--json`. */
@@ -52,6 +47,6 @@ export class Output {
   }
 
   #write(text: string): void {
-    if (!this.#gone.signal.aborted) this.#host.stdout.write(`${text}\n`)
+    this.#results.write(`${text}\n`)
   }
 }

@@ -34,7 +34,10 @@ describe('a mistake that comes as a native error is a block with a fitting code'
         /^error: invalid-argument\n {2}what: {2}a part of ".*below" is a file, not a folder\n/,
       ],
       // Where nothing can be made, Node's own recursive mkdir does not end.
-      [['init', '/proc/nope/below'], /^error: not-found\n {2}what: {2}there is no file or folder "\/proc\/nope"\n/],
+      [
+        ['init', '/proc/nope/below'],
+        /^error: invalid-argument\n {2}what: {2}no folder can be made in \/proc\n {2}where: \/proc\/nope\n/,
+      ],
       [['run', 'folder'], /^error: invalid-argument\n {2}what: {2}folder\/sluice\.yaml cannot be read \(EISDIR/],
     ] as const) {
       const { code, stderr } = await here.sluice(args)

@@ -85,6 +85,21 @@ describe('a group that does not exist', () => {
   })
 })
 
+it('deletes a group that exists, with --yes', async () => {
+  using here = new Workplace()
+  await here.sluice(['topics', 'create', 'in'])
+  await here.sluice(['groups', 'seek', 'in', 'billing', 'latest', '--create'])
+  expect(await here.sluice(['groups', 'delete', 'in', 'biling', '--yes'])).toMatchObject({
+    code: 1,
+    stderr: /did you mean "billing"/,
+  })
+  expect(await here.sluice(['groups', 'delete', 'in', 'billing', '--yes'])).toMatchObject({
+    code: 0,
+    stdout: 'billing on in: deleted\n',
+  })
+  expect((await here.sluice(['groups', 'list', 'in'])).stdout).toBe('')
+})
+
 it('a seek to a position moves the partition it names, and no other', async () => {
   using here = new Workplace()
   await here.sluice(['topics', 'create', 'in', '--partitions', '2'])

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { Workplace } from './sluice.ts'
 
@@ -75,6 +77,22 @@ it('refuses a line that is no JSON, of a file and of stdin alike, and says what 
   expect(await here.sluice(['send', 'n', '--stdin', '--text'], { input: 'hello\n' })).toMatchObject({ code: 0 })
   const tail = await here.sluice(['tail', 'n', '--json'])
   expect(lines(tail.stdout).map(({ value }) => (value as { n?: number }).n ?? value)).toHaveLength(3)
+})
+
+it('takes lines of any editor: a byte order mark, carriage returns, separators inside, no end of the last', async () => {
+  using here = new Workplace({ 'n.ndjson': '\uFEFF{"n":1}\r\n\r\n{"n":"a\u2028b"}' })
+  const sent = await here.sluice(['send', '--create', 'n', '-k', 'k', '--file', 'n.ndjson'])
+  expect(sent).toMatchObject({ code: 0, stdout: 'sent 2 messages to n\n' })
+  const { stdout } = await here.sluice(['tail', 'n', '--json'])
+  expect(lines(stdout).map(({ value }) => value)).toEqual([{ n: 1 }, { n: 'a\u2028b' }])
+})
+
+it.each([[[]], [['--text']]])('refuses a line that is not UTF-8, with options %j', async (options) => {
+  using here = new Workplace()
+  writeFileSync(join(here.path, 'n.ndjson'), Buffer.concat([Buffer.from('"fine"\n"'), Buffer.from([0xff, 0x22, 0x0a])]))
+  const sent = await here.sluice(['send', '--create', 'n', '--file', 'n.ndjson', ...options])
+  expect(sent).toMatchObject({ code: 2, stdout: 'sent 1 message to n\n' })
+  expect(sent.stderr).toMatch(/line 2 is no text in UTF-8; the 1 message of the lines before it are stored, go on from/)
 })
 
 it('says how many are stored when the backend takes a line for none of its own', async () => {

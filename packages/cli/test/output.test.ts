@@ -1,5 +1,7 @@
+import { Writable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { StreamError } from '@sluice/driver'
+import { processHost, runCli } from '../src/index.ts'
 import { formatFailure, safeAddress, toFailure, UsageError } from '../src/failure.ts'
 import { bodyLine, showBody } from '../src/show-message.ts'
 import { formatTable } from '../src/table.ts'
@@ -56,3 +58,25 @@ it('aligns tables, with a dash for what is not known', () => {
   ]
   expect(formatTable(rows, ['name', 'ageMs'])).toBe('NAME    AGE MS\norders  5\no       -')
 })
+
+/** A stream that hands what is written to `write`. */
+function stream(write: (text: string) => Error | undefined): NodeJS.WriteStream {
+  const made = new Writable({ write: (chunk, _, done) => done(write(String(chunk))) })
+  return made as unknown as NodeJS.WriteStream
+}
+
+it.each([[['completion', 'bash']], [['--help']]])(
+  'fails in a block when the disk that %j writes to is full',
+  async (args) => {
+    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+    let told = ''
+    const host = {
+      ...processHost(),
+      stdout: stream(() => full),
+      stderr: stream((text) => void (told += text)),
+    }
+    const code = await runCli(args, host)
+    expect(told).toMatch(/the output cannot be written \(ENOSPC: no space left on device, write\)/)
+    expect(code).toBe(1)
+  },
+)

@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { firstRun } from '../src/first-run.ts'
 import { Workplace } from './sluice.ts'
 
 const numbers = `
@@ -113,6 +115,33 @@ describe('sluice init', () => {
     expect(stdout.trim().split('\n')).toHaveLength(6)
     expect(stdout).toMatch(/^room-\d is at 2\d °C$/m)
     expect(exit).toBe(0)
+  })
+
+  it('names the line that runs it, which works where its packages are found', async () => {
+    using here = new Workplace()
+    const { stderr } = await here.sluice(['init', "a b/it's"])
+    const line = /^next: (.+)$/m.exec(stderr)?.[1] ?? ''
+    expect(line).not.toContain('npm install')
+    const printed = execFileSync('sh', ['-c', line], { cwd: here.path, encoding: 'utf8', stdio: 'pipe' })
+    expect(printed).toMatch(/^room-\d is at 2\d °C$/m)
+  })
+
+  it.each([
+    ['.', 'npm install && npx sluice run --until-idle'],
+    ['./a', 'cd ./a && npm install && npx sluice run --until-idle'],
+  ])('has what it needs installed where its packages are not found: in %s', async (folder, line) => {
+    using here = new Workplace()
+    rmSync(join(here.path, 'node_modules'))
+    const { code, stderr } = await here.sluice(['init', folder])
+    expect(stderr).toBe(`\nnext: ${line}\n`)
+    expect(code).toBe(0)
+  })
+
+  it('names the command as it is installed, where it was started by that name', () => {
+    const folder = import.meta.dirname
+    expect(firstRun(folder, ['/usr/bin/node', '/home/me/node_modules/.bin/sluice'])).toBe(
+      `cd ${folder} && npx sluice run --until-idle`,
+    )
   })
 
   it('overwrites nothing', async () => {

@@ -3,22 +3,27 @@ import { Workplace } from './sluice.ts'
 
 describe('a command line that makes no sense ends with 2', () => {
   it.each([
-    ['an unknown command', ['topcs'], /Did you mean topics/],
-    ['an unknown option', ['tail', 'a', '--fllow'], /Did you mean --follow/],
+    ['an unknown command', ['topcs'], /unknown command 'topcs'; did you mean topics\?\n/],
+    ['an unknown option', ['tail', 'a', '--fllow'], /unknown option '--fllow'; did you mean --follow\?\n/],
     ['a missing argument', ['send'], /missing required argument 'topic'/],
     ['no place to start from', ['tail', 'a', '--from', 'soon'], /"soon" is no place to start from; write earliest/],
+    ['an argument too many', ['tail', 'a', 'b'], /too many arguments for 'tail'/],
     ['a limit that is no number', ['tail', 'a', '-n', 'many'], /--limit must be a whole number/],
     ['two values to send', ['send', 'a', 'x', '--stdin'], /give a value, or --file, or --stdin/],
     ['no value to send', ['send', 'a'], /give a value, or --file, or --stdin/],
+    ['two keys', ['send', 'a', 'x', '-k', 'k', '--key-from', 'id'], /give --key, or --key-from: one of the two/],
+    ['a header given twice', ['send', 'a', 'x', '-H', 'n=1', '-H', 'n=2'], /the header "n" is given twice/],
     ['a header without a value', ['send', 'a', 'x', '-H', 'name'], /a header is written name=value/],
     ['a retention without a unit', ['topics', 'create', 'a', '--retention', '7'], /--retention is written like 7d/],
     ['deleting without meaning it', ['topics', 'delete', 'a'], /say --yes if you mean it/],
+    ['deleting a group without meaning it', ['groups', 'delete', 'a', 'g'], /say --yes if you mean it/],
     ['nothing to send back', ['dead-letters', 'send-back', 'a'], /name the dead letters to send back, or --all/],
     ['a shell without completion', ['completion', 'tcsh'], /there is for bash, zsh, fish/],
   ])('%s', async (_, args, message) => {
     using here = new Workplace()
     const { code, stdout, stderr } = await here.sluice(args)
     expect(stderr).toMatch(message)
+    expect(stderr).toMatch(/^error: usage\n {2}what: {2}.*\n {2}help: {2}see sluice --help\n$/)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   })
 })
@@ -29,6 +34,13 @@ it('answers --help and --version on stdout, with 0', async () => {
   expect(help.stdout).toMatch(/^Usage: sluice/)
   expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   expect([help.code, version.code]).toEqual([0, 0])
+})
+
+it('shows the options that every command takes in the help of each', async () => {
+  using here = new Workplace()
+  const { code, stdout } = await here.sluice(['topics', 'create', '--help'])
+  for (const option of ['--partitions', '-b, --backend', '--json', '-q, --quiet']) expect(stdout).toContain(option)
+  expect(code).toBe(0)
 })
 
 describe('an error is one block: code, what, where, way out', () => {
@@ -46,6 +58,16 @@ describe('an error is one block: code, what, where, way out', () => {
     const { code, stderr } = await here.sluice(['tail', 'nowhere', '--json'])
     expect(code).toBe(1)
     expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'not-found', where: /local:\.\/data/ } })
+  })
+
+  it.each([
+    [['topcs', '--json'], /unknown command 'topcs'/],
+    [['topics', '--json'], /the name of a command is missing/],
+  ])('as JSON, where the parser makes no sense of %j', async (args, what) => {
+    using here = new Workplace()
+    const { code, stdout, stderr } = await here.sluice(args)
+    expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'usage', what, help: 'see sluice --help' } })
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   })
 
   it('without the secrets of the address', async () => {

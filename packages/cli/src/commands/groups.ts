@@ -1,10 +1,15 @@
 import { nearest, StreamError } from '@sluice/driver'
 import { parseStart, text } from '../arguments.ts'
 import type { CommandContext, Register } from '../command-context.ts'
+import { UsageError } from '../failure.ts'
 
 /** `sluice groups` */
 export const registerGroups: Register = (program, act) => {
   const groups = program.command('groups').description('look after consumer groups')
+  for (const register of [list, lag, move, replay, remove]) register(groups, act)
+}
+
+const list: Register = (groups, act) => {
   groups
     .command('list <topic>')
     .description('groups with progress or members')
@@ -15,6 +20,9 @@ export const registerGroups: Register = (program, act) => {
         }),
       ),
     )
+}
+
+const lag: Register = (groups, act) => {
   groups
     .command('lag <topic> [group]')
     .description('how far groups are behind, partition by partition')
@@ -31,6 +39,9 @@ export const registerGroups: Register = (program, act) => {
         }),
       ),
     )
+}
+
+const move: Register = (groups, act) => {
   groups
     .command('seek <topic> <group> <start>')
     .description('move a group to earliest, latest, a time or <partition>:<position>; other groups and partitions stay')
@@ -40,6 +51,9 @@ export const registerGroups: Register = (program, act) => {
         seek(context, topic, group, start, options['create'] === true),
       ),
     )
+}
+
+const replay: Register = (groups, act) => {
   groups
     .command('replay <topic> <group>')
     .description('have a group read everything again, or everything since a time')
@@ -48,6 +62,24 @@ export const registerGroups: Register = (program, act) => {
       act((context, [topic = '', group = ''], options) =>
         seek(context, topic, group, text(options, 'since') ?? 'earliest'),
       ),
+    )
+}
+
+const remove: Register = (groups, act) => {
+  groups
+    .command('delete <topic> <group>')
+    .description('forget the progress of a group, which must have no members that run')
+    .option('--yes', 'really')
+    .action(
+      act((context, [topic = '', group = ''], options) => {
+        if (options['yes'] !== true)
+          throw new UsageError(`deleting "${group}" forgets how far it has read; say --yes if you mean it`)
+        return context.withCloud(async (cloud) => {
+          refuseUnknown(topic, group, await cloud.admin.listGroups(topic))
+          await cloud.admin.deleteGroup(topic, group)
+          context.output.result({ topic, group, outcome: 'deleted' }, `${group} on ${topic}: deleted`)
+        })
+      }),
     )
 }
 

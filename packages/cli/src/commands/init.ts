@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { StreamError } from '@sluice/driver'
 import type { Register } from '../command-context.ts'
+import { firstRun } from '../first-run.ts'
 import { makeFolder } from '../make-folder.ts'
 import { starterFiles } from '../starter.ts'
 
@@ -24,7 +25,7 @@ export const registerInit: Register = (program, act) => {
           await writeFile(join(root, name), content, { flag: 'wx' })
           context.output.result({ file: join(folder, name) }, `wrote ${join(folder, name)}`)
         }
-        context.output.note(`\nnext: cd ${folder} && npm install && npx sluice run --until-idle`)
+        context.output.note(`\nnext: ${firstRun(folder, context.host.command)}`)
       }),
     )
 }

@@ -1,10 +1,10 @@
 import { open } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
 import type { Cloud, OutgoingMessage, Receipt, Topic } from '@sluice/core'
 import { StreamError } from '@sluice/driver'
 import { collect, parseHeaders, text } from '../arguments.ts'
 import type { CommandContext, Register } from '../command-context.ts'
 import { UsageError } from '../failure.ts'
+import { readLines } from '../lines.ts'
 import { RateLine } from '../rate-line.ts'
 import { counted } from '../words.ts'
 
@@ -35,9 +35,12 @@ export const registerSend: Register = (program, act) => {
         const inputs = [value !== undefined, text(options, 'file') !== undefined, options['stdin'] === true]
         if (inputs.filter(Boolean).length !== 1)
           throw new UsageError('give a value, or --file, or --stdin: one of the three')
+        const [key, keyFrom] = [text(options, 'key'), text(options, 'keyFrom')]
+        if (key !== undefined && keyFrom !== undefined)
+          throw new UsageError('give --key, or --key-from: one of the two')
         const plan: SendPlan = {
-          key: text(options, 'key'),
-          keyFrom: text(options, 'keyFrom'),
+          key,
+          keyFrom,
           headers: parseHeaders(options['header'] as string[]),
           asText: options['text'] === true,
         }
@@ -48,8 +51,7 @@ export const registerSend: Register = (program, act) => {
           async (cloud, signal) => {
             if (value !== undefined) return sendOne(context, cloud, topic, oneMessage(value, plan))
             const input = handle?.createReadStream() ?? context.host.stdin
-            const lines = createInterface({ input, crlfDelay: Infinity })
-            await sendLines(context, cloud.topic(topic), lines, plan, signal)
+            await sendLines(context, cloud.topic(topic), readLines(input), plan, signal)
           },
           { create: options['create'] === true, wayOut: 'make it with --create' },
         )
@@ -70,7 +72,7 @@ async function sendOne(
 async function sendLines(
   context: CommandContext,
   topic: Topic<unknown>,
-  lines: AsyncIterable<string>,
+  lines: AsyncIterable<Uint8Array>,
   plan: SendPlan,
   signal: AbortSignal,
 ): Promise<void> {
@@ -85,8 +87,8 @@ async function sendLines(
     for await (const line of lines) {
       lineNumber++
       if (signal.aborted || failure !== undefined) break
-      if (line.trim() === '') continue
       const message = lineMessage(line, plan, lineNumber)
+      if (message === undefined) continue
       if (message instanceof UsageError) {
         failure = { error: message, line: lineNumber }
         break
@@ -139,15 +141,33 @@ function oneMessage(value: string, plan: SendPlan): OutgoingMessage<unknown> {
   return toMessage(parsed, plan, 1)
 }
 
-/** One of many values: a line that is broken must not end up as text between objects. */
-function lineMessage(line: string, plan: SendPlan, lineNumber: number): OutgoingMessage<unknown> | UsageError {
+/** One of many values: a line that is broken must not end up as text between objects. `undefined` when it is empty. */
+function lineMessage(
+  line: Uint8Array,
+  plan: SendPlan,
+  lineNumber: number,
+): OutgoingMessage<unknown> | UsageError | undefined {
+  const said = decode(line)
+  if (said === undefined) return new UsageError(`line ${lineNumber} is no text in UTF-8`)
+  if (said.trim() === '') return undefined
   try {
-    return toMessage(plan.asText ? line : JSON.parse(line), plan, lineNumber)
+    return toMessage(plan.asText ? said : JSON.parse(said), plan, lineNumber)
   } catch (error) {
     if (error instanceof UsageError) return error
-    return new UsageError(`line ${lineNumber} is no JSON, and text takes --text: ${clip(line)}`)
+    return new UsageError(`line ${lineNumber} is no JSON, and text takes --text: ${clip(said)}`)
   }
 }
+
+/** `undefined` for what is not UTF-8, which would be stored changed. */
+function decode(line: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(line)
+  } catch {
+    return undefined
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function clip(line: string): string {
   return line.length <= 60 ? line : `${line.slice(0, 59)}…`
