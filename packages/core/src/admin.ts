@@ -6,6 +6,7 @@ import { bodyIdHeader, redriveGroupHeader } from './consumer/dead-letter.ts'
 import { deadLetterTopicOf } from './consumer/settings.ts'
 import { topicSpec } from './option-kinds.ts'
 import { checkArgument, checkOptions, name as nameKind } from './options.ts'
+import { Pairs, toDeadLetter } from './letters.ts'
 import type { Session } from './session.ts'
 import { checkStart, toStartFrom } from './start.ts'
 import { ValueFormat } from './values.ts'
@@ -133,7 +134,7 @@ export class SessionAdmin implements Admin {
     const from = await this.#deadLetterTopic(topic)
     let count = 0
     for await (const letter of this.#lettersOf(from)) {
-      if (!filter(letter)) continue
+      if (letter.incomplete || !filter(letter)) continue
       const now = this.#session.deps.clock.now()
       const common = { producedAtMs: now, expiresAtMs: undefined, partition: undefined }
       await this.#sendHome(letter, { ...common, id: this.#session.nextId(), key: letter.key, body: letter.body })
@@ -185,71 +186,9 @@ function checkNames(names: Readonly<Record<string, unknown>>): void {
 }
 
 function checkName(name: string): void {
-  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/.test(name)) return
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}(\.dead-letters)?$/.test(name)) return
   throw new StreamError(
     'invalid-argument',
-    `"${name}" is no topic name; use letters, digits, dot, dash and underscore, at most 200 characters`,
+    `"${name}" is no topic name; use letters, digits, dot, dash and underscore, at most 200 characters, and behind them .dead-letters if need be`,
   )
-}
-
-/** Brings the two parts of letters together, whichever is read first. */
-class Pairs {
-  readonly #firsts = new Map<string, DeadLetter>()
-  readonly #seconds = new Map<string, DeadLetter>()
-
-  first(id: string, first: DeadLetter): readonly DeadLetter[] {
-    const second = this.#seconds.get(id)
-    if (second === undefined) this.#firsts.set(id, first)
-    return second !== undefined && this.#seconds.delete(id) ? [withBody(second, first)] : []
-  }
-
-  second(bodyId: string | undefined, letter: DeadLetter): readonly DeadLetter[] {
-    if (bodyId === undefined) return [letter]
-    const first = this.#firsts.get(bodyId)
-    if (first === undefined) this.#seconds.set(bodyId, letter)
-    return first !== undefined && this.#firsts.delete(bodyId) ? [withBody(letter, first)] : []
-  }
-
-  /** Letters whose first part is gone. */
-  rest(): Iterable<DeadLetter> {
-    return this.#seconds.values()
-  }
-}
-
-function withBody(letter: DeadLetter, first: DeadLetter): DeadLetter {
-  return { ...letter, key: first.key, body: first.body, headers: first.headers }
-}
-
-function toDeadLetter(message: {
-  readonly id: string
-  readonly key: string | undefined
-  readonly body: Uint8Array
-  readonly headers: Readonly<Record<string, string>>
-  readonly partition: string
-  readonly position: DeadLetter['position']
-  readonly time: Date
-}): DeadLetter {
-  const { headers } = message
-  const own = Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('dlq-')))
-  const time = Number(headers['dlq-time'])
-  return {
-    id: headers['dlq-id'] ?? message.id,
-    letterId: message.id,
-    key: message.key,
-    body: new Uint8Array(message.body),
-    headers: own,
-    origin: {
-      topic: headers['dlq-topic'] ?? '',
-      group: headers['dlq-group'] ?? '',
-      partition: headers['dlq-partition'] ?? '',
-      position: headers['dlq-position'] as DeadLetter['position'],
-      time: Number.isFinite(time) ? new Date(time) : undefined,
-    },
-    attempts: Number(headers['dlq-attempts'] ?? 0),
-    errorCode: headers['dlq-error-code'],
-    reason: headers['dlq-reason'] ?? '',
-    time: message.time,
-    partition: message.partition,
-    position: message.position,
-  }
 }

@@ -446,8 +446,13 @@ export interface DeadLetter {
   /** The id of the dead letter itself. */
   readonly letterId: string
   readonly key: string | undefined
-  /** The original bytes. */
+  /** The original bytes; none when {@link DeadLetter.incomplete}. */
   readonly body: Uint8Array
+  /**
+   * A letter that was too large for one record and whose first half, with key, headers and bytes, retention has removed. It
+   * cannot be sent back.
+   */
+  readonly incomplete: boolean
   /** The original headers. */
   readonly headers: Headers
   readonly origin: {

@@ -1,5 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type {
+  Clock,
   Driver,
   DriverTopic,
   IncomingRecord,
@@ -14,6 +15,14 @@ import { toStartFrom } from './start.ts'
 import type { ValueFormat } from './values.ts'
 
 const credit = { records: 500, bytes: 8 * 1024 * 1024 }
+/** How often a read that brings only what came later looks whether anything is left, in milliseconds. */
+const lookEveryMs = 1_000
+
+/** What reading works with. */
+export interface ReadPorts {
+  readonly clock: Clock
+  readonly driver: Driver
+}
 
 /**
  * Reads a topic without a group: nothing is settled, nobody else is disturbed. Throws `aborted` once its signal has, and
@@ -21,13 +30,13 @@ const credit = { records: 500, bytes: 8 * 1024 * 1024 }
  */
 export async function* readTopic<T>(
   open: () => Promise<DriverTopic>,
-  driver: Driver,
+  { clock, driver }: ReadPorts,
   format: ValueFormat<unknown, T>,
   options: ReadOptions,
   signal: AbortSignal,
 ): AsyncGenerator<ReadMessage<T>> {
   try {
-    yield* readUntil(open, driver, format, options, signal)
+    yield* readUntil(open, { clock, driver }, format, options, signal)
   } catch (error) {
     throw signal.aborted ? cutShort(signal) : error
   }
@@ -39,7 +48,7 @@ function cutShort(signal: AbortSignal): StreamError {
 
 async function* readUntil<T>(
   open: () => Promise<DriverTopic>,
-  driver: Driver,
+  { clock, driver }: ReadPorts,
   format: ValueFormat<unknown, T>,
   options: ReadOptions,
   signal: AbortSignal,
@@ -62,14 +71,22 @@ async function* readUntil<T>(
   const subscription = { group: undefined, member: 'reader', start, events }
   const source = await topic.subscribe(subscription, signal)
   try {
+    let lookedMs = clock.monotonic()
     while (!ended.aborted) {
       const records = await readOnce(source, ended)
-      for (const record of records) {
+      const wanted = end === undefined ? records : records.filter((record) => end.includes(record))
+      for (const record of wanted) {
         signal.throwIfAborted()
-        if (end === undefined || end.includes(record)) yield await readable(record, topic.name, format)
+        yield await readable(record, topic.name, format)
       }
       if (end?.note(records) === true) return
-      if (records.length === 0 && (await end?.lookAgain(describe)) === true) return
+      const nowMs = clock.monotonic()
+      if (wanted.length > 0) lookedMs = nowMs
+      // A topic that is written to all the time brings something with each read, and never what is waited for.
+      else if (records.length === 0 || nowMs - lookedMs >= lookEveryMs) {
+        lookedMs = nowMs
+        if ((await end?.lookAgain(describe)) === true) return
+      }
     }
     ended.throwIfAborted()
   } finally {
@@ -123,7 +140,7 @@ class ReadEnd {
 
   /** Notes what a read brought; true at the end. */
   note(records: readonly IncomingRecord[]): boolean {
-    if (records.length > 0) this.#emptyReads = 0
+    if (records.some((record) => this.includes(record))) this.#emptyReads = 0
     for (const record of records) {
       const last = this.#left.get(record.partition)
       if (last === undefined || record.position === undefined) continue
@@ -132,7 +149,7 @@ class ReadEnd {
     return this.reached
   }
 
-  /** A read brought nothing; true when nothing is left that could come. What retention has removed meanwhile is not. */
+  /** A read brought nothing that is waited for; true when nothing is left that could come. What retention has removed meanwhile is not. */
   async lookAgain(describe: () => Promise<TopicDescription>): Promise<boolean> {
     this.#emptyReads++
     if (!this.#known) return true

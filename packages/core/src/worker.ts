@@ -37,6 +37,7 @@ export class FunctionWorker<I, O> implements Worker {
   #producer: TopicProducer<O> | undefined
   #transactional: boolean
   #produced = 0
+  #begun = false
   #closed = false
 
   constructor(definition: SluiceFunction<I, O>, options: WorkerOptions, session: Session) {
@@ -74,6 +75,9 @@ export class FunctionWorker<I, O> implements Worker {
   async run(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     checkOptions<{ signal: AbortSignal }>(`running function "${this.name}"`, options, { signal })
     if (this.#closed) throw new StreamError('closed', `the worker of function "${this.name}" is closed`)
+    if (this.#begun)
+      throw new StreamError('invalid-argument', `the worker of function "${this.name}" runs once; make another one`)
+    this.#begun = true
     const isOver = (): boolean => (this.#closed ||= options.signal?.aborted === true)
     // Over before it began: there is nothing to drain yet.
     if (isOver()) return

@@ -2,6 +2,7 @@ import type { Driver, DriverTopic, IncomingRecord, Position, TopicDescription } 
 import { expect, it } from 'vitest'
 import type { Start } from '../src/api.ts'
 import { json } from '../src/codecs.ts'
+import { systemClock as clock } from '@sluice/driver'
 import { readTopic } from '../src/read.ts'
 import { ValueFormat } from '../src/values.ts'
 import { fakeTopic } from './fake-topic.ts'
@@ -41,7 +42,7 @@ async function valuesOf(
   const values: unknown[] = []
   const reading = readTopic(
     () => Promise.resolve(topic as unknown as DriverTopic),
-    { admin: { describeTopic } } as unknown as Driver,
+    { clock, driver: { admin: { describeTopic } } as unknown as Driver },
     new ValueFormat<unknown>(json, undefined),
     { from },
     new AbortController().signal,
