@@ -16,6 +16,16 @@ describe.each(adapters)('$folder', ({ path, manifest }) => {
     expect(headings.filter((heading) => readmeHeadings.includes(heading ?? ''))).toEqual(readmeHeadings)
   })
 
+  it('lists every option in its README, with its default', async () => {
+    const { optionDescriptions } = (await import(join(path, 'src/config.ts'))) as {
+      readonly optionDescriptions: readonly { readonly name: string; readonly default: string }[]
+    }
+    const [, section = ''] = readme(path).split('\n## Options\n')
+    const [table = ''] = section.split('\n## ')
+    const listed = [...table.matchAll(/^\| `(\w+)` \| (?:`(.*?)`)? ?\|/gm)].map(([, name, value = '']) => [name, value])
+    expect(listed).toEqual(optionDescriptions.map((option) => [option.name, option.default]))
+  })
+
   it('has a conformance test', () => {
     expect(globSync(['test/**/conformance*.test.ts', 'test/conformance/*.test.ts'], { cwd: path })).not.toEqual([])
   })

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Workplace } from './sluice.ts'
 
@@ -34,6 +36,16 @@ it('answers --help and --version on stdout, with 0', async () => {
   expect(help.stdout).toMatch(/^Usage: sluice/)
   expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   expect([help.code, version.code]).toEqual([0, 0])
+})
+
+it('has every command in its README', async () => {
+  using here = new Workplace()
+  const { stdout } = await here.sluice(['--help'])
+  const [, list = ''] = stdout.split('Commands:\n')
+  const commands = [...list.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name = '']) => name)
+  const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
+  expect(commands).toEqual(expect.arrayContaining(['init', 'doctor', 'plan']))
+  expect(commands.filter((name) => name !== 'help' && !readme.includes(`| \`sluice ${name}`))).toEqual([])
 })
 
 it('shows the options that every command takes in the help of each', async () => {

@@ -33,7 +33,8 @@ export interface Parts {
   adapter(url: BackendUrl): Promise<Adapter>
 }
 
-const knownSchemes = ['local', 'memory', 'nats', 'kinesis', 'eventhubs', 'pubsub', 'kafka']
+/** The schemes that adapters exist for. */
+const knownSchemes = ['local', 'memory', 'nats']
 const packageOfScheme: Readonly<Record<string, string>> = { memory: '@sluice/local' }
 
 /** Puts the container together. The one place that knows inversify. */
@@ -163,13 +164,10 @@ function missingAdapter(scheme: string, name: string, cause: unknown): StreamErr
     )
   }
   const guess = nearest(scheme, knownSchemes)
-  const hint =
-    guess === undefined
-      ? `known are ${knownSchemes.map((known) => `${known}:`).join(', ')}`
-      : `did you mean "${guess}:"?`
+  const known = `${guess === undefined ? '' : `did you mean "${guess}:"? `}known are ${knownSchemes.map((each) => `${each}:`).join(', ')}`
   return new StreamError(
     'invalid-argument',
-    `"${scheme}:" is no backend known here; ${hint} A third party's adapter is found as ${name}, or passed in connect(..., { adapters })`,
+    `there is no adapter for "${scheme}:" addresses; ${known}, and a third party's adapter can be passed in connect(..., { adapters })`,
     { cause },
   )
 }

@@ -74,26 +74,31 @@ class PipelineReader {
   }
 
   #readFunction(name: string, fields: Fields): FunctionPlan {
+    const from = this.#topicOf(fields, 'from', 'the topic it reads')
+    const to = this.#checkTopic(fields, 'to', fields.text('to'))
+    if (to === from) fields.report('to', `"to" names topic "${to}", which is the one it reads; name another`)
     return {
       name,
-      from: this.#topicOf(fields, 'from', 'the topic it reads'),
-      to: this.#checkTopic(fields, 'to', fields.text('to')),
+      from,
+      to,
       group: fields.text('group') ?? name,
       delivery: fields.oneOf('delivery', ['exactly-once', 'at-least-once']),
-      reading: readReading(fields),
+      reading: readReading(fields, from),
       module: readModule(fields),
+      place: fields.place,
     }
   }
 
   #readSink(kind: SinkPlan['kind'], name: string, fields: Fields): SinkPlan {
     const batch = fields.map('batch')
+    const from = this.#topicOf(fields, 'from', 'the topic it reads')
     const plan: SinkPlan = {
       kind,
       name,
-      from: this.#topicOf(fields, 'from', 'the topic it reads'),
+      from,
       group: fields.text('group') ?? name,
       batch: { max: batch?.integer('max', 1) ?? 500, waitMs: batch?.duration('wait') ?? 0 },
-      reading: readReading(fields),
+      reading: readReading(fields, from),
       module: readModule(fields),
       options: readOptions(fields),
     }

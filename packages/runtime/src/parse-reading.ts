@@ -2,14 +2,14 @@ import type { ConsumerRetry, Start } from '@sluice/core'
 import type { Fields } from './fields.ts'
 import type { ReadingPlan } from './pipeline.ts'
 
-/** Reads the keys that functions, sinks and clients share: how they read, and what they do with failures. */
-export function readReading(fields: Fields): ReadingPlan {
+/** Reads the keys that functions, sinks and clients share: how they read the topic `from`, and what they do with failures. */
+export function readReading(fields: Fields, from: string): ReadingPlan {
   const concurrency = fields.integer('concurrency', 1)
   const start = readStart(fields)
   const onPoison = fields.oneOf('onPoison', ['dead-letter', 'skip', 'stop'])
   const maxBufferedRecords = fields.integer('maxBufferedRecords', 1)
   const retry = readRetry(fields)
-  const deadLetter = readDeadLetter(fields)
+  const deadLetter = readDeadLetter(fields, from)
   return {
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(start === undefined ? {} : { start }),
@@ -43,10 +43,15 @@ function readRetry(fields: Fields): ConsumerRetry | undefined {
   }
 }
 
-function readDeadLetter(fields: Fields): { readonly topic: string } | false | undefined {
+function readDeadLetter(fields: Fields, from: string): { readonly topic: string } | false | undefined {
   const value = fields.plain('deadLetter')
   if (value === undefined || value === false) return value
-  if (typeof value === 'string' && value !== '') return { topic: value }
-  fields.report('deadLetter', '"deadLetter" must be the name of a topic, or false to retry for ever')
+  if (typeof value !== 'string' || value === '') {
+    fields.report('deadLetter', '"deadLetter" must be the name of a topic, or false to retry for ever')
+    return undefined
+  }
+  if (value !== from) return { topic: value }
+  const help = `name another, or leave it out for "${from}.dead-letters"`
+  fields.report('deadLetter', `"deadLetter" names topic "${from}", which is the one it reads; ${help}`)
   return undefined
 }

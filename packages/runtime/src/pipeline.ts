@@ -57,6 +57,8 @@ export interface FunctionPlan {
   readonly delivery: 'exactly-once' | 'at-least-once' | undefined
   readonly reading: ReadingPlan
   readonly module: ModuleReference
+  /** Where its entry begins in the file. */
+  readonly place: Place
 }
 
 /** Something that takes messages out of a topic: into storage (`sink`), or to whoever looks on (`client`). */

@@ -3,6 +3,7 @@ import type { Cloud, ConnectOptions } from '@sluice/core'
 import { silentLogger, StreamError, systemClock } from '@sluice/driver'
 import type { Clock, Logger } from '@sluice/driver'
 import { chooseBackend } from './backend.ts'
+import { checkRunnable } from './check-runnable.ts'
 import { FunctionPart } from './function-part.ts'
 import { untilIdle } from './idle.ts'
 import { loadModules } from './load-modules.ts'
@@ -22,7 +23,10 @@ export interface RunPipelineOptions {
   readonly clock?: Clock
   /** Drains and resolves when it aborts. */
   readonly signal?: AbortSignal
-  /** Drains and resolves once every source has ended and everything was handled. Default false: runs until aborted. */
+  /**
+   * Drains and resolves once every source has ended and everything was handled. Refused for functions that go round in a
+   * circle. Default false: runs until aborted.
+   */
   readonly untilIdle?: boolean
   /** Called every `progressMs`, and once at the end. Must not throw. */
   readonly onProgress?: (progress: readonly PartProgress[]) => void
@@ -35,13 +39,14 @@ export interface RunPipelineOptions {
 /**
  * Runs a pipeline: imports its modules, connects, makes its topics, and starts functions, sinks and sources. Resolves
  * with the last progress after draining. When one part fails for good the others are drained first; then it rejects with
- * that error, which names the part.
+ * that error, which names the part. A pipeline without parts is `invalid-argument`.
  */
 export async function runPipeline(
   pipeline: Pipeline,
   options: RunPipelineOptions = {},
 ): Promise<readonly PartProgress[]> {
   const { clock = systemClock, logger = silentLogger, signal = neverAborts() } = options
+  checkRunnable(pipeline, options.untilIdle === true)
   const modules = await loadModules(pipeline)
   const { address } = chooseBackend({ flag: options.backend, pipeline })
   const topics = Object.fromEntries(pipeline.topics.map(({ name, spec }) => [name, spec]))

@@ -39,7 +39,10 @@ export class SourceFile {
   constructor(text: string, name: string) {
     this.name = name
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false })
-    for (const error of this.#document.errors) this.#report(error.pos[0], tidy(error.message))
+    for (const { code, message, pos } of this.#document.errors) {
+      const help = code === 'BLOCK_AS_IMPLICIT_KEY' ? '; put text that has a colon in it in quotes: "memory:"' : ''
+      this.#report(pos[0], `${tidy(message)}${help}`)
+    }
   }
 
   /** The whole file's value. */

@@ -72,6 +72,7 @@ describe('a whole file', () => {
           exportName: 'classify',
           place: { file: '/srv/quakes/sluice.yaml', line: 11, column: 10 },
         },
+        place: { file: '/srv/quakes/sluice.yaml', line: 8, column: 3 },
       },
     ])
   })
@@ -112,6 +113,12 @@ describe('the backend', () => {
 describe('what is wrong is named with its line and column', () => {
   it('bad YAML', () => {
     expect(problemsOf('topics:\n  a: [1,\nb: }')[0]).toMatch(/^sluice\.yaml:3:1: /)
+  })
+
+  it('a colon in text without quotes, with the way out', () => {
+    expect(problemsOf('topics: {}\nbackend: memory:')).toEqual([
+      'sluice.yaml:2:10: Nested mappings are not allowed in compact mappings; put text that has a colon in it in quotes: "memory:"',
+    ])
   })
 
   it('a repeated key', () => {
@@ -174,6 +181,18 @@ describe('what is wrong is named with its line and column', () => {
     expect(problemsOf('topics: { quakes: {} }\nfunctions:\n  f: { from: quake, to: nowhere, use: ./f.ts }')).toEqual([
       'sluice.yaml:3:14: "from" names topic "quake", which is not under "topics"; did you mean "quakes"?',
       'sluice.yaml:3:25: "to" names topic "nowhere", which is not under "topics"; add it under "topics"',
+    ])
+  })
+
+  it('a function that sends to the topic it reads', () => {
+    expect(problemsOf('topics: { a: {} }\nfunctions:\n  f: { from: a, to: a, use: ./f.ts }')).toEqual([
+      'sluice.yaml:3:21: "to" names topic "a", which is the one it reads; name another',
+    ])
+  })
+
+  it.each(['functions', 'sinks', 'clients'])('dead letters of %s in the topic that is read', (section) => {
+    expect(problemsOf(`topics: { a: {} }\n${section}:\n  f: { from: a, use: ./f.ts, deadLetter: a }`)).toEqual([
+      'sluice.yaml:3:42: "deadLetter" names topic "a", which is the one it reads; name another, or leave it out for "a.dead-letters"',
     ])
   })
 

@@ -115,6 +115,55 @@ it('tells the line of use when the code does not fit, before it connects', async
   })
 })
 
+const circle = `
+topics: { a: {}, b: {}, c: {} }
+functions:
+  out: { from: b, to: c, use: ./code.mjs }
+  into: { from: c, to: a, use: ./code.mjs }
+  there: { from: a, to: b, use: ./code.mjs }
+  back: { from: b, to: a, use: ./code.mjs }
+`
+
+it('refuses to run functions that go round in a circle until they are idle, and names the circle', async () => {
+  using folder = new Folder({ 'sluice.yaml': circle, 'code.mjs': code })
+  await expect(run(folder, { untilIdle: true })).rejects.toMatchObject({
+    code: 'invalid-argument',
+    message:
+      /sluice\.yaml:4:3: functions that go round in a circle are never idle \(b -> out -> c -> into -> a -> there -> b\); run it without --until-idle/,
+  })
+})
+
+it('runs functions that go round in a circle until it is stopped', async () => {
+  const handle = `
+    export const seen = []
+    export const fn = { name: 'fn', handle: ({ value }) => (seen.push(value), { value: value + 1 }) }
+    export function* start() { yield { value: 1 } }
+  `
+  const file = `
+backend: "memory:"
+topics: { a: {}, b: {} }
+sources: { start: { to: a, use: ./code.mjs } }
+functions:
+  there: { from: a, to: b, use: ./code.mjs }
+  back: { from: b, to: a, use: ./code.mjs }
+`
+  using folder = new Folder({ 'sluice.yaml': file, 'code.mjs': handle })
+  const { seen } = (await import(`${folder.path}/code.mjs`)) as { readonly seen: number[] }
+  const abort = new AbortController()
+  const running = runPipeline(await loadPipeline(folder.path), { connect: connectOptions, signal: abort.signal })
+  await eventually(() => expect(seen.slice(0, 4)).toEqual([1, 2, 3, 4]))
+  abort.abort()
+  await expect(running).resolves.toHaveLength(3)
+})
+
+it.each(['', 'topics: { a: {} }'])('refuses to run a file without parts: %j', async (file) => {
+  using folder = new Folder({ 'sluice.yaml': file })
+  await expect(run(folder)).rejects.toMatchObject({
+    code: 'invalid-argument',
+    message: /sluice\.yaml:1:1: there is nothing to run; add sources, functions, sinks or clients/,
+  })
+})
+
 it('tells how it is doing while it runs, and once more at the end', async () => {
   using folder = new Folder({ 'sluice.yaml': yaml, 'code.mjs': code })
   const told: (readonly PartProgress[])[] = []
