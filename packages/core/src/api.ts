@@ -339,7 +339,8 @@ export interface Consumer<T> extends AsyncDisposable, AsyncIterable<Message<T>> 
    * Drains: no new handler starts, running ones finish (until `timeoutMs`), progress is committed, what was read ahead
    * is given back, partitions are handed over. Messages whose handlers did not end in time are given up (`onSettled`:
    * `abandoned`) and come again; then it rejects with `timeout`, their ids in `details.abandoned`. A `run` resolves all
-   * the same. Idempotent; may be called inside a handler, where it does not wait.
+   * the same. Idempotent; may be called inside a handler, where it does not wait. In the body of a `for await` loop settle
+   * the message first, or leave by `break`: what is waited for is the body itself.
    */
   close(options?: CloseOptions): Promise<void>
   stats(): ConsumerStats

@@ -1,15 +1,19 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { embeddedHarnesses } from '../embedded.ts'
-import { toMatrix } from '../report/markdown.ts'
-import { mergeReports, writeReport } from '../report/write.ts'
-import { tally } from '../result.ts'
-import type { Report } from '../result.ts'
-import { runSuite } from '../suite.ts'
+import { natsHarness } from '../adapters/nats/test/harness.ts'
+import { findServer } from '../adapters/nats/test/server.ts'
+import { embeddedHarnesses } from '../conformance/src/embedded.ts'
+import type { Harness } from '../conformance/src/harness.ts'
+import { toMatrix } from '../conformance/src/report/markdown.ts'
+import { mergeReports, writeReport } from '../conformance/src/report/write.ts'
+import { tally } from '../conformance/src/result.ts'
+import type { Report } from '../conformance/src/result.ts'
+import { runSuite } from '../conformance/src/suite.ts'
 
 /**
- * Runs every embedded backend and writes the reports: `matrix.ts [--report reports] [--only name] [--write-readme]`. With
- * `--write-readme` the matrix goes between the markers in README.md. Ends with 1 when a case failed.
+ * Runs every backend that can be run here and writes the reports: `matrix.ts [--report reports] [--only name] [--write-readme]`.
+ * With `--write-readme` the matrix goes between the markers in README.md. A backend that cannot be run is named, with the
+ * reason, and is an error where it should go into the README. Ends with 1 when a case failed.
  */
 const { values } = parseArgs({
   options: {
@@ -21,7 +25,7 @@ const { values } = parseArgs({
 
 const reports: Report[] = []
 let failed = 0
-for (const harness of embeddedHarnesses()) {
+for (const harness of await harnesses()) {
   if (values.only !== undefined && harness.name !== values.only) continue
   const report = await runSuite(harness, {
     onResult: (result) => {
@@ -42,6 +46,17 @@ const matrix = toMatrix(merged)
 console.log(`\n${matrix}`)
 if (values['write-readme']) await intoReadme('README.md', matrix)
 process.exit(failed === 0 ? 0 : 1)
+
+async function harnesses(): Promise<readonly Harness[]> {
+  const server = await findServer()
+  if (server.kind !== 'none') {
+    return [...embeddedHarnesses(), natsHarness(server, 'key'), natsHarness(server, 'none')]
+  }
+  const why = `NATS is not in it: ${server.reason}; npm run brokers fetches a server`
+  if (values['write-readme']) throw new Error(why)
+  console.log(why)
+  return embeddedHarnesses()
+}
 
 async function intoReadme(path: string, text: string): Promise<void> {
   const [begin, end] = ['<!-- matrix -->', '<!-- /matrix -->']
