@@ -60,6 +60,15 @@ describe.each(publishable())('$folder', ({ folder, path, manifest }) => {
 
 const sources = workspaces().flatMap(({ folder }) => globSync(`${folder}/src/**/*.ts`, { cwd: root }))
 
+describe('tests', () => {
+  it('match texts by expect.stringMatching: a regular expression as a property is equal to everything', () => {
+    const tests = [...workspaces().map(({ folder }) => folder), 'tools'].flatMap((folder) =>
+      globSync(`${folder}/test/**/*.ts`, { cwd: root }),
+    )
+    expect(linesMatching(tests, /^(?!.*\.toMatch\().*\b[a-zA-Z]+: \/(?![/*\s]).+\/[a-z]*\s*[,}]/)).toEqual([])
+  })
+})
+
 describe('sources', () => {
   it('take time and chance through their ports, in core and lease', () => {
     const guarded = sources.filter((file) => /^packages\/(core|lease)\//.test(file))

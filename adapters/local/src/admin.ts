@@ -12,7 +12,7 @@ export interface AdminContext {
 }
 
 /** A topic whose name is as long as names get has dead letters too. */
-const topicName = /^[a-z0-9][\w.~-]{0,199}(\.dead-letters)?$/i
+const topicName = /^[a-z0-9][\w.-]{0,199}(\.dead-letters)?$/i
 const maxPartitions = 1024
 
 /** Looks after the topics and groups of one log. Every call is one transaction. */
@@ -93,7 +93,7 @@ function checkName(name: string): void {
   if (topicName.test(name)) return
   throw new StreamError(
     'invalid-argument',
-    `"${name}" cannot name a topic; use 1 to 200 letters, digits, ".", "_", "~", "-", and begin with a letter or digit`,
+    `"${name}" cannot name a topic; use 1 to 200 letters, digits, ".", "_", "-", and begin with a letter or digit`,
   )
 }
 

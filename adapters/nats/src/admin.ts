@@ -31,7 +31,7 @@ export interface AdminContext {
   readonly onChange: (topic: string) => void
 }
 
-const topicName = /^[a-z0-9][\w~-]*(\.[\w~-]+)*$/i
+const topicName = /^[a-z0-9][\w-]*(\.[\w-]+)*$/i
 const maxPartitions = 1024
 
 /** Looks after topics and groups. What was begun and broke off is finished by the next call for the same topic. */
@@ -199,7 +199,7 @@ function checkName(name: string): void {
   if (topicName.test(name) && streamOf(name).length <= 200) return
   throw new StreamError(
     'invalid-argument',
-    `"${name}" cannot name a topic; use at most 200 letters, digits, "_", "~", "-" and single dots inside, and begin with a letter or digit`,
+    `"${name}" cannot name a topic; use at most 200 letters, digits, "_", "-" and single dots inside, and begin with a letter or digit`,
   )
 }
 

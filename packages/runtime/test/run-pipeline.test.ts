@@ -100,8 +100,8 @@ it('rejects with the first fatal error, naming the part, after closing the sinks
   using folder = new Folder({ 'sluice.yaml': withBreak, 'code.mjs': broken })
   await expect(run(folder)).rejects.toMatchObject({
     code: 'invalid-argument',
-    message: /^source "count": out of data; \.\/code\.mjs threw it/,
-    details: { part: 'count', file: /^code\.mjs:\d+:\d+$/ },
+    message: expect.stringMatching(/^source "count": out of data; \.\/code\.mjs threw it/) as string,
+    details: { part: 'count', file: expect.stringMatching(/^code\.mjs:\d+:\d+$/) as string },
   })
   const { log } = (await import(`${folder.path}/code.mjs`)) as Code
   expect(log).toEqual(['open keep', 'close keep'])
@@ -111,7 +111,7 @@ it('tells the line of use when the code does not fit, before it connects', async
   using folder = new Folder({ 'sluice.yaml': yaml, 'code.mjs': 'export const nothing = 1' })
   await expect(run(folder, { backend: 'nowhere:' })).rejects.toMatchObject({
     code: 'invalid-argument',
-    message: /sluice\.yaml:6:31: \.\/code\.mjs has no export that is a source/,
+    message: expect.stringMatching(/sluice\.yaml:6:34: \.\/code\.mjs has no export that is a source/) as string,
   })
 })
 
@@ -160,7 +160,9 @@ it.each(['', 'topics: { a: {} }'])('refuses to run a file without parts: %j', as
   using folder = new Folder({ 'sluice.yaml': file })
   await expect(run(folder)).rejects.toMatchObject({
     code: 'invalid-argument',
-    message: /sluice\.yaml:1:1: there is nothing to run; add sources, functions, sinks or clients/,
+    message: expect.stringMatching(
+      /sluice\.yaml:1:1: there is nothing to run; add sources, functions, sinks or clients/,
+    ) as string,
   })
 })
 
