@@ -14,7 +14,7 @@ import { parseDelivery } from './codec.ts'
 import type { Connection } from './connection.ts'
 import { pollMs } from './consumer.ts'
 import type { Durable, Durables } from './durables.ts'
-import { isUnanswered, toStreamError } from './errors.ts'
+import { isConsumerMissing, isUnanswered, toStreamError } from './errors.ts'
 import { Pull } from './pull.ts'
 import type { PullEnd, PullRequest } from './pull.ts'
 import { toRecord } from './reading.ts'
@@ -100,7 +100,7 @@ export class NatsQueueSource implements QueueSource {
       const waitMs = Math.max(1, Math.ceil(end - clock.monotonic()))
       if (how === 'too-large') request = { records: 1, bytes: undefined, waitMs }
       else if (how === 'crowded') request = { records: 1, bytes: undefined, waitMs, patient: true }
-      else if (how === 'gone') await this.#rebind(++unanswered, signal)
+      else if (how === 'gone' || (await this.#isForgotten())) await this.#rebind(++unanswered, signal)
       else throw new StreamError('unavailable', 'the consumer does not answer; it is asked again')
     }
   }
@@ -138,6 +138,19 @@ export class NatsQueueSource implements QueueSource {
     const how = await this.#pull.end
     this.#pull = undefined
     return { got, how }
+  }
+
+  /** Up to 2.9 a server does not answer requests for a consumer that was deleted with its stream. */
+  async #isForgotten(): Promise<boolean> {
+    const { connection, topic } = this.#context
+    if (!connection.up || connection.isAtLeast(2, 10)) return false
+    try {
+      await connection.streams.consumers.info(topic.stream, this.#durable.name)
+      return false
+    } catch (error) {
+      if (!isConsumerMissing(error)) throw error
+      return true
+    }
   }
 
   /**

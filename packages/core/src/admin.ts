@@ -97,7 +97,8 @@ export class SessionAdmin implements Admin {
     const beside = deadLetterTopicOf(topic)
     if (topic.endsWith(deadLetterTopicOf(''))) return topic
     try {
-      await this.#session.openTopic(beside, { create: false })
+      // Not through the session: somebody who opens it there at the same time may make it.
+      await this.#driver.openTopic(beside, this.#session.signal)
       return beside
     } catch (error) {
       // A name that is too long for a topic is none.

@@ -49,12 +49,6 @@ interface OpenedTopic {
   readonly fitting: Map<string, Promise<DriverTopic>>
 }
 
-interface SharedProducer {
-  readonly format: ValueFormat<unknown>
-  /** Of the format's values. */
-  readonly producer: unknown
-}
-
 interface Closable {
   close(options?: CloseOptions): Promise<void>
 }
@@ -72,7 +66,6 @@ export class Session {
   readonly #consumers = new Set<TopicConsumer>()
   readonly #ids: IdGenerator
   readonly #deadLetters = new Map<string, TopicProducer<Uint8Array>>()
-  readonly #shared = new Map<string, readonly SharedProducer[]>()
   readonly #stop = new AbortController()
   readonly inside: AsyncLocalStorage<object> = new AsyncLocalStorage<object>()
   #closing: Promise<void> | undefined
@@ -132,20 +125,6 @@ export class Session {
       onClosed: () => this.#producers.delete(producer),
     })
     this.#producers.add(producer)
-    return producer
-  }
-
-  /**
-   * The producer behind the sends of topic handles: one for all that are alike, however many are made, so that sends
-   * through two of them keep the order of a key.
-   */
-  sharedProducer<T>(name: string, spec: TopicOptions<unknown>, format: ValueFormat<T, unknown>): TopicProducer<T> {
-    const shape = `${name}/${spec.order ?? ''}/${spec.partitions ?? ''}`
-    const alike = this.#shared.get(shape) ?? []
-    const known = alike.find((one) => one.format.isSameAs(format as ValueFormat<unknown>))
-    if (known !== undefined) return known.producer as TopicProducer<T>
-    const producer = this.producer(name, spec, format, {})
-    this.#shared.set(shape, [...alike, { format, producer }])
     return producer
   }
 

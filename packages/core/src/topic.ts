@@ -77,7 +77,7 @@ export class TopicHandle<Out, In = Out> implements Topic<Out, In> {
   }
 
   #producer(): Producer<In> {
-    this.#shared ??= this.#session.sharedProducer(this.name, this.#options, this.#format)
+    this.#shared ??= this.producer()
     return this.#shared
   }
 }

@@ -16,11 +16,6 @@ export class ValueFormat<In, Out = In> {
     this.#schema = schema
   }
 
-  /** Whether it does the same with every value. */
-  isSameAs(other: ValueFormat<unknown>): boolean {
-    return this.codec === other.codec && this.#schema === other.#schema
-  }
-
   /**
    * Checks and encodes the value as it is now, also while a schema is still validating. Throws, or rejects, with
    * `invalid-argument` naming what does not fit; `what` names the value for the message.

@@ -31,7 +31,7 @@ export interface ScanPlan {
 /**
  * Decides who should read what. Pure. Free leases are taken up to `ceil(leases / members)` (KCL 2); when none is free, those
  * that are missing to `floor(leases / members)` are asked of members that have more, of each in proportion to what it
- * has above that, so that several who ask at once take no more from one than it can spare. Where none is missing one
+ * has above that. Members that join at the same moment do not know of each other, and then some leases move twice. Where none is missing one
  * lease is asked of the most loaded member if it has at least two more than we do. So counts end at most one apart and
  * nothing moves back. A lease with an unended parent is nobody's yet.
  */
@@ -114,7 +114,7 @@ function pickWanted(
   const allSpare = [...toAsk.keys()].reduce((sum, owner) => sum + spare(owner), 0)
   const richestFirst = [...toAsk].toSorted(([one], [other]) => spare(other) - spare(one))
   const wanted = richestFirst.flatMap(([owner, leases]) =>
-    shuffle(leases, view.random).slice(0, Math.ceil((missing * spare(owner)) / allSpare)),
+    shuffle(leases, view.random).slice(0, Math.min(spare(owner), Math.ceil((missing * spare(owner)) / allSpare))),
   )
   return wanted.slice(0, missing)
 }

@@ -1,16 +1,6 @@
 import { eventually } from '@sluice/driver/testing'
 import { expect, it } from 'vitest'
-import { connect, defineFunction, text } from '../src/index.ts'
-
-it('topic handles that are alike share a producer, so that the order of a key holds across them', async () => {
-  await using cloud = await connect('memory:?partitions=1')
-  const values = Array.from({ length: 500 }, (_, index) => `${index}`)
-  const sends = values.map((value) => cloud.topic('t', { codec: text }).send({ key: 'k', value }))
-  await Promise.all(sends)
-  const stored: unknown[] = []
-  for await (const { value } of cloud.topic('t', { codec: text }).read()) stored.push(value)
-  expect(stored).toEqual(values)
-})
+import { connect, defineFunction } from '../src/index.ts'
 
 it('a read from a time ends on a topic that is written to and has a quiet partition', async () => {
   await using cloud = await connect('memory:?partitions=2')
