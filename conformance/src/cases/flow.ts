@@ -3,6 +3,7 @@ import { logShape } from '../case.ts'
 import type { CaseContext } from '../context.ts'
 import { between, each, equal, that } from '../expect.ts'
 import { read } from '../reading.ts'
+import { watchStalls } from '../stalls.ts'
 import { bench, member, messages, numbers, range, sendAll, sendInTurn, texts } from '../setup.ts'
 
 /** What is read ahead, for how long it is ours, and how reading is held up. */
@@ -115,17 +116,6 @@ async function deadlineStartsAtHandler(context: CaseContext): Promise<void> {
     (context.world.harness.copies ?? 1) + (stood ? losses : 0),
     'records that waited behind slow handlers',
   )
-}
-
-/** Returns how long this process stood still at most, in milliseconds, since this was called. */
-function watchStalls(context: CaseContext): () => number {
-  let [longest, last] = [0, performance.now()]
-  const timer = setInterval(() => {
-    longest = Math.max(longest, performance.now() - last)
-    last = performance.now()
-  }, 10)
-  context.defer(async () => clearInterval(timer))
-  return () => longest
 }
 
 /** Waits until both members are there, so that no hand-over falls into what follows. */
