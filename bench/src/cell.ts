@@ -30,17 +30,25 @@ export interface Item {
   readonly value: Value
 }
 
-const wanted = 50_000
-const mostBytes = 96 * 1024 * 1024
+/** What a backend is given to do. */
+export interface Pace {
+  /** Records of a phase: enough for half a second at least. */
+  readonly records: number
+  /** Sends per second while latency is measured. */
+  readonly perSecond: number
+}
+
+const mostBytes = 200 * 1024 * 1024
 const mostInFlight = 16 * 1024 * 1024
 
-/** The cell of a size and a number of keys. `patient` measures single sends and latency too. */
-export function cellOf(bytes: number, keys: number, perSecond: number, patient: boolean): Cell {
+/** The cell of a size and a number of keys, of so many records where they are small. `patient` measures single sends and latency too. */
+export function cellOf(bytes: number, keys: number, pace: Pace, patient: boolean): Cell {
+  const { perSecond, records } = pace
   const large = bytes > 16 * 1024
   return {
     bytes,
     keys,
-    records: Math.min(wanted, Math.floor(mostBytes / bytes)),
+    records: Math.min(records, Math.floor(mostBytes / bytes)),
     window: Math.min(4_000, Math.floor(mostInFlight / bytes)),
     singles: patient ? 500 : 0,
     perSecond: large ? perSecond / 5 : perSecond,

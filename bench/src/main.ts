@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { findNats, freePort, NatsServer } from '@sluice/emulators'
 import type { NatsBinary } from '@sluice/emulators'
 import { cellOf } from './cell.ts'
-import type { Cell } from './cell.ts'
+import type { Cell, Pace } from './cell.ts'
 import { compare, costsTable, keysTable, ratesTable, timesTable } from './compare.ts'
 import type { CellResult } from './compare.ts'
 import { benchMembers } from './members.ts'
@@ -31,10 +31,10 @@ const everything = ['local', 'nats', 'members', 'stuck'].every((part) => parts.h
 const out = values.out ?? (everything ? new URL('../results.md', import.meta.url).pathname : undefined)
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
-function cells(perSecond: number, withoutOrder: boolean): readonly Cell[] {
+function cells(pace: Pace, withoutOrder: boolean): readonly Cell[] {
   const keys = [...numbers(values.keys), ...(withoutOrder ? [0] : [])]
   return numbers(values.sizes).flatMap((bytes) =>
-    keys.map((count) => cellOf(bytes, count, perSecond, count === 16 || count === 0)),
+    keys.map((count) => cellOf(bytes, count, pace, count === 16 || count === 0)),
   )
 }
 
@@ -71,7 +71,7 @@ async function local(): Promise<string> {
         { way: 'sqlite', name: '`node:sqlite`' },
         { way: 'segment', name: 'segment file' },
       ],
-      cells: cells(200, false),
+      cells: cells({ records: 200_000, perSecond: 200 }, false),
       rounds,
       place: (way, folder) => (way === 'sluice' ? `local:${folder}` : folder),
     },
@@ -96,7 +96,7 @@ async function nats(): Promise<string> {
         { way: 'nats', name: 'client' },
         { way: 'nats-in-order', name: 'client, one at a time', share: 0.1, when: ({ keys }) => keys === 1 },
       ],
-      cells: cells(1_000, true),
+      cells: cells({ records: 50_000, perSecond: 1_000 }, true),
       rounds,
       place: () => server.url,
     },
