@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
 import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Item } from '../cell.ts'
+import { encode } from './frame.ts'
 import type { Way } from './way.ts'
 
 const chunkBytes = 4 * 1024 * 1024
@@ -87,19 +87,6 @@ export class SegmentWay implements Way {
       at += taken
     }
   }
-}
-
-function encode({ key = '', value }: Item): Buffer {
-  const id = randomUUID()
-  const body = Buffer.from(JSON.stringify(value))
-  const frame = Buffer.allocUnsafe(12 + id.length + key.length + body.length)
-  frame.writeUInt32LE(frame.length, 0)
-  frame.writeUInt32LE(id.length, 4)
-  frame.writeUInt32LE(key.length, 8)
-  frame.write(id, 12, 'latin1')
-  frame.write(key, 12 + id.length, 'latin1')
-  frame.set(body, 12 + id.length + key.length)
-  return frame
 }
 
 function decode(frame: Buffer): Item {

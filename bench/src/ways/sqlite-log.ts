@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { StatementSync } from 'node:sqlite'
 import { partitionForKey } from '@sluice/driver'
+import { encode } from './frame.ts'
 
 /**
  * What a program would write by hand in the layout of `@sluice/local`: one row for each batch and partition, WAL,
@@ -46,18 +46,7 @@ export class SqliteLog {
   /** Appends one batch in one transaction. */
   append(records: readonly { readonly key: string | undefined; readonly value: unknown }[]): void {
     const groups: Buffer[][] = Array.from({ length: this.#partitions }, () => [])
-    for (const { key = '', value } of records) {
-      const id = randomUUID()
-      const body = Buffer.from(JSON.stringify(value))
-      const record = Buffer.allocUnsafe(12 + id.length + key.length + body.length)
-      record.writeUInt32LE(record.length, 0)
-      record.writeUInt32LE(id.length, 4)
-      record.writeUInt32LE(key.length, 8)
-      record.write(id, 12, 'latin1')
-      record.write(key, 12 + id.length, 'latin1')
-      record.set(body, 12 + id.length + key.length)
-      groups[partitionForKey(key, this.#partitions)]?.push(record)
-    }
+    for (const record of records) groups[partitionForKey(record.key ?? '', this.#partitions)]?.push(encode(record))
     this.#database.exec('BEGIN IMMEDIATE')
     groups.forEach((group, partition) => {
       if (group.length === 0) return
