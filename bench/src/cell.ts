@@ -38,6 +38,8 @@ export interface Pace {
   readonly perSecond: number
 }
 
+/** Fewer: each is acknowledged by itself. */
+const recordsWithoutOrder = 20_000
 const mostBytes = 200 * 1024 * 1024
 const mostInFlight = 16 * 1024 * 1024
 
@@ -48,9 +50,9 @@ export function cellOf(bytes: number, keys: number, pace: Pace, patient: boolean
   return {
     bytes,
     keys,
-    records: Math.min(records, Math.floor(mostBytes / bytes)),
+    records: Math.min(keys === 0 ? recordsWithoutOrder : records, Math.floor(mostBytes / bytes)),
     window: Math.min(4_000, Math.floor(mostInFlight / bytes)),
-    singles: patient ? 500 : 0,
+    singles: patient ? 2_000 : 0,
     perSecond: large ? perSecond / 5 : perSecond,
     seconds: patient ? 4 : 0,
   }

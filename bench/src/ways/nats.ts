@@ -49,7 +49,7 @@ export class NatsWay implements Way {
     this.#stream = 'warm-up'
     await this.#createStream()
     await this.sendAll((index) => items[index] as Item, items.length, window)
-    await this.consume(items.length, () => undefined)
+    await this.consume('bench', items.length, () => undefined)
     await this.#manager.streams.delete('warm-up')
     this.#stream = 'by-hand'
   }
@@ -66,10 +66,10 @@ export class NatsWay implements Way {
     await this.#js.publish(`${this.#stream}.${partition}`, JSON.stringify(value), options)
   }
 
-  async consume(records: number, handler: (item: Item) => void): Promise<void> {
+  async consume(group: string, records: number, handler: (item: Item) => void): Promise<void> {
     let seen = 0
     const { promise: all, resolve } = Promise.withResolvers<void>()
-    const end = await this.#run('group', DeliverPolicy.All, (item) => {
+    const end = await this.#run(group, DeliverPolicy.All, (item) => {
       handler(item)
       if (++seen === records) resolve()
     })

@@ -23,7 +23,7 @@ export class SegmentWay implements Way {
     const bench = this.#file
     this.#file = openSync(join(this.#folder, 'warm-up.log'), 'a+')
     await this.sendAll((index) => items[index] as Item, items.length, window)
-    await this.consume(items.length, () => undefined)
+    await this.consume('bench', items.length, () => undefined)
     closeSync(this.#file)
     this.#file = bench
   }
@@ -42,7 +42,7 @@ export class SegmentWay implements Way {
     return Promise.resolve()
   }
 
-  consume(records: number, handler: (item: Item) => void): Promise<void> {
+  consume(_group: string, records: number, handler: (item: Item) => void): Promise<void> {
     let seen = 0
     this.#read(0, (item) => {
       seen++

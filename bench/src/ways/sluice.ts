@@ -25,7 +25,7 @@ export class SluiceWay implements Way {
   async warmUp(items: readonly Item[], window: number): Promise<void> {
     await this.#use('warm-up')
     await this.sendAll((index) => items[index] as Item, items.length, window)
-    await this.consume(items.length, () => undefined)
+    await this.consume('bench', items.length, () => undefined)
     await this.#cloud.admin.deleteTopic('warm-up')
     await this.#use('bench')
   }
@@ -40,8 +40,8 @@ export class SluiceWay implements Way {
     await this.#topic.send(messageOf(item))
   }
 
-  async consume(records: number, handler: (item: Item) => void): Promise<void> {
-    const consumer = this.#topic.consumer({ group: 'bench' })
+  async consume(group: string, records: number, handler: (item: Item) => void): Promise<void> {
+    const consumer = this.#topic.consumer({ group })
     let seen = 0
     await consumer.run((message) => {
       handler({ key: message.key, value: message.value })

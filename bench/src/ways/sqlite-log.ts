@@ -69,6 +69,11 @@ export class SqliteLog {
     this.onAppend?.()
   }
 
+  /** Begins again, as a group that was never here. */
+  rewind(): void {
+    this.#places.fill(0)
+  }
+
   /** Reads on from where it was, decodes each record, hands it to the handler, and stores the offset after each batch. */
   consume(handler: (record: { readonly id: string; readonly key: string; readonly value: unknown }) => void): void {
     for (let partition = 0; partition < this.#partitions; partition++) {

@@ -16,7 +16,7 @@ export class SqliteWay implements Way {
     const bench = this.#log
     this.#log = new SqliteLog(this.#folder, 'warm-up.db', partitions)
     await this.sendAll((index) => items[index] as Item, items.length, window)
-    await this.consume(items.length, () => undefined)
+    await this.consume('bench', items.length, () => undefined)
     this.#log.close()
     this.#log = bench
   }
@@ -36,8 +36,9 @@ export class SqliteWay implements Way {
     return Promise.resolve()
   }
 
-  consume(records: number, handler: (item: Item) => void): Promise<void> {
+  consume(_group: string, records: number, handler: (item: Item) => void): Promise<void> {
     let seen = 0
+    this.#log.rewind()
     this.#log.consume(({ key, value }) => {
       seen++
       handler({ key, value } as Item)

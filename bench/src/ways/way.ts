@@ -8,8 +8,8 @@ export interface Way {
   sendAll(itemAt: (index: number) => Item, records: number, window: number): Promise<void>
   /** Resolves when it is durable. */
   send(item: Item): Promise<void>
-  /** Reads from the beginning and keeps its place; resolves when the handler has seen `records`. */
-  consume(records: number, handler: (item: Item) => void): Promise<void>
+  /** Reads from the beginning and keeps its place under a new name, `group`; resolves when the handler has seen `records`. */
+  consume(group: string, records: number, handler: (item: Item) => void): Promise<void>
   /** From some moment soon, whatever is sent is handed to the handler; the function that is returned ends it. */
   follow(handler: (item: Item) => void): Promise<() => Promise<void>>
   close(): Promise<void>
