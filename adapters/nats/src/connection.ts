@@ -160,6 +160,7 @@ export class Connection {
         for (const listener of this.#listeners) listener.disconnected?.(new DisconnectedError())
       } else if (status.type === 'reconnect') {
         this.#up = true
+        this.#refusal = undefined
         this.#logger.info({ backend: this.#safe }, 'reconnected')
         for (const listener of this.#listeners) listener.reconnected?.()
       } else if (status.type === 'error') this.#onError(status.error)

@@ -1,6 +1,7 @@
 import {
   isAnyArrayBuffer,
   isArrayBufferView,
+  isBoxedPrimitive,
   isDate,
   isGeneratorObject,
   isMap,
@@ -114,15 +115,26 @@ const lost: readonly (readonly [(value: object) => boolean, string])[] = [
 function nameOfLostObject(seen: object): string | undefined {
   if (Array.isArray(seen)) return undefined
   if (isNumberObject(seen)) return Number.isFinite(Number(seen)) ? undefined : String(Number(seen))
-  return lost.find(([is]) => is(seen))?.[1]
+  return lost.find(([is]) => is(seen))?.[1] ?? nameOfOpaque(seen)
+}
+
+/** What keeps all it has inside, of which JSON would make `{}`: `Headers`, a `URLSearchParams`, an iterator, a `WeakRef`. */
+function nameOfOpaque(seen: object): string | undefined {
+  const tag = Object.prototype.toString.call(seen).slice('[object '.length, -1)
+  if (tag === 'Object' || isBoxedPrimitive(seen) || Object.keys(seen).length > 0) return undefined
+  return `an object of type ${tag}`
 }
 
 function asJsonSees(value: unknown, key: string): unknown {
-  return typeof value === 'object' && value !== null && hasToJson(value) ? value.toJSON(key) : value
+  return isObject(value) && hasToJson(value) ? value.toJSON(key) : value
 }
 
-function hasToJson(value: { readonly toJSON?: unknown }): value is { toJSON(key: string): unknown } {
-  return typeof value.toJSON === 'function'
+function isObject(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function'
+}
+
+function hasToJson(value: object): value is { toJSON(key: string): unknown } {
+  return 'toJSON' in value && typeof value.toJSON === 'function'
 }
 
 function describe(key: string, parent: Place | undefined): string {

@@ -1,5 +1,5 @@
 import { StreamError } from '@sluice/driver'
-import type { OutgoingRecord, TransactionRecord } from '@sluice/driver'
+import type { DriverTopic, OutgoingRecord, TransactionRecord } from '@sluice/driver'
 import type {
   CloseOptions,
   Consumer,
@@ -169,18 +169,29 @@ export class FunctionWorker<I, O> implements Worker {
     )
   }
 
+  /** The record as it will be stored, and its size. Its span covers its making: a transaction has no receipt for each. */
+  #complete(output: OutgoingRecord, topic: DriverTopic): readonly [OutgoingRecord, number] {
+    const span = this.#session.deps.telemetry?.startSend(topic.name, output.headers)
+    const record = withHeaders(output, span?.headers)
+    try {
+      const bytes = checkLimits(record, span?.headers, this.#output.codec.contentType, topic)
+      span?.end({ id: output.id })
+      return [record, bytes]
+    } catch (error) {
+      span?.fail(StreamError.from(error, `an output for topic "${topic.name}" could not be prepared`))
+      throw error
+    }
+  }
+
   /** Outputs wait with their message until both can be stored in one transaction. */
   async #attach(message: Message<I>, outputs: readonly OutgoingRecord[]): Promise<void> {
     const to = this.#prepareContext.topicName
     const topic = await this.#session.openTopic(to, {})
     const records: TransactionRecord[] = []
     for (const output of outputs) {
-      const bytes = checkLimits(output, undefined, topic)
-      const span = this.#session.deps.telemetry?.startSend(to, output.headers)
-      // The span covers making the record; storing it is part of the transaction, which has no receipt for each.
-      span?.end({ id: output.id })
+      const [record, bytes] = this.#complete(output, topic)
       await this.#session.rateOf(to, {})?.pass(bytes, message.signal)
-      records.push({ topic: to, record: withHeaders(output, span?.headers) })
+      records.push({ topic: to, record })
     }
     if (message instanceof Delivery) message.outputs = records
   }

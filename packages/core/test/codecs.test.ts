@@ -44,6 +44,10 @@ describe('the JSON codec', () => {
     ['binary data', new ArrayBuffer(2)],
     ['a generator', (function* () {})()],
     ['a symbol', Object(Symbol('s'))],
+    ['an object of type Headers', new Headers({ a: '1' })],
+    ['an object of type URLSearchParams', new URLSearchParams('a=1')],
+    ['an object of type Array Iterator', [1].values()],
+    ['an object of type WeakRef', new WeakRef({})],
   ])('refuses %s, at any depth, and says where', (what, value) => {
     expect(refusalOf(value)).toMatch(new RegExp(`^JSON cannot hold ${what} and would change it or leave it out; `))
     expect(refusalOf({ id: 'a', items: [{ n: 1 }, { price: value }] })).toContain(`${what} at "items.1.price" and`)
@@ -56,6 +60,8 @@ describe('the JSON codec', () => {
     ['texts that look like them', ['null', '{}'], '["null","{}"]'],
     ['dates', { at: new Date(0), a: null }, '{"at":"1970-01-01T00:00:00.000Z","a":null}'],
     ['what has toJSON', { a: { toJSON: (key: string) => [key, null] } }, '{"a":["a",null]}'],
+    ['a function that has toJSON', { a: Object.assign(() => 1, { toJSON: () => 'f' }) }, '{"a":"f"}'],
+    ['boxed primitives', [new String(''), new Boolean(false), new Number(1)], '["",false,1]'],
     ['a Map that knows how', Object.assign(new Map([[1, 2]]), { toJSON: () => ({}) }), '{}'],
     ['members that are undefined, as JSON does', [{ a: undefined, b: 1 }], '[{"b":1}]'],
     ['-0, as JSON does', { n: -0 }, '{"n":0}'],

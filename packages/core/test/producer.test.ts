@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { StreamError } from '@sluice/driver'
-import type { Capabilities, OutgoingRecord, SendOutcome } from '@sluice/driver'
+import type { Capabilities, DriverTopic, OutgoingRecord, SendOutcome } from '@sluice/driver'
 import { ManualClock, settle } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
 import type { ProducerOptions, RateLimit } from '../src/api.ts'
@@ -22,12 +22,13 @@ function setup(
   options: ProducerOptions = {},
   capabilities: Partial<Capabilities> = {},
   rate?: RateLimit,
+  openTopic = (topic: DriverTopic) => Promise.resolve(topic),
 ): Setup {
   const clock = new ManualClock()
   const topic = fakeTopic(answer)
   const producer = new TopicProducer<unknown>({
     topicName: 't',
-    openTopic: () => Promise.resolve(topic),
+    openTopic: () => openTopic(topic),
     capabilities: { ...allCapabilities, ...capabilities },
     format: new ValueFormat(json, undefined),
     options,
@@ -298,6 +299,7 @@ describe('checks before any I/O', () => {
     ['a header with a line break', { value: 1, headers: { a: 'x\ny' } }, 'invalid-argument'],
     ['a header with outer spaces', { value: 1, headers: { a: ' x' } }, 'invalid-argument'],
     ['too long a header', { value: 1, headers: { a: 'é'.repeat(513) } }, 'too-large'],
+    ['too long a content type of their own', { value: 1, headers: { 'content-type': 't'.repeat(1_025) } }, 'too-large'],
     [
       'too many headers',
       { value: 1, headers: Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`h${n}`, 'x'])) },
@@ -361,6 +363,25 @@ describe('many that wait', () => {
     expect(requests).toEqual([[0], [2, 4]])
     await producer.close()
   })
+})
+
+it('a producer whose topic opens only after its close lets go of it', async () => {
+  const opening = Promise.withResolvers<void>()
+  let open = 0
+  const { clock, producer } = setup(allStored, {}, {}, undefined, async (topic) => {
+    await opening.promise
+    open++
+    const close = (): Promise<void> => Promise.resolve(void open--)
+    return { ...topic, producer: () => Promise.resolve({ sendBatch: allStored, close }) }
+  })
+  const sending = codeOf(producer.send({ value: 1 }))
+  const closing = codeOf(producer.close({ timeoutMs: 100 }))
+  await clock.advance(100)
+  expect(await Promise.all([sending, closing])).toEqual(['timeout', 'timeout'])
+  opening.resolve()
+  await settle()
+  expect(open).toBe(0)
+  expect(await codeOf(producer.send({ value: 2 }))).toBe('closed')
 })
 
 it('flush waits out no linger, also of what is let in while it waits', async () => {

@@ -45,11 +45,16 @@ export function prepare<T>(
 
 /**
  * Holds a prepared record to the limits of its topic; gives its size as the backend counts it. Throws `too-large`.
- * Headers that are our own (`ownHeaders`, the content type) are not counted.
+ * Headers that are our own (`own`, and the content type, where it is what the codec says) are not counted.
  */
-export function checkLimits(record: OutgoingRecord, ownHeaders: Headers | undefined, topic: DriverTopic): number {
+export function checkLimits(
+  record: OutgoingRecord,
+  own: Headers | undefined,
+  codecType: string,
+  topic: DriverTopic,
+): number {
   if (record.key !== undefined) checkKeySize(record.key, topic)
-  if (record.headers !== noHeaders) checkHeaderSizes(record.headers, ownHeaders, topic)
+  if (record.headers !== noHeaders) checkHeaderSizes(record.headers, { ...own, [contentTypeName]: codecType }, topic)
   return sizeOf(record, topic)
 }
 
@@ -153,8 +158,8 @@ function checkHeader(name: string, value: unknown): string {
   )
 }
 
-function checkHeaderSizes(headers: Headers, own: Headers | undefined, { limits, name: topic }: DriverTopic): void {
-  const given = Object.entries(headers).filter(([name]) => name !== contentTypeName && own?.[name] === undefined)
+function checkHeaderSizes(headers: Headers, own: Headers, { limits, name: topic }: DriverTopic): void {
+  const given = Object.entries(headers).filter(([name, value]) => own[name] !== value)
   if (given.length > limits.maxHeaders) {
     throw new StreamError(
       'too-large',

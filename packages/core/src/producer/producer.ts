@@ -67,6 +67,8 @@ export class TopicProducer<T> implements Producer<T> {
   #opening: Promise<void> | undefined
   readonly #beforeOpen = new Set<Waiting>()
   #closing: Promise<void> | undefined
+  /** Close waits for nothing more: what opens only now is let go of at once. */
+  #ended = false
   #sent = 0
   #failed = 0
 
@@ -195,7 +197,7 @@ export class TopicProducer<T> implements Producer<T> {
     if (record instanceof Promise) return this.#apply(opened, record, caller)
     let bytes: number
     try {
-      bytes = checkLimits(record, caller.span?.headers, opened.topic)
+      bytes = this.#check(record, caller, opened.topic)
     } catch (error) {
       return this.#refuse(caller, this.#notPrepared(error))
     }
@@ -231,6 +233,11 @@ export class TopicProducer<T> implements Producer<T> {
   async #open(rethrow = false): Promise<void> {
     try {
       const opened = await openProducer(this.#deps, (entry) => this.#groups.leave(entry.group))
+      if (this.#ended) {
+        opened.outbox.stop()
+        await opened.closeDriver(0)
+        throw this.#closed()
+      }
       this.#opened = opened
       for (const waiting of this.#beforeOpen) waiting.begin()
     } catch (cause) {
@@ -283,11 +290,16 @@ export class TopicProducer<T> implements Producer<T> {
     if (!(record instanceof Promise)) return
     record
       .then((ready) => {
-        applicant.bytes = checkLimits(ready, caller.span?.headers, opened.topic)
+        applicant.bytes = this.#check(ready, caller, opened.topic)
         applicant.record = ready
         opened.admission.serve()
       })
       .catch((error: unknown) => giveUp(this.#notPrepared(error)))
+  }
+
+  /** The size of a record that its topic takes. */
+  #check(record: OutgoingRecord, caller: Caller, topic: DriverTopic): number {
+    return checkLimits(record, caller.span?.headers, this.#deps.format.codec.contentType, topic)
   }
 
   #enter(opened: Opened, record: OutgoingRecord, bytes: number, caller: Caller, group: FlushGroup): void {
@@ -304,6 +316,7 @@ export class TopicProducer<T> implements Producer<T> {
     try {
       if (!(await this.#flushWithin(timeoutMs))) this.#giveUpRest(timeoutMs)
     } finally {
+      this.#ended = true
       this.#opened?.outbox.stop()
       await this.#opened?.closeDriver(timeoutMs)
       this.#deps.onClosed()
