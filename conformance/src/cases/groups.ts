@@ -95,12 +95,12 @@ async function share(context: CaseContext): Promise<void> {
 }
 
 /** Few read ahead, so that one member of a queue does not take all there is. */
-const sharing = { maxBufferedRecords: 20 }
+export const sharing = { maxBufferedRecords: 20 }
 
 type Holder = { stats(): { readonly partitions: readonly string[] } }
 
 /** Waits until two members of a log hold partitions; queues have none to hold. */
-async function bothTake(context: CaseContext, ...members: readonly Holder[]): Promise<void> {
+export async function bothTake(context: CaseContext, ...members: readonly Holder[]): Promise<void> {
   if (context.world.shape === 'queue') return context.pause(context.world.tuning.failoverMs * 2)
   await context.eventually(() => {
     const held = members.map((one) => one.stats().partitions.length)

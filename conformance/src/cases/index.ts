@@ -4,6 +4,7 @@ import { capabilityCases } from './capabilities.ts'
 import { consumeCases } from './consume.ts'
 import { deadLetterCases } from './dead-letters.ts'
 import { errorCases } from './errors.ts'
+import { clockCases } from './clocks.ts'
 import { faultCases } from './faults.ts'
 import { flowCases } from './flow.ts'
 import { functionFailureCases } from './function-failures.ts'
@@ -48,6 +49,7 @@ export const cases: readonly Case[] = [
   ...lifeCases,
   ...errorCases,
   ...faultCases,
+  ...clockCases,
   ...interopCases,
   ...functionCases,
   ...functionFailureCases,

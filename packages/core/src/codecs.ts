@@ -31,8 +31,8 @@ const slab = new TextSlab()
 /**
  * UTF-8 JSON: the default. Refuses with `invalid-argument` what JSON cannot hold (`undefined`, functions, bigint, cycles)
  * and, at any depth, what it would change or leave out without a word, naming the place: `NaN`, `±Infinity` and an invalid
- * `Date`; `undefined` in an array; functions and symbols; `Map`, `Set`, `RegExp`, `Error`, promises, binary data. Two
- * things are as JSON has them: a member of an object that is `undefined` is left out, and -0 becomes 0. A `Date`, or
+ * `Date`; `undefined` in an array; functions and symbols; `Map`, `Set`, `RegExp`, `Error`, promises, binary data, and
+ * objects that show nothing of what they hold, as `Headers`, iterators and `WeakRef`. Two things are as JSON has them: a member of an object that is `undefined` is left out, and -0 becomes 0. A `Date`, or
  * whatever else has `toJSON`, is received as what that gives: a schema for dates must take text (`z.coerce.date()`, not
  * `z.date()`).
  */

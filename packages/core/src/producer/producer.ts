@@ -26,6 +26,7 @@ import { checkLimits, prepare, sizeOf, withHeaders } from './prepare.ts'
 import type { PrepareContext } from './prepare.ts'
 import { Send } from './send.ts'
 import type { Caller } from './send.ts'
+import { within } from '../within.ts'
 
 /** What a producer works with. */
 export interface ProducerDeps<T> {
@@ -314,21 +315,13 @@ export class TopicProducer<T> implements Producer<T> {
 
   async #close(timeoutMs: number): Promise<void> {
     try {
-      if (!(await this.#flushWithin(timeoutMs))) this.#giveUpRest(timeoutMs)
+      if (!(await within(this.#deps.clock, this.flush(), timeoutMs))) this.#giveUpRest(timeoutMs)
     } finally {
       this.#ended = true
       this.#opened?.outbox.stop()
       await this.#opened?.closeDriver(timeoutMs)
       this.#deps.onClosed()
     }
-  }
-
-  async #flushWithin(timeoutMs: number): Promise<boolean> {
-    const { promise: late, resolve } = Promise.withResolvers<false>()
-    const timer = this.#deps.clock.after(timeoutMs, () => resolve(false))
-    const flushed = await Promise.race([this.flush().then(() => true), late])
-    timer.cancel()
-    return flushed
   }
 
   #giveUpRest(timeoutMs: number): never {
