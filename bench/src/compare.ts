@@ -13,8 +13,13 @@ export interface Contest {
   readonly byHand: readonly Rival[]
   readonly cells: readonly Cell[]
   readonly rounds: number
-  /** Where a way works, given an empty folder. */
-  readonly place: (way: WayName, folder: string) => string
+  /** A place that nobody has worked at yet, given an empty folder. */
+  readonly place: (way: WayName, folder: string) => Promise<Place>
+}
+
+/** Where a way works. */
+export interface Place extends AsyncDisposable {
+  readonly address: string
 }
 
 interface Rival {
@@ -41,18 +46,36 @@ export async function compare(contest: Contest, tell: (line: string) => void): P
     const others = rivals.map((rival) => ({ ...rival, figures: [] as Figures[] }))
     for (let round = 0; round < contest.rounds; round++) {
       for (const { figures, share = 1, way } of others) {
-        figures.push(await once(way, { ...cell, records: Math.ceil(cell.records * share) }, contest))
+        figures.push(await once(way, { ...cell, records: Math.ceil(cell.records * share) }, contest, tell))
       }
-      ours.push(await once('sluice', cell, contest))
+      ours.push(await once('sluice', cell, contest, tell))
     }
     results.push({ cell, ours, others })
-    tell(`${nameOf(cell)}: send ${rateOf(ours, 'send')} k/s, consume ${rateOf(ours, 'consume')} k/s`)
+    const beside = (phase: 'send' | 'consume'): string => {
+      const byHand = (others[0]?.figures ?? []).map((one) => one[phase])
+      return `${phase} ${rateOf(ours, phase)} k/s, ${ratioOf(
+        ours.map((one) => one[phase]),
+        byHand,
+      )}`
+    }
+    tell(`${nameOf(cell)}: ${beside('send')}; ${beside('consume')}`)
   }
   return results
 }
 
-function once(way: WayName, cell: Cell, contest: Contest): Promise<Figures> {
-  return inFolder((folder) => child({ way, cell, place: contest.place(way, folder) }))
+/** What fails is told, and tried once more: an hour of figures is not thrown away for it. */
+async function once(way: WayName, cell: Cell, contest: Contest, tell: (line: string) => void): Promise<Figures> {
+  const measure = (): Promise<Figures> =>
+    inFolder(async (folder) => {
+      await using place = await contest.place(way, folder)
+      return await child({ way, cell, place: place.address })
+    })
+  try {
+    return await measure()
+  } catch (error) {
+    tell(`${String(error)}; once more`)
+    return measure()
+  }
 }
 
 function child(task: Task): Promise<Figures> {

@@ -29,6 +29,7 @@ const numbers = (list: string): readonly number[] => list.split(',').map(Number)
 const parts = new Set(values.only.split(','))
 const everything = ['local', 'nats', 'members', 'stuck'].every((part) => parts.has(part))
 const out = values.out ?? (everything ? new URL('../results.md', import.meta.url).pathname : undefined)
+const nothing = (): Promise<void> => Promise.resolve()
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
 function cells(pace: Pace, withoutOrder: boolean): readonly Cell[] {
@@ -73,7 +74,8 @@ async function local(): Promise<string> {
       ],
       cells: cells({ records: 200_000, perSecond: 200 }, false),
       rounds,
-      place: (way, folder) => (way === 'sluice' ? `local:${folder}` : folder),
+      place: (way, folder) =>
+        Promise.resolve({ address: way === 'sluice' ? `local:${folder}` : folder, [Symbol.asyncDispose]: nothing }),
     },
     say,
   )
@@ -89,7 +91,6 @@ ${sections(results)}`
 
 async function nats(): Promise<string> {
   const binary = await natsBinary()
-  await using server = await NatsServer.start(binary)
   const results = await compare(
     {
       byHand: [
@@ -98,13 +99,16 @@ async function nats(): Promise<string> {
       ],
       cells: cells({ records: 50_000, perSecond: 1_000 }, true),
       rounds,
-      place: () => server.url,
+      place: async () => {
+        const server = await NatsServer.start(binary)
+        return { address: server.url, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+      },
     },
     say,
   )
   return `## NATS
 
-nats-server ${binary.version}, file storage, one replica. The client by hand: \`publish\` with a message id, as many in flight as
+nats-server ${binary.version}, file storage, one replica, started anew for each way and round. The client by hand: \`publish\` with a message id, as many in flight as
 Sluice has; an ordered consumer whose place is put into a bucket every 1 000 records, or, without order, a durable consumer
 with confirmed acknowledgements. It pipelines records of one key, and so loses their order when one of them fails; Sluice
 does not. "One at a time" is how it would keep it.

@@ -13,6 +13,8 @@ import type { Way } from './way.ts'
 const partitions = 4
 /** How many records a place is kept after, as Sluice does by time. */
 const commitEvery = 1_000
+/** What is read ahead, at most: behind more than this, the put of a place times out. */
+const readAhead = { records: 1_000, bytes: 16 * 1024 * 1024 }
 
 /**
  * The client by hand: `publish` with ids and keys on the subject of the key's partition; an ordered consumer whose place is
@@ -26,6 +28,7 @@ export class NatsWay implements Way {
   readonly #places: KV
   readonly #queue: boolean
   readonly #inOrder: boolean
+  readonly #readAhead: number
   #stream = 'by-hand'
 
   private constructor(client: NatsConnection, manager: JetStreamManager, places: KV, cell: Cell, inOrder: boolean) {
@@ -35,6 +38,7 @@ export class NatsWay implements Way {
     this.#places = places
     this.#queue = cell.keys === 0
     this.#inOrder = inOrder
+    this.#readAhead = Math.min(readAhead.records, Math.floor(readAhead.bytes / cell.bytes))
   }
 
   static async open(address: string, cell: Cell, inOrder: boolean): Promise<NatsWay> {
@@ -121,7 +125,7 @@ export class NatsWay implements Way {
   async #messages(group: string, policy: DeliverPolicy): Promise<ConsumerMessages> {
     if (!this.#queue) {
       const consumer = await this.#js.consumers.get(this.#stream, { deliver_policy: policy })
-      return consumer.consume({ max_messages: 1_000 })
+      return consumer.consume({ max_messages: this.#readAhead })
     }
     await this.#manager.consumers.add(this.#stream, {
       durable_name: group,
@@ -130,7 +134,7 @@ export class NatsWay implements Way {
       max_ack_pending: 10_000,
     })
     const consumer = await this.#js.consumers.get(this.#stream, group)
-    return consumer.consume({ max_messages: 1_000 })
+    return consumer.consume({ max_messages: this.#readAhead })
   }
 }
 
