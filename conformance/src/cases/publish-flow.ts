@@ -6,7 +6,6 @@ import type { CaseContext } from '../context.ts'
 import { between, each, equal, isError, rejects, that } from '../expect.ts'
 import type { RequestShim } from '../shim/shim.ts'
 import { bench, drain, messages, numbers, range, sendAll, texts } from '../setup.ts'
-import { watchStalls } from '../stalls.ts'
 
 /** What a producer does when the backend is slow, busy, dead, or when the caller changes its mind. */
 export const publishFlowCases: readonly Case[] = [
@@ -125,29 +124,19 @@ async function countSettled(promises: readonly Promise<unknown>[]): Promise<numb
 }
 
 async function rateLimit(context: CaseContext): Promise<void> {
-  const stalled = watchStalls(context)
   const { cloud, shim } = await context.shimmed()
   const byCount = await context.createTopic(cloud)
   const limited = cloud.topic(byCount, { codec: bytesCodec, rateLimit: { messagesPerSecond: 200 } })
   await Promise.all(range(500).map(() => limited.send({ value: new Uint8Array(10) })))
-  holdRate(shim, byCount, 200, () => 1, stalled)
+  holdRate(shim, byCount, 200, () => 1)
   const byBytes = await context.createTopic(cloud)
   const heavy = cloud.topic(byBytes, { codec: bytesCodec, rateLimit: { bytesPerSecond: 200_000 } })
   await Promise.all(range(40).map(() => heavy.send({ value: new Uint8Array(10_000) })))
-  holdRate(shim, byBytes, 200_000, (bodyBytes) => bodyBytes, stalled)
+  holdRate(shim, byBytes, 200_000, (bodyBytes) => bodyBytes)
 }
 
-/**
- * Never more than a burst of one second and the rate since the first request, and not much slower either. Between leave to
- * send and the request this process may have stood still.
- */
-function holdRate(
-  shim: RequestShim,
-  topic: string,
-  perSecond: number,
-  weigh: (bodyBytes: number) => number,
-  stalled: () => number,
-): void {
+/** Never more than a burst of one second and the rate since the first request, and not much slower either. */
+function holdRate(shim: RequestShim, topic: string, perSecond: number, weigh: (bodyBytes: number) => number): void {
   const calls = shim.callsOf({ operation: 'sendBatch', topic }).filter((call) => call.error === undefined)
   const first = calls[0]?.startedAtMs ?? 0
   let sent = 0
@@ -158,7 +147,7 @@ function holdRate(
       retried.add(record.id)
       sent += weigh(record.body.length)
     }
-    const allowed = perSecond + ((call.startedAtMs - first + stalled()) / 1000) * perSecond
+    const allowed = perSecond + ((call.startedAtMs - first) / 1000) * perSecond
     that(
       sent <= allowed * 1.05,
       `${sent} were sent ${Math.round(call.startedAtMs - first)} ms after the first; at ${perSecond} per second ${Math.round(allowed)} are allowed`,
