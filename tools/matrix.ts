@@ -55,9 +55,12 @@ async function all(): Promise<readonly Report[]> {
       done[index] = JSON.parse(await readFile(join(report, 'conformance.json'), 'utf8')) as Report
     }
   }
-  await Promise.all(Array.from({ length: atOnce }, work))
-  await rm(folder, { recursive: true })
-  return done
+  try {
+    await Promise.all(Array.from({ length: atOnce }, work))
+    return done
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 }
 
 function child(name: string, report: string): Promise<void> {

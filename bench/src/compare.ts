@@ -50,15 +50,12 @@ export async function compare(contest: Contest, tell: (line: string) => void): P
       }
       ours.push(await once('sluice', cell, contest, tell))
     }
-    results.push({ cell, ours, others })
-    const beside = (phase: 'send' | 'consume'): string => {
-      const byHand = (others[0]?.figures ?? []).map((one) => one[phase])
-      return `${phase} ${rateOf(ours, phase)} k/s, ${ratioOf(
-        ours.map((one) => one[phase]),
-        byHand,
-      )}`
-    }
-    tell(`${nameOf(cell)}: ${beside('send')}; ${beside('consume')}`)
+    const last = { cell, ours, others }
+    results.push(last)
+    const told = (['send', 'consume'] as const).map(
+      (phase) => `${phase} ${rateOf(ours, phase)} k/s, ${rateRatio(last, phase)}`,
+    )
+    tell(`${nameOf(cell)}: ${told.join('; ')}`)
   }
   return results
 }
@@ -93,6 +90,13 @@ function child(task: Task): Promise<Figures> {
   })
 }
 
+function rateRatio({ ours, others }: CellResult, phase: 'send' | 'consume'): string {
+  return ratioOf(
+    ours.map((one) => one[phase]),
+    (others[0]?.figures ?? []).map((one) => one[phase]),
+  )
+}
+
 /** Rates, with the ratio of ours to the first by hand. */
 export function ratesTable(results: readonly CellResult[], phase: 'send' | 'consume'): string {
   const names = namesOf(results)
@@ -100,10 +104,7 @@ export function ratesTable(results: readonly CellResult[], phase: 'send' | 'cons
     nameOf(cell),
     rateOf(ours, phase),
     ...names.map((name) => rateOf(figuresOf(others, name), phase)),
-    ratioOf(
-      ours.map((one) => one[phase]),
-      (others[0]?.figures ?? []).map((one) => one[phase]),
-    ),
+    rateRatio({ cell, ours, others }, phase),
   ])
   return table(['k records/s', 'Sluice', ...names, `ratio to ${names[0] ?? ''}`], rows)
 }

@@ -31,9 +31,9 @@ export interface ScanPlan {
 /**
  * Decides who should read what. Pure. Free leases are taken up to `ceil(leases / members)` (KCL 2); when none is free, those
  * that are missing to `floor(leases / members)` are asked of members that have more, of each in proportion to what it
- * has above that. Members that join at the same moment do not know of each other, and then some leases move twice. Where none is missing one
- * lease is asked of the most loaded member if it has at least two more than we do. So counts end at most one apart and
- * nothing moves back. A lease with an unended parent is nobody's yet.
+ * has above that. Members that join at the same moment do not know of each other, and then some leases move twice. Where
+ * none is missing one lease is asked of the most loaded member if it has at least two more than we do. So counts end at
+ * most one apart and nothing moves back. A lease with an unended parent is nobody's yet.
  */
 export function planScan(view: ScanView): ScanPlan {
   const { open, deferred } = openLeases(view)

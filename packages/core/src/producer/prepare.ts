@@ -54,7 +54,7 @@ export function checkLimits(
   topic: DriverTopic,
 ): number {
   if (record.key !== undefined) checkKeySize(record.key, topic)
-  if (record.headers !== noHeaders) checkHeaderSizes(record.headers, { ...own, [contentTypeName]: codecType }, topic)
+  if (record.headers !== noHeaders) checkHeaderSizes(record.headers, own, codecType, topic)
   return sizeOf(record, topic)
 }
 
@@ -158,8 +158,15 @@ function checkHeader(name: string, value: unknown): string {
   )
 }
 
-function checkHeaderSizes(headers: Headers, own: Headers, { limits, name: topic }: DriverTopic): void {
-  const given = Object.entries(headers).filter(([name, value]) => own[name] !== value)
+function checkHeaderSizes(
+  headers: Headers,
+  own: Headers | undefined,
+  codecType: string,
+  { limits, name: topic }: DriverTopic,
+): void {
+  const isOurs = (name: string, value: string): boolean =>
+    own?.[name] !== undefined || (name === contentTypeName && value === codecType)
+  const given = Object.entries(headers).filter(([name, value]) => !isOurs(name, value))
   if (given.length > limits.maxHeaders) {
     throw new StreamError(
       'too-large',
