@@ -237,6 +237,11 @@ export class RecordReader {
     return this.#at
   }
 
+  /** Bytes of the records that were not read yet. */
+  get bytesLeft(): number {
+    return this.#bytes.length - this.#at
+  }
+
   /** Bytes of the next record. */
   peekLength(): number {
     if (this.#at + recordHeaderBytes > this.#bytes.length) throw this.#corrupt()
@@ -271,14 +276,19 @@ export class RecordReader {
       expiresAtMs = bytes.readDoubleLE(at)
       at += 8
     }
-    const encoding = (flags & ascii) === 0 ? 'utf8' : 'latin1'
-    const id = bytes.toString(encoding, at, at + idBytes)
-    at += idBytes
+    const textEnd = at + idBytes + (keyBytes === noKey ? 0 : keyBytes)
+    let id: string
     let key: string | undefined
-    if (keyBytes !== noKey) {
-      key = bytes.toString(encoding, at, at + keyBytes)
-      at += keyBytes
+    if ((flags & ascii) === 0) {
+      id = bytes.toString('utf8', at, at + idBytes)
+      if (keyBytes !== noKey) key = bytes.toString('utf8', at + idBytes, textEnd)
+    } else {
+      // Both at once: the call costs more than the text.
+      const text = bytes.toString('latin1', at, textEnd)
+      id = text.slice(0, idBytes)
+      if (keyBytes !== noKey) key = text.slice(idBytes)
     }
+    at = textEnd
     if (at + headerBytes > end) throw this.#corrupt()
     const headers = headerBytes === 0 ? noHeaders : this.#headers(at, headerBytes)
     at += headerBytes

@@ -22,8 +22,10 @@ import type { TopicView } from './topic.ts'
 /** How long a poll waits for records, in milliseconds. */
 export const waitMs = 1000
 
-/** What is read while the last records are handled, at most (the last batch may pass it). */
-const aheadCredit: Credit = { records: 4_000, bytes: 2 * 1024 * 1024 }
+/** What a read while records are handled brings at most, and what it may add up to (the last batch may pass both). */
+const aheadCredit: Credit = { records: 4_000, bytes: 4 * 1024 * 1024 }
+/** Less room than this is left until there is more. */
+const aheadLeastBytes = 1024 * 1024
 
 /** What a log source works with. */
 export interface LogSourceContext {
@@ -121,10 +123,11 @@ export class LocalLogSource implements LogSource, Reader {
 
   /** Has the store read the next records while those just handed out are handled. What fails is asked for again. */
   #readAhead(): void {
-    if (this.#ahead !== undefined || this.#closing !== undefined) return
-    const wanted = [...this.#readings.values()].some((each) => each.wantsMore && !this.#paused.has(each.partition.name))
-    if (!wanted) return
-    const ahead = this.#fetch(aheadCredit, 0).finally(() => {
+    if (this.#ahead !== undefined || this.#closing !== undefined || this.#wanted().length === 0) return
+    let room = aheadCredit.bytes
+    for (const { bytes } of this.#readings.values()) room -= bytes
+    if (room < aheadLeastBytes) return
+    const ahead = this.#fetch({ records: aheadCredit.records, bytes: room }, 0).finally(() => {
       if (this.#ahead === ahead) this.#ahead = undefined
     })
     ahead.catch(() => undefined)
@@ -145,14 +148,20 @@ export class LocalLogSource implements LogSource, Reader {
     return records
   }
 
+  /** What may be read on, in the order in which it is asked for: those first of which nothing is here, each time another. */
+  #wanted(): readonly Reading[] {
+    const wanted = [...this.#readings.values()].filter(
+      (reading) => reading.goesOn && !this.#paused.has(reading.partition.name),
+    )
+    const turn = wanted.length === 0 ? 0 : this.#turn % wanted.length
+    const inTurn = [...wanted.slice(turn), ...wanted.slice(0, turn)]
+    return [...inTurn.filter(({ bytes }) => bytes === 0), ...inTurn.filter(({ bytes }) => bytes > 0)]
+  }
+
   /** Asks the store for more, and waits for it. `changed`: what is wanted has changed meanwhile. */
   async #fetch(credit: Credit, waitAtMostMs: number): Promise<'something' | 'nothing' | 'changed'> {
     const { client, topic, group } = this.#context
-    const readings = [...this.#readings.values()]
-    const wanted = readings.filter((reading) => reading.wantsMore && !this.#paused.has(reading.partition.name))
-    const turn = wanted.length === 0 ? 0 : this.#turn % wanted.length
-    const inTurn = [...wanted.slice(turn), ...wanted.slice(0, turn)]
-    const asked = inTurn.map((reading): { reading: Reading; cursor: Cursor } => ({
+    const asked = this.#wanted().map((reading): { reading: Reading; cursor: Cursor } => ({
       reading,
       cursor: { partition: reading.partition.id, offset: reading.offset },
     }))
@@ -187,7 +196,8 @@ export class LocalLogSource implements LogSource, Reader {
     }
     for (const { partition, children } of found.ended) {
       const reading = current.get(partition)
-      if (reading === undefined) continue
+      // Its end comes behind its last record; it is found again then.
+      if (reading === undefined || reading.bytes > 0) continue
       reading.end()
       this.#context.events.ended(reading.partition.name, children)
       this.#membership?.drained(reading.partition)

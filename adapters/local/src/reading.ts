@@ -25,6 +25,7 @@ export class Reading {
   readonly epoch: number
   readonly #buffered: Buffered[] = []
   #offset: number
+  #bytes = 0
   #ended = false
 
   constructor(partition: PartitionInfo, epoch: number, offset: number) {
@@ -38,9 +39,14 @@ export class Reading {
     return this.#offset
   }
 
-  /** Nothing is here any more, and the partition goes on. */
-  get wantsMore(): boolean {
-    return this.#buffered.length === 0 && !this.#ended
+  /** Whether the partition goes on behind what is here. */
+  get goesOn(): boolean {
+    return !this.#ended
+  }
+
+  /** Bytes that are here and not yet handed out. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Nothing more will come. */
@@ -56,6 +62,7 @@ export class Reading {
     const native = { partition: this.partition.name, baseOffset: base, records: count, timeMs }
     this.#buffered.push({ reader, batch: native, next: base + passed, end: base + count })
     this.#offset = base + count
+    this.#bytes += reader.bytesLeft
   }
 
   /** Appends records to `target` until it holds `records` or `bytes` are used up; returns the bytes taken. */
@@ -64,7 +71,9 @@ export class Reading {
     for (let head = this.#buffered[0]; head !== undefined; head = this.#buffered[0]) {
       while (head.next < head.end) {
         if (target.length >= records || taken >= bytes) return taken
-        taken += head.reader.peekLength()
+        const length = head.reader.peekLength()
+        taken += length
+        this.#bytes -= length
         target.push(this.#record(head))
       }
       this.#buffered.shift()

@@ -56,6 +56,25 @@ describe('changing the number of partitions', () => {
     expect(Object.fromEntries(open_.map((each) => [each.id, each.parents]))).toEqual(parents)
   })
 
+  it('tells the end of a partition only behind its last record, whatever has been read ahead', async () => {
+    const driver = await open('memory:')
+    await driver.admin.createTopic('t', { partitions: 2 }, live)
+    for (let i = 0; i < 8; i++) (await send(driver, 't', [record({ key: 'k', body: String(i) })])).map(stored)
+    await driver.admin.setPartitions('t', 1, live)
+    const reader = await subscribe(driver, 't')
+    const got: string[] = []
+    while (got.length < 8) {
+      got.push(...texts(await reader.source.poll({ ...credit, records: 1 }, live)))
+      // Gives what is read ahead meanwhile the time to arrive.
+      await driver.admin.describeTopic('t', live)
+      if (got.length < 8) expect(reader.events.log.filter((line) => /^ended/.test(line)).length).toBeLessThan(2)
+    }
+    await eventually(async () => {
+      await reader.source.poll(credit, live)
+      expect(reader.events.log.filter((line) => /^ended/.test(line))).toHaveLength(2)
+    })
+  })
+
   it.each([[true], [false]])('keeps every key in order under concurrent sends (with a group: %s)', async (group) => {
     const folder = temporaryFolder()
     const driver = await open(`local:${folder}?failoverMs=20000`)

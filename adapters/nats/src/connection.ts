@@ -11,6 +11,7 @@ import { StreamError } from '@sluice/driver'
 import type { Logger, OpenContext } from '@sluice/driver'
 import type { Login, NatsConfig } from './config.ts'
 import { DisconnectedError, isUnanswered, toStreamError } from './errors.ts'
+import { Questions } from './questions.ts'
 import { SocketKeeper } from './socket-keeper.ts'
 import { guardWrites } from './write-guard.ts'
 
@@ -37,6 +38,7 @@ export class Connection {
   readonly #inboxPrefix: string | undefined
   readonly #logger: Logger
   readonly #listeners = new Set<ConnectionListener>()
+  readonly #questions: Questions
   readonly #watching: Promise<void>
   #up = true
   /** What the server said when it last refused the user. */
@@ -48,10 +50,12 @@ export class Connection {
     client: NatsConnection,
     streams: JetStreamManager,
     sockets: SocketKeeper,
+    questions: Questions,
     config: NatsConfig,
     logger: Logger,
   ) {
     this.#sockets = sockets
+    this.#questions = questions
     this.client = client
     this.streams = streams
     this.jetstream = jetstream(client, options(config))
@@ -77,10 +81,11 @@ export class Connection {
       throw explained(toStreamError(error, { operation }), config, operation)
     })
     guardWrites(client)
+    const questions = new Questions(client)
     try {
       const streams = await jetstreamManager(client, { ...options(config), checkAPI: false })
       await raceAbort(checkJetStream(streams, operation), signal, operation)
-      return new Connection(client, streams, sockets, config, logger)
+      return new Connection(client, streams, sockets, questions, config, logger)
     } catch (error) {
       await client.close()
       sockets.close()
@@ -157,6 +162,7 @@ export class Connection {
       if (status.type === 'disconnect') {
         this.#up = false
         this.#logger.warn({ backend: this.#safe }, 'the connection broke; reconnecting')
+        this.#questions.giveUp()
         for (const listener of this.#listeners) listener.disconnected?.(new DisconnectedError())
       } else if (status.type === 'reconnect') {
         this.#up = true

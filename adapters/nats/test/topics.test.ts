@@ -197,6 +197,29 @@ describe.skipIf(source.kind !== 'binary')('a server that is restarted', () => {
     await consumer.close()
     await running
   })
+
+  it('has acknowledgements that it did not answer repeated at once, not when their time is over', async () => {
+    const first = await server(path)
+    const cloud = await open(`${first.url}/?requestTimeoutMs=600000`)
+    const name = fresh('unanswered')
+    await cloud.admin.createTopic(name, { order: 'none' })
+    const topic = topicOf(cloud, name)
+    await topic.send({ value: 1 })
+    const handled = Promise.withResolvers<void>()
+    const settled: string[] = []
+    const consumer = topic.consumer({ group: 'g', onSettled: (_, outcome) => void settled.push(outcome) })
+    const running = consumer.run(() => {
+      // From here on the server hears, and does not answer any more.
+      first.process?.kill('SIGSTOP')
+      handled.resolve()
+    })
+    await handled.promise
+    await eventually(() => expect(settled).toEqual(['acked']))
+    await first.restart()
+    await consumer.close({ timeoutMs: 20_000 })
+    await running
+    expect(await cloud.admin.lag(name, 'g')).toMatchObject([{ messages: 0 }])
+  })
 })
 
 if (source.kind === 'none') tellWhyNot('topics on streams', source.reason)
