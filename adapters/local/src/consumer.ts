@@ -11,7 +11,8 @@ import type {
   SendOutcome,
   TransactionRecord,
 } from '@sluice/driver'
-import { openChecked, toOffset } from './codec.ts'
+import { openChecked } from './codec.ts'
+import { toOffset } from './position.ts'
 import type { Membership, Reader, Tenure } from './membership.ts'
 import { Reading } from './reading.ts'
 import type { StoreClient } from './store/client.ts'

@@ -9,7 +9,8 @@ import type {
   SubscribeOptions,
   TopicOrder,
 } from '@sluice/driver'
-import { comparePositions, measureRecord } from './codec.ts'
+import { measureRecord } from './codec.ts'
+import { comparePositions } from './position.ts'
 import type { TopicView } from './topic.ts'
 
 /** What a topic's connection opens for it. */

@@ -15,7 +15,7 @@ import type {
 } from '@sluice/driver'
 import { LeaseCoordinator } from '@sluice/lease'
 import type { LeaseCommit } from '@sluice/lease'
-import { toOffset } from './codec.ts'
+import { toOffset } from './position.ts'
 import { fenced } from './requests.ts'
 import type { StoreClient } from './store/client.ts'
 import { isDeadOwner } from './store/owners.ts'

@@ -1,6 +1,7 @@
 import { StreamError } from '@sluice/driver'
 import type { Credit, PartitionEvents, QueuedRecord, QueueSource, Settlement, SettleOutcome } from '@sluice/driver'
-import { RecordReader, toPosition } from './codec.ts'
+import { RecordReader } from './codec.ts'
+import { toPosition } from './position.ts'
 import { waitMs } from './consumer.ts'
 import type { StoreClient } from './store/client.ts'
 import type { DeliveryToken, PulledRun, QueueGroup, QueueSettlement } from './store/protocol.ts'

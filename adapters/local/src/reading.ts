@@ -1,5 +1,5 @@
 import type { IncomingRecord } from '@sluice/driver'
-import { toPosition } from './codec.ts'
+import { toPosition } from './position.ts'
 import type { RecordReader } from './codec.ts'
 import type { ReadBatch } from './store/protocol.ts'
 import type { PartitionInfo } from './store/topics.ts'

@@ -1,15 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { StreamError } from '@sluice/driver'
 import type { OutgoingRecord, Position } from '@sluice/driver'
-import {
-  comparePositions,
-  encodeBatches,
-  hashId,
-  measureRecord,
-  openBatch,
-  toOffset,
-  toPosition,
-} from '../src/codec.ts'
+import { encodeBatches, hashId, measureRecord, openBatch } from '../src/codec.ts'
+import { comparePositions, toOffset, toPosition } from '../src/position.ts'
 import { record } from './fixtures.ts'
 
 const long = 'é'.repeat(5000)

@@ -128,37 +128,70 @@ async function rateLimit(context: CaseContext): Promise<void> {
   const byCount = await context.createTopic(cloud)
   const limited = cloud.topic(byCount, { codec: bytesCodec, rateLimit: { messagesPerSecond: 200 } })
   await Promise.all(range(500).map(() => limited.send({ value: new Uint8Array(10) })))
-  holdRate(shim, byCount, 200, () => 1)
+  holdRate(
+    requestsTo(shim, byCount, () => 1),
+    200,
+  )
+  noSlowerThan(
+    requestsTo(shim, byCount, () => 1),
+    200,
+  )
   const byBytes = await context.createTopic(cloud)
   const heavy = cloud.topic(byBytes, { codec: bytesCodec, rateLimit: { bytesPerSecond: 200_000 } })
   await Promise.all(range(40).map(() => heavy.send({ value: new Uint8Array(10_000) })))
-  holdRate(shim, byBytes, 200_000, (bodyBytes) => bodyBytes)
+  holdRate(
+    requestsTo(shim, byBytes, (bytes) => bytes),
+    200_000,
+  )
+  noSlowerThan(
+    requestsTo(shim, byBytes, (bytes) => bytes),
+    200_000,
+  )
+  const slow = await context.createTopic(cloud)
+  const heldUp = cloud.topic(slow, { codec: bytesCodec, rateLimit: { messagesPerSecond: 200 } })
+  shim.delay({ operation: 'sendBatch', topic: slow }, 1_600, { times: 1 })
+  const producer = heldUp.producer({ maxInFlight: 1 })
+  await Promise.all(range(600).map(() => producer.send({ value: new Uint8Array(10) })))
+  holdRate(
+    requestsTo(shim, slow, () => 1),
+    200,
+  )
 }
 
-/** Never more than a burst of one second and the rate since the first request, and not much slower either. */
-function holdRate(shim: RequestShim, topic: string, perSecond: number, weigh: (bodyBytes: number) => number): void {
-  const calls = shim.callsOf({ operation: 'sendBatch', topic }).filter((call) => call.error === undefined)
-  const first = calls[0]?.startedAtMs ?? 0
-  let sent = 0
-  const retried = new Set<string>()
-  for (const call of calls) {
-    for (const record of call.records) {
-      if (retried.has(record.id)) continue
-      retried.add(record.id)
-      sent += weigh(record.body.length)
-    }
-    const allowed = perSecond + ((call.startedAtMs - first) / 1000) * perSecond
+interface Sent {
+  readonly atMs: number
+  readonly weight: number
+}
+
+function requestsTo(shim: RequestShim, topic: string, weigh: (bodyBytes: number) => number): readonly Sent[] {
+  return shim.callsOf({ operation: 'sendBatch', topic }).map(({ records, startedAtMs }) => ({
+    atMs: startedAtMs,
+    weight: records.reduce((sum, record) => sum + weigh(record.body.length), 0),
+  }))
+}
+
+/** Between any two requests, both included, never more than a burst of one second and the rate for the time between them. */
+function holdRate(requests: readonly Sent[], perSecond: number): void {
+  let room = perSecond
+  let lastMs = requests[0]?.atMs ?? 0
+  for (const { atMs, weight } of requests) {
+    room = Math.min(perSecond, room + ((atMs - lastMs) / 1000) * perSecond) - weight
+    lastMs = atMs
     that(
-      sent <= allowed * 1.05,
-      `${sent} were sent ${Math.round(call.startedAtMs - first)} ms after the first; at ${perSecond} per second ${Math.round(allowed)} are allowed`,
+      room >= -0.05 * perSecond,
+      `at ${perSecond} per second ${Math.round(-room)} too many were asked for ${Math.round(atMs - (requests[0]?.atMs ?? 0))} ms after the first request`,
     )
   }
-  const last = calls.at(-1)?.startedAtMs ?? 0
-  const owed = ((sent - perSecond) / perSecond) * 1000
+}
+
+function noSlowerThan(requests: readonly Sent[], perSecond: number): void {
+  const sent = requests.reduce((sum, { weight }) => sum + weight, 0)
+  const owedMs = ((sent - perSecond) / perSecond) * 1000
+  const tookMs = (requests.at(-1)?.atMs ?? 0) - (requests[0]?.atMs ?? 0)
   between(
-    last - first,
-    owed * 0.95,
-    owed * 1.05 + 1_500,
+    tookMs,
+    owedMs * 0.95,
+    owedMs * 1.05 + 1_500,
     `milliseconds for ${sent} at ${perSecond} per second after the burst`,
   )
 }

@@ -1,3 +1,4 @@
+import type { TopicOptions } from '@sluice/core'
 import type { Driver, DriverTopic, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
 import { StreamError } from '@sluice/driver'
 import { override } from '../override.ts'
@@ -30,6 +31,20 @@ export const sendingMutants: readonly Mutant[] = [
         onCloudTopic(cloud, (topic) => ({
           producer: (options) => topic.producer({ ...options, onOrderedFailure: 'continue' }),
         })),
+    }),
+  },
+  {
+    name: 'rate-limit-forgotten',
+    bug: "a topic's configured rate is checked and then not kept",
+    killedBy: 'publish/rate-limit',
+    infect: () => ({
+      mutateCloud: (cloud) =>
+        override(cloud, {
+          topic: (name: string, options: TopicOptions<unknown> = {}) => {
+            const { rateLimit, ...others } = options
+            return cloud.topic(name, rateLimit === undefined ? options : others)
+          },
+        }),
     }),
   },
   {

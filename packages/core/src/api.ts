@@ -75,9 +75,10 @@ export interface TopicOptions<Out, In = Out> extends TopicSpec {
   readonly rateLimit?: RateLimit
 }
 
-/** A ceiling on sends. Both may be given; a burst of one second's worth is let through. */
+/** A ceiling on what is asked of the backend, repeated tries included. Both may be given; a burst of one second's worth is let through. */
 export interface RateLimit {
   readonly messagesPerSecond?: number
+  /** Bytes as the backend counts them: bodies, keys and headers. */
   readonly bytesPerSecond?: number
 }
 

@@ -8,8 +8,9 @@ interface Waiter {
 }
 
 /**
- * Two token buckets, one for messages and one for bytes, each holding at most one second's worth. First come, first
- * served. A message larger than a second of bytes passes when the bucket is full and leaves it in debt.
+ * Two token buckets, one for messages and one for bytes, each holding at most one second's worth, so that no second sees
+ * more than twice its rate. A message larger than a second of bytes passes when the bucket is full and leaves it in debt.
+ * Those who wait have their turn one after the other.
  */
 export class RateLimiter {
   readonly #clock: Clock
@@ -17,6 +18,7 @@ export class RateLimiter {
   readonly #bytes: Bucket
   readonly #waiting = new Fifo<Waiter>()
   #timer: Timer | undefined
+  #serving = false
 
   constructor(limit: RateLimit, clock: Clock) {
     this.#clock = clock
@@ -24,19 +26,32 @@ export class RateLimiter {
     this.#bytes = new Bucket(limit.bytesPerSecond, clock.monotonic())
   }
 
-  /** Takes a token if one is free and nobody waits before. */
+  /** Takes what a message costs, if that is there and nobody waits for it; or for whose turn it is. */
   tryTake(bytes: number): boolean {
-    return this.#waiting.size === 0 && this.#takeNow(bytes)
+    if (this.#waiting.size > 0 && !this.#serving) return false
+    if (this.#waitMs(bytes) > 0) return false
+    this.#messages.take(1)
+    this.#bytes.take(bytes)
+    return true
   }
 
-  /** Calls `go` when the message may pass; returns how to give up waiting. */
-  wait(bytes: number, go: () => void): () => void {
-    const waiter: Waiter = { bytes, go }
+  /** What was taken is on its way only now: what the way took adds nothing, so that the backend sees no more than the rate. */
+  sent(): void {
+    const nowMs = this.#clock.monotonic()
+    this.#messages.restart(nowMs)
+    this.#bytes.restart(nowMs)
+  }
+
+  /** Calls `turn` later, when a message of that size may pass: to take it, and what else is there. Returns how to give up waiting. */
+  wait(bytes: number, turn: () => void): () => void {
+    const waiter: Waiter = { bytes, go: turn }
     this.#waiting.push(waiter)
-    this.#serve()
+    this.#serveLater()
     return () => {
       this.#waiting.remove((item) => item === waiter)
-      this.#serve()
+      this.#timer?.cancel()
+      this.#timer = undefined
+      this.#serveLater()
     }
   }
 
@@ -51,32 +66,40 @@ export class RateLimiter {
       }
       const giveUp = this.wait(bytes, () => {
         signal.removeEventListener('abort', onAbort)
+        this.tryTake(bytes)
         resolve()
       })
       signal.addEventListener('abort', onAbort, { once: true })
     })
   }
 
-  #takeNow(bytes: number): boolean {
-    const now = this.#clock.monotonic()
-    if (this.#messages.waitMs(1, now) > 0 || this.#bytes.waitMs(bytes, now) > 0) return false
-    this.#messages.take(1)
-    this.#bytes.take(bytes)
-    return true
+  #waitMs(bytes: number): number {
+    const nowMs = this.#clock.monotonic()
+    return Math.max(this.#messages.waitMs(1, nowMs), this.#bytes.waitMs(bytes, nowMs))
+  }
+
+  #serveLater(): void {
+    const first = this.#waiting.peek()
+    if (first === undefined || this.#timer !== undefined || this.#serving) return
+    this.#timer = this.#clock.after(this.#waitMs(first.bytes), () => {
+      this.#timer = undefined
+      this.#serve()
+    })
   }
 
   #serve(): void {
-    this.#timer?.cancel()
-    this.#timer = undefined
-    for (let first = this.#waiting.peek(); first !== undefined; first = this.#waiting.peek()) {
-      if (!this.#takeNow(first.bytes)) {
-        const now = this.#clock.monotonic()
-        const waitMs = Math.max(this.#messages.waitMs(1, now), this.#bytes.waitMs(first.bytes, now))
-        this.#timer = this.#clock.after(waitMs, () => this.#serve())
-        return
+    this.#serving = true
+    try {
+      // Those who wait again have their next turn after the others.
+      for (let turns = this.#waiting.size; turns > 0; turns--) {
+        const first = this.#waiting.peek()
+        if (first === undefined || this.#waitMs(first.bytes) > 0) break
+        this.#waiting.shift()
+        first.go()
       }
-      this.#waiting.shift()
-      first.go()
+    } finally {
+      this.#serving = false
+      this.#serveLater()
     }
   }
 }
@@ -100,6 +123,11 @@ class Bucket {
     const missing = Math.min(amount, this.#perSecond) - this.#tokens
     // A hair below zero counts as zero: refilling in floating point must not wait for a rounding error.
     return missing <= 1e-9 * this.#perSecond ? 0 : (missing / this.#perSecond) * 1000
+  }
+
+  /** Refills from now on. */
+  restart(now: number): void {
+    this.#at = now
   }
 
   take(amount: number): void {

@@ -294,13 +294,11 @@ describe('a close', () => {
 })
 
 it('a send that gave up at the door of a full producer is not kept there', () => {
-  const admission = new Admission(1, 1_000, undefined)
+  const admission = new Admission(1, 1_000)
   const admitted: number[] = []
   const applicant = (number: number): Applicant => ({
     record: { id: `${number}`, key: undefined, headers: {}, body: Buffer.alloc(10) } as unknown as OutgoingRecord,
     bytes: 10,
-    hasToken: false,
-    cancelWait: undefined,
     admit: () => void admitted.push(number),
     left: false,
   })

@@ -276,6 +276,47 @@ describe('a producer', () => {
     expect(times.at(-1)).toBe(2_000)
   })
 
+  it('holds its rate also when a backend that was away comes back', async () => {
+    const requests: number[] = []
+    const back = Promise.withResolvers<void>()
+    const { clock, producer } = setup(
+      async (records, signal) => {
+        requests.push(records.length)
+        await back.promise
+        return allStored(records, signal)
+      },
+      { maxInFlight: 1 },
+      {},
+      { messagesPerSecond: 10 },
+    )
+    const sends = Array.from({ length: 50 }, (_, value) => producer.send({ value }))
+    for (let n = 0; n < 30; n++) await clock.advance(100)
+    expect(requests).toEqual([10])
+    back.resolve()
+    await clock.advance(0)
+    expect(requests.slice(0, 2)).toEqual([10, 10])
+    for (let n = 0; n < 30; n++) await clock.advance(100)
+    await Promise.all(sends)
+  })
+
+  it('gives each producer of a topic its turn', async () => {
+    const clock = new ManualClock()
+    const rate = new RateLimiter({ messagesPerSecond: 10 }, clock)
+    const went: string[] = []
+    const wait = (who: string): void =>
+      void rate.wait(1, () => {
+        went.push(who)
+        rate.tryTake(1)
+        wait(who)
+      })
+    while (rate.tryTake(1));
+    wait('a')
+    wait('b')
+    expect(rate.tryTake(1)).toBe(false)
+    for (let n = 0; n < 6; n++) await clock.advance(100)
+    expect(went.join('')).toBe('ababab')
+  })
+
   it('keeps the pressure off a backend that throttles', async () => {
     let calls = 0
     const { clock, producer } = setup((records, signal) =>

@@ -1,7 +1,7 @@
 import { StreamError } from '@sluice/driver'
 import type { Lease, PartitionLag, StartFrom } from '@sluice/driver'
 import type { SqliteLeaseTable } from '@sluice/lease'
-import { toOffset, toPosition } from '../codec.ts'
+import { toOffset, toPosition } from '../position.ts'
 import type { StoreClock } from './clock.ts'
 import type { Database } from './database.ts'
 import type { Log } from './log.ts'

@@ -1,6 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type { PartitionDescription, TopicDescription, TopicOrder, TopicSpec } from '@sluice/driver'
-import { toPosition } from '../codec.ts'
+import { toPosition } from '../position.ts'
 import type { Database } from './database.ts'
 
 /** A partition as the main thread needs it. */

@@ -1,37 +1,31 @@
 import type { OutgoingRecord } from '@sluice/driver'
 import { Fifo } from '../fifo.ts'
-import type { RateLimiter } from '../rate-limiter.ts'
 
 /** A send that waits to be let in. */
 export interface Applicant {
   /** `undefined` while its schema is still validating. */
   record: OutgoingRecord | undefined
   bytes: number
-  hasToken: boolean
-  cancelWait: (() => void) | undefined
   readonly admit: (record: OutgoingRecord, bytes: number) => void
   /** It gave up waiting: it is passed over when its turn comes. */
   left: boolean
 }
 
 /**
- * The door of a producer: lets sends in strictly in call order, each once it is encoded, the rate limit has a token
- * for it, and the buffers have room.
+ * The door of a producer: lets sends in strictly in call order, each once it is encoded and the buffers have room.
  */
 export class Admission {
   readonly #maxRecords: number
   readonly #maxBytes: number
-  readonly #rate: RateLimiter | undefined
   readonly #queue = new Fifo<Applicant>()
   #serving = false
   #left = 0
   records = 0
   bytes = 0
 
-  constructor(maxRecords: number, maxBytes: number, rate: RateLimiter | undefined) {
+  constructor(maxRecords: number, maxBytes: number) {
     this.#maxRecords = maxRecords
     this.#maxBytes = maxBytes
-    this.#rate = rate
   }
 
   get waiting(): number {
@@ -41,8 +35,6 @@ export class Admission {
   /** Lets a record in at once, if nobody waits and nothing stands in its way. */
   tryEnter(bytes: number): boolean {
     if (this.waiting > 0 || !this.#hasRoom(bytes)) return false
-    const rate = this.#rate
-    if (rate !== undefined && !rate.tryTake(bytes)) return false
     this.records++
     this.bytes += bytes
     return true
@@ -58,7 +50,6 @@ export class Admission {
     applicant.left = true
     applicant.record = undefined
     this.#left++
-    applicant.cancelWait?.()
     // Those that wait behind one that cannot enter are not kept either.
     if (this.#left > 1_024 && this.#left * 2 > this.#queue.size) {
       this.#queue.remove(({ left }) => left)
@@ -89,7 +80,7 @@ export class Admission {
         this.#left--
         continue
       }
-      if (first.record === undefined || !this.#hasRoom(first.bytes) || !this.#takeToken(first)) return
+      if (first.record === undefined || !this.#hasRoom(first.bytes)) return
       this.#queue.shift()
       this.records++
       this.bytes += first.bytes
@@ -100,20 +91,5 @@ export class Admission {
   #hasRoom(bytes: number): boolean {
     if (this.records === 0) return true
     return this.records < this.#maxRecords && this.bytes + bytes <= this.#maxBytes
-  }
-
-  #takeToken(applicant: Applicant): boolean {
-    const rate = this.#rate
-    if (rate === undefined || applicant.hasToken) return true
-    if (applicant.cancelWait !== undefined) return false
-    let atOnce = true
-    const cancel = rate.wait(applicant.bytes, () => {
-      applicant.hasToken = true
-      applicant.cancelWait = undefined
-      if (!atOnce) this.serve()
-    })
-    atOnce = false
-    if (!applicant.hasToken) applicant.cancelWait = cancel
-    return applicant.hasToken
   }
 }

@@ -1,7 +1,9 @@
-import type { OutgoingRecord, StreamError, Timer } from '@sluice/driver'
-import type { Receipt } from '../api.ts'
+import type { OutgoingRecord, SendOutcome, StreamError, Timer } from '@sluice/driver'
 import { Fifo } from '../fifo.ts'
 import type { FlushGroup } from './flush-groups.ts'
+
+/** The outcome of a record that was stored. */
+export type Stored = Extract<SendOutcome, { ok: true }>
 
 /** One record on its way, from admission to its outcome. */
 export interface Entry {
@@ -10,7 +12,7 @@ export interface Entry {
   /** Monotonic time of the `send` call. */
   readonly startedMs: number
   readonly group: FlushGroup
-  readonly succeed: (receipt: Receipt) => void
+  readonly succeed: (stored: Stored) => void
   readonly fail: (error: StreamError) => void
   /** Ends the wait of its caller before there is an outcome. */
   readonly giveUp: (error: StreamError) => void

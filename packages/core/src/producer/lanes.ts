@@ -114,8 +114,11 @@ export class Lanes {
     }
   }
 
-  /** Takes the next batch. Of a key it holds one record, or a run where the backend keeps a request's order. */
-  takeBatch(): Entry[] {
+  /**
+   * Takes the next batch, of what `mayPass` lets through. Of a key it holds one record, or a run where the backend keeps a
+   * request's order.
+   */
+  takeBatch(mayPass: (entry: Entry) => boolean): Entry[] {
     const { settings } = this.#deps
     const batch: Entry[] = []
     let bytes = 0
@@ -126,7 +129,7 @@ export class Lanes {
       lane.ready = false
       const one = lane.ordered && this.#deps.requestOrder === 'none'
       let entry = nextOf(lane)
-      while (entry !== undefined && fits(entry)) {
+      while (entry !== undefined && fits(entry) && mayPass(entry)) {
         lane.pending.shift()
         this.#count(entry, -1)
         entry.inFlight = true

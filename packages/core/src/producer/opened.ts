@@ -34,13 +34,14 @@ export async function openProducer(deps: OpenDeps, onGone: (entry: Entry) => voi
   const topic = await deps.openTopic()
   const settings = producerSettings(deps.options, topic.limits)
   const driver = await topic.producer(AbortSignal.timeout(Math.min(settings.requestTimeoutMs, 2 ** 31 - 1)))
-  const admission = new Admission(settings.maxBufferedRecords, settings.maxBufferedBytes, deps.rate)
+  const admission = new Admission(settings.maxBufferedRecords, settings.maxBufferedBytes)
   const outbox = new Outbox({
     topic: topic.name,
     driver,
     requestOrder: deps.capabilities.requestOrder,
     ordered: topic.order === 'key',
     settings,
+    rate: deps.rate,
     clock: deps.clock,
     random: deps.random,
     onGone: (entry) => {

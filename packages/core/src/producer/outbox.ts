@@ -1,8 +1,8 @@
 import { StreamError } from '@sluice/driver'
 import type { Capabilities, Clock, DriverProducer, Random, SendOutcome, Timer } from '@sluice/driver'
-import type { Receipt } from '../api.ts'
 import { backoffMs } from '../backoff.ts'
-import type { Entry, Lane } from './lane.ts'
+import type { RateLimiter } from '../rate-limiter.ts'
+import type { Entry, Lane, Stored } from './lane.ts'
 import { Lanes } from './lanes.ts'
 import type { ProducerSettings } from './settings.ts'
 
@@ -14,6 +14,7 @@ export interface OutboxDeps {
   /** Whether the topic keeps order per key. */
   readonly ordered: boolean
   readonly settings: ProducerSettings
+  readonly rate: RateLimiter | undefined
   readonly clock: Clock
   readonly random: Random
   /** Called once for each entry that leaves, whatever its outcome. */
@@ -32,6 +33,7 @@ export class Outbox {
   #pumpScheduled = false
   #pausedUntilMs = 0
   #pause: Timer | undefined
+  #leaveRateQueue: (() => void) | undefined
   #failuresInARow = 0
   #linger: Timer | undefined
   #lingerDone = false
@@ -103,6 +105,7 @@ export class Outbox {
     for (const timer of this.#delayed.values()) timer.cancel()
     this.#delayed.clear()
     this.#pause?.cancel()
+    this.#leaveRateQueue?.()
     this.#linger?.cancel()
   }
 
@@ -122,11 +125,22 @@ export class Outbox {
   #pump(): void {
     const { settings } = this.#deps
     while (this.#requests.size < settings.maxInFlight && this.#lanes.ready && !this.#held()) {
-      const batch = this.#lanes.takeBatch()
+      const batch = this.#lanes.takeBatch(this.#mayPass)
       if (this.#lanes.records === 0) this.#lingerDone = false
       if (batch.length === 0) break
       void this.#request(batch)
     }
+  }
+
+  /** Asks the rate limit, each try anew. What has to wait is asked for again when its turn comes. */
+  readonly #mayPass = ({ bytes }: Entry): boolean => {
+    const { rate } = this.#deps
+    if (rate === undefined || rate.tryTake(bytes)) return true
+    this.#leaveRateQueue ??= rate.wait(bytes, () => {
+      this.#leaveRateQueue = undefined
+      this.#pump()
+    })
+    return false
   }
 
   /** Whether sending waits: for the backend to recover, or for a batch to fill. */
@@ -151,7 +165,7 @@ export class Outbox {
   }
 
   async #request(batch: readonly Entry[]): Promise<void> {
-    const { clock, driver, settings, topic } = this.#deps
+    const { clock, driver, rate, settings, topic } = this.#deps
     const controller = new AbortController()
     this.#requests.set(controller, batch)
     this.requests++
@@ -171,6 +185,7 @@ export class Outbox {
         batch.map((entry) => entry.record),
         controller.signal,
       )
+      rate?.sent()
       outcomes = await Promise.race([answer, timedOut.promise])
       if (outcomes.length !== batch.length) {
         throw new StreamError(
@@ -223,9 +238,9 @@ export class Outbox {
     }
   }
 
-  #stored(entry: Entry, outcome: Extract<SendOutcome, { ok: true }>): void {
+  #stored(entry: Entry, outcome: Stored): void {
     this.#failuresInARow = 0
-    if (!entry.abandoned) entry.succeed(receiptOf(entry.record.id, outcome))
+    if (!entry.abandoned) entry.succeed(outcome)
     this.#deps.onGone(entry)
   }
 
@@ -320,9 +335,4 @@ export class Outbox {
     if (!entry.abandoned) entry.fail(error)
     this.#deps.onGone(entry)
   }
-}
-
-function receiptOf(id: string, { partition, position }: Extract<SendOutcome, { ok: true }>): Receipt {
-  if (partition !== undefined && position !== undefined) return { id, partition, position }
-  return { id, ...(partition === undefined ? {} : { partition }), ...(position === undefined ? {} : { position }) }
 }

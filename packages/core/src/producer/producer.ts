@@ -260,7 +260,7 @@ export class TopicProducer<T> implements Producer<T> {
     return StreamError.from(error, `a message for topic "${this.#deps.topicName}" could not be prepared`)
   }
 
-  /** Waits at the door: for its schema, the rate limit, or room. */
+  /** Waits at the door: for its schema, or for room. */
   #apply(opened: Opened, record: OutgoingRecord | Promise<OutgoingRecord>, caller: Caller): void {
     const group = this.#groups.enter()
     const giveUp = (error: StreamError): void => {
@@ -276,8 +276,6 @@ export class TopicProducer<T> implements Producer<T> {
     const applicant: Applicant = {
       record: record instanceof Promise ? undefined : record,
       bytes: record instanceof Promise ? 0 : opened.topic.measure(record),
-      hasToken: false,
-      cancelWait: undefined,
       left: false,
       admit: (ready, bytes) => {
         this.#atTheDoor.delete(outstanding)

@@ -4,7 +4,7 @@ import type { Receipt } from '../api.ts'
 import type { SendSpan } from '../telemetry.ts'
 import type { FlushGroup } from './flush-groups.ts'
 import type { AbortListeners } from './abort-listeners.ts'
-import type { Entry, Lane } from './lane.ts'
+import type { Entry, Lane, Stored } from './lane.ts'
 import type { Outbox } from './outbox.ts'
 
 /** Who waits for a send. */
@@ -55,7 +55,8 @@ export class Send implements Entry {
     caller.aborts.add(signal, this.#onAbort)
   }
 
-  succeed(receipt: Receipt): void {
+  succeed(stored: Stored): void {
+    const receipt = receiptOf(this.record.id, stored)
     this.#done(true)
     this.#caller.span?.end(receipt)
     this.#caller.resolve(receipt)
@@ -86,4 +87,9 @@ function ambiguously(error: StreamError): StreamError {
     ambiguous: true,
     details: error.details,
   })
+}
+
+function receiptOf(id: string, { partition, position }: Stored): Receipt {
+  if (partition !== undefined && position !== undefined) return { id, partition, position }
+  return { id, ...(partition === undefined ? {} : { partition }), ...(position === undefined ? {} : { position }) }
 }
