@@ -57,19 +57,20 @@ type Compare = (a: Position, b: Position) => number
 /**
  * Repeats that nothing excuses, over members that all ended in good order. A record may come twice only when its
  * first handler had not finished, or when an earlier record of its partition was not done by that member: then progress
- * could not be committed past it. Queues have no such excuse.
+ * could not be committed past it. Queues have no such excuse. What else `excused` excuses is the case's to say.
  */
-export function unexcusedRepeats(
-  deliveries: readonly Delivery<unknown>[],
+export function unexcusedRepeats<T>(
+  deliveries: readonly Delivery<T>[],
   compare: Compare | undefined,
+  excused: (first: Delivery<T>, again: Delivery<T>) => boolean = () => false,
 ): readonly string[] {
-  const byId = new Map<string, Delivery<unknown>[]>()
+  const byId = new Map<string, Delivery<T>[]>()
   for (const delivery of deliveries) byId.set(delivery.id, [...(byId.get(delivery.id) ?? []), delivery])
   return [...byId].flatMap(([, copies]) =>
     copies.slice(1).flatMap((again, index) => {
       const first = copies[index]
       if (first === undefined || first.attempt !== again.attempt || finishedBefore(first, again) === false) return []
-      return compare !== undefined && hasGapBelow(first, again, deliveries, compare)
+      return excused(first, again) || (compare !== undefined && hasGapBelow(first, again, deliveries, compare))
         ? []
         : [`${String(again.value)} by ${first.member}, then ${again.member}`]
     }),

@@ -1,12 +1,26 @@
 import type { CaseContext } from './context.ts'
 
-/** Returns how long this process stood still at most, in milliseconds, since this was called. */
-export function watchStalls(context: CaseContext): () => number {
-  let [longest, last] = [0, performance.now()]
+/** How long this process stood still. */
+export interface Stalls {
+  /** The longest stall between two times of `performance.now()`, in milliseconds; of all, when none are given. */
+  longest(fromMs?: number, toMs?: number): number
+}
+
+/** Looks from now on until the case ends. */
+export function watchStalls(context: CaseContext): Stalls {
+  const everyMs = 10
+  const stalls: { readonly fromMs: number; readonly toMs: number }[] = []
+  let lastMs = performance.now()
   const timer = setInterval(() => {
-    longest = Math.max(longest, performance.now() - last)
-    last = performance.now()
-  }, 10)
+    const nowMs = performance.now()
+    if (nowMs - lastMs > 2 * everyMs) stalls.push({ fromMs: lastMs, toMs: nowMs })
+    lastMs = nowMs
+  }, everyMs)
   context.defer(async () => clearInterval(timer))
-  return () => longest
+  return {
+    longest: (fromMs = -Infinity, toMs = Infinity) =>
+      stalls
+        .filter((stall) => stall.toMs > fromMs && stall.fromMs < toMs)
+        .reduce((longest, stall) => Math.max(longest, stall.toMs - stall.fromMs), 0),
+  }
 }

@@ -1,4 +1,5 @@
-import type { Message, OutgoingMessage } from './api.ts'
+import type { Message } from './api/message.ts'
+import type { OutgoingMessage } from './api/producer.ts'
 import type { StandardSchema } from './standard-schema.ts'
 
 /** What a function gives for one message: nothing, one message, or many. */

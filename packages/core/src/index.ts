@@ -1,36 +1,30 @@
+export type { Admin, DeadLetter } from './api/admin.ts'
+export type { CloseOptions, Cloud } from './api/cloud.ts'
 export type {
-  Admin,
   BatchHandler,
   BatchOptions,
-  CloseOptions,
-  Cloud,
   Consumer,
   ConsumerOptions,
   ConsumerRetry,
   ConsumerStats,
-  DeadLetter,
   DeadLetterOptions,
   Handler,
-  Message,
+  RunOptions,
+  Start,
+} from './api/consumer.ts'
+export type { Message, ReadMessage, SettledAs } from './api/message.ts'
+export type {
   OutgoingMessage,
   Producer,
   ProducerOptions,
   ProducerStats,
-  RateLimit,
-  ReadMessage,
-  ReadOptions,
   Receipt,
   RetryOptions,
-  RunOptions,
   SendOptions,
   SendResult,
-  SettledAs,
-  Start,
-  Topic,
-  TopicOptions,
-  Worker,
-  WorkerOptions,
-} from './api.ts'
+} from './api/producer.ts'
+export type { RateLimit, ReadOptions, Topic, TopicOptions } from './api/topic.ts'
+export type { Worker, WorkerOptions } from './api/worker.ts'
 export type { Codec } from './codec.ts'
 export { bytes, json, text } from './codecs.ts'
 export { connect } from './connect.ts'

@@ -1,4 +1,4 @@
-import type { DeadLetter } from './api.ts'
+import type { DeadLetter } from './api/admin.ts'
 
 /** Brings the two parts of letters together, whichever is read first. */
 export class Pairs {

@@ -1,19 +1,9 @@
 import type { TopicSpec } from '@sluice/driver'
-import type {
-  BatchOptions,
-  CloseOptions,
-  ConsumerOptions,
-  ConsumerRetry,
-  DeadLetterOptions,
-  ProducerOptions,
-  RateLimit,
-  ReadOptions,
-  RetryOptions,
-  RunOptions,
-  SendOptions,
-  TopicOptions,
-  WorkerOptions,
-} from './api.ts'
+import type { CloseOptions } from './api/cloud.ts'
+import type { BatchOptions, ConsumerOptions, ConsumerRetry, DeadLetterOptions, RunOptions } from './api/consumer.ts'
+import type { ProducerOptions, RetryOptions, SendOptions } from './api/producer.ts'
+import type { RateLimit, ReadOptions, TopicOptions } from './api/topic.ts'
+import type { WorkerOptions } from './api/worker.ts'
 import {
   amount,
   checkOptions,

@@ -2,7 +2,7 @@ import type { Attributes, Context, Counter, Histogram, Span, TextMapGetter } fro
 import type * as OpenTelemetryApi from '@opentelemetry/api'
 import { StreamError } from '@sluice/driver'
 import type { Clock, Headers } from '@sluice/driver'
-import type { SettledAs } from './api.ts'
+import type { SettledAs } from './api/message.ts'
 import { textOf } from './values.ts'
 import type { ProcessSpan, SendSpan, Telemetry } from './telemetry.ts'
 

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '@sluice/driver'
-import type { RateLimit } from './api.ts'
+import type { RateLimit } from './api/topic.ts'
 import { Fifo } from './fifo.ts'
 
 interface Waiter {

@@ -10,7 +10,8 @@ import type {
   StartFrom,
   TopicDescription,
 } from '@sluice/driver'
-import type { ReadMessage, ReadOptions } from './api.ts'
+import type { ReadMessage } from './api/message.ts'
+import type { ReadOptions } from './api/topic.ts'
 import { toStartFrom } from './start.ts'
 import type { ValueFormat } from './values.ts'
 

@@ -2,15 +2,11 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { hostname } from 'node:os'
 import { StreamError } from '@sluice/driver'
 import type { Clock, Driver, DriverTopic, Logger, OutgoingRecord, Random, TopicSpec } from '@sluice/driver'
-import type {
-  CloseOptions,
-  Consumer,
-  ConsumerOptions,
-  ProducerOptions,
-  ReadMessage,
-  ReadOptions,
-  TopicOptions,
-} from './api.ts'
+import type { CloseOptions } from './api/cloud.ts'
+import type { Consumer, ConsumerOptions } from './api/consumer.ts'
+import type { ReadMessage } from './api/message.ts'
+import type { ProducerOptions } from './api/producer.ts'
+import type { ReadOptions, TopicOptions } from './api/topic.ts'
 import type { Codec } from './codec.ts'
 import { bytes } from './codecs.ts'
 import { TopicConsumer } from './consumer/consumer.ts'

@@ -1,6 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type { StartFrom } from '@sluice/driver'
-import type { Start } from './api.ts'
+import type { Start } from './api/consumer.ts'
 import { kind } from './options.ts'
 
 /** What a {@link Start} may be. */

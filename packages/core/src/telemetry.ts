@@ -1,5 +1,6 @@
 import type { Headers, StreamError } from '@sluice/driver'
-import type { Message, Receipt, SettledAs } from './api.ts'
+import type { Message, SettledAs } from './api/message.ts'
+import type { Receipt } from './api/producer.ts'
 
 /** The span of one send. */
 export interface SendSpan {

@@ -1,18 +1,8 @@
 import type { Limits, Position, TopicOrder } from '@sluice/driver'
-import type {
-  Consumer,
-  ConsumerOptions,
-  OutgoingMessage,
-  Producer,
-  ProducerOptions,
-  ReadMessage,
-  ReadOptions,
-  Receipt,
-  SendOptions,
-  SendResult,
-  Topic,
-  TopicOptions,
-} from './api.ts'
+import type { Consumer, ConsumerOptions } from './api/consumer.ts'
+import type { ReadMessage } from './api/message.ts'
+import type { OutgoingMessage, Producer, ProducerOptions, Receipt, SendOptions, SendResult } from './api/producer.ts'
+import type { ReadOptions, Topic, TopicOptions } from './api/topic.ts'
 import type { Codec } from './codec.ts'
 import { json } from './codecs.ts'
 import { producerOptions, readOptions, topicOptions } from './option-kinds.ts'

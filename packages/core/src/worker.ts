@@ -1,16 +1,11 @@
 import { StreamError } from '@sluice/driver'
 import type { DriverTopic, OutgoingRecord, TransactionRecord } from '@sluice/driver'
-import type {
-  CloseOptions,
-  Consumer,
-  ConsumerOptions,
-  ConsumerStats,
-  Message,
-  OutgoingMessage,
-  TopicOptions,
-  Worker,
-  WorkerOptions,
-} from './api.ts'
+import type { CloseOptions } from './api/cloud.ts'
+import type { Consumer, ConsumerOptions, ConsumerStats } from './api/consumer.ts'
+import type { Message } from './api/message.ts'
+import type { OutgoingMessage } from './api/producer.ts'
+import type { TopicOptions } from './api/topic.ts'
+import type { Worker, WorkerOptions } from './api/worker.ts'
 import { json } from './codecs.ts'
 import type { Codec } from './codec.ts'
 import { statsOf } from './consumer/consumer-stats.ts'

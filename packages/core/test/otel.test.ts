@@ -8,8 +8,9 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
+import { eventually } from '@sluice/driver/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { connect } from '../src/index.ts'
+import { connect, defineFunction } from '../src/index.ts'
 
 const spans = new InMemorySpanExporter()
 const measured = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
@@ -78,5 +79,41 @@ describe('telemetry', () => {
         'messaging.process.duration',
       ]),
     )
+  })
+
+  it('counts trace headers in the size of an output of a transaction, as in a send', async () => {
+    await using cloud = await connect('memory:')
+    await cloud.admin.createTopic('in', { partitions: 1 })
+    const out = cloud.topic('out')
+    const { maxRecordBytes } = await out.limits()
+    const takes = (length: number): Promise<boolean> =>
+      out.send({ value: 'x'.repeat(length) }).then(
+        () => true,
+        () => false,
+      )
+    let [largest, tooLarge] = [maxRecordBytes - 1_000, maxRecordBytes]
+    while (tooLarge - largest > 1) {
+      const middle = Math.floor((largest + tooLarge) / 2)
+      if (await takes(middle)) largest = middle
+      else tooLarge = middle
+    }
+    await cloud.topic('in').sendAll([largest, tooLarge].map((value) => ({ value })))
+    const grow = defineFunction({
+      name: 'grow',
+      handle: ({ value }) => ({ value: 'x'.repeat(Number(value)) }),
+    })
+    await using worker = cloud.worker(grow, {
+      from: 'in',
+      to: 'out',
+      delivery: 'exactly-once',
+      retry: { maxAttempts: 1 },
+    })
+    const running = worker.run()
+    await eventually(() => expect(worker.stats()).toMatchObject({ acked: 1, deadLettered: 1 }))
+    await worker.close()
+    await running
+    const [letter] = await Array.fromAsync(cloud.admin.deadLetters('in'))
+    expect(letter?.errorCode).toBe('too-large')
+    expect(Buffer.from(letter?.body ?? []).toString()).toBe(String(tooLarge))
   })
 })

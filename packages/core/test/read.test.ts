@@ -1,6 +1,6 @@
 import type { Driver, DriverTopic, IncomingRecord, Position, TopicDescription } from '@sluice/driver'
 import { expect, it } from 'vitest'
-import type { Start } from '../src/api.ts'
+import type { Start } from '../src/api/consumer.ts'
 import { json } from '../src/codecs.ts'
 import { systemClock as clock } from '@sluice/driver'
 import { readTopic } from '../src/read.ts'

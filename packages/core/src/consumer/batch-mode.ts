@@ -1,5 +1,5 @@
 import type { Timer } from '@sluice/driver'
-import type { BatchOptions } from '../api.ts'
+import type { BatchOptions } from '../api/consumer.ts'
 import type { Delivery, Verb } from './delivery.ts'
 import type { DispatchLane } from './dispatcher.ts'
 import { parted, verbOf } from './mode.ts'

@@ -1,6 +1,6 @@
 import type { AsyncLocalStorage } from 'node:async_hooks'
 import type { Capabilities, Clock, DriverTopic, Logger, OutgoingRecord, Random } from '@sluice/driver'
-import type { Message, SettledAs } from '../api.ts'
+import type { Message, SettledAs } from '../api/message.ts'
 import type { IdGenerator } from '../ids.ts'
 import type { Telemetry } from '../telemetry.ts'
 import type { ValueFormat } from '../values.ts'

@@ -1,4 +1,4 @@
-import type { ConsumerStats } from '../api.ts'
+import type { ConsumerStats } from '../api/consumer.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Engine } from './engine.ts'
 import type { Handling } from './handling.ts'

@@ -1,14 +1,7 @@
 import { StreamError } from '@sluice/driver'
-import type {
-  BatchHandler,
-  BatchOptions,
-  CloseOptions,
-  Consumer,
-  ConsumerStats,
-  Handler,
-  Message,
-  RunOptions,
-} from '../api.ts'
+import type { CloseOptions } from '../api/cloud.ts'
+import type { BatchHandler, BatchOptions, Consumer, ConsumerStats, Handler, RunOptions } from '../api/consumer.ts'
+import type { Message } from '../api/message.ts'
 import { closeTimeoutMs, runOptions } from '../option-kinds.ts'
 import { checkArgument, checkOptions, func } from '../options.ts'
 import { within } from '../within.ts'

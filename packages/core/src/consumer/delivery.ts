@@ -1,6 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type { Headers, IncomingRecord, PartitionId, Position, TransactionRecord } from '@sluice/driver'
-import type { Message } from '../api.ts'
+import type { Message } from '../api/message.ts'
 import { checkOptions, duration } from '../options.ts'
 import type { ProcessSpan } from '../telemetry.ts'
 import { textOf } from '../values.ts'

@@ -1,6 +1,6 @@
 import { StreamError, sleep } from '@sluice/driver'
 import type { Clock, Logger, OutgoingRecord, Random } from '@sluice/driver'
-import type { Message, SettledAs } from '../api.ts'
+import type { Message, SettledAs } from '../api/message.ts'
 import { backoffMs } from '../backoff.ts'
 import type { IdGenerator } from '../ids.ts'
 import type { Telemetry } from '../telemetry.ts'

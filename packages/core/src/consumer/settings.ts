@@ -1,6 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type { StartFrom } from '@sluice/driver'
-import type { ConsumerOptions } from '../api.ts'
+import type { ConsumerOptions } from '../api/consumer.ts'
 import { consumerOptions } from '../option-kinds.ts'
 import { checkArgument, checkOptions, kind } from '../options.ts'
 import { toStartFrom } from '../start.ts'

@@ -1,5 +1,5 @@
 import type { Capabilities, Clock, DriverTopic, Random } from '@sluice/driver'
-import type { ProducerOptions } from '../api.ts'
+import type { ProducerOptions } from '../api/producer.ts'
 import type { RateLimiter } from '../rate-limiter.ts'
 import { Admission } from './admission.ts'
 import type { Entry } from './lane.ts'

@@ -1,7 +1,7 @@
 import { isDate } from 'node:util/types'
 import { StreamError } from '@sluice/driver'
 import type { Capabilities, DriverTopic, Headers, OutgoingRecord } from '@sluice/driver'
-import type { OutgoingMessage } from '../api.ts'
+import type { OutgoingMessage } from '../api/producer.ts'
 import { kindOf } from '../values.ts'
 import type { ValueFormat } from '../values.ts'
 

@@ -1,7 +1,7 @@
 import { StreamError } from '@sluice/driver'
 import type { Capabilities, Clock, DriverTopic, Headers, OutgoingRecord, Random } from '@sluice/driver'
+import type { CloseOptions } from '../api/cloud.ts'
 import type {
-  CloseOptions,
   OutgoingMessage,
   Producer,
   ProducerOptions,
@@ -9,7 +9,7 @@ import type {
   Receipt,
   SendOptions,
   SendResult,
-} from '../api.ts'
+} from '../api/producer.ts'
 import type { IdGenerator } from '../ids.ts'
 import { closeTimeoutMs, producerOptions, sendOptions } from '../option-kinds.ts'
 import { checkArgument, checkOptions, kind } from '../options.ts'

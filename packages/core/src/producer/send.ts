@@ -1,6 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type { OutgoingRecord } from '@sluice/driver'
-import type { Receipt } from '../api.ts'
+import type { Receipt } from '../api/producer.ts'
 import type { SendSpan } from '../telemetry.ts'
 import type { FlushGroup } from './flush-groups.ts'
 import type { AbortListeners } from './abort-listeners.ts'

@@ -1,5 +1,5 @@
 import type { Limits } from '@sluice/driver'
-import type { ProducerOptions } from '../api.ts'
+import type { ProducerOptions } from '../api/producer.ts'
 
 /** A producer's options with every default filled in and every ceiling applied. */
 export interface ProducerSettings {
