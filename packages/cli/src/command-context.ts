@@ -1,8 +1,10 @@
 import type { Cloud } from '@sluice/core'
 import { nearest, StreamError } from '@sluice/driver'
+import type { Logger } from '@sluice/driver'
 import type { Command } from 'commander'
 import { exitCodes } from './failure.ts'
 import type { Host } from './host.ts'
+import { collectLogger } from './logger.ts'
 import { Output } from './output.ts'
 import type { ResultStream } from './result-stream.ts'
 
@@ -46,13 +48,22 @@ export class CommandContext {
     const { connect } = await import('@sluice/core')
     this.backend = await this.#chooseBackend()
     await this.interruptible(async (signal) => {
-      await using cloud = await connect(this.backend ?? '', { signal, create: options.create === true })
+      // What is tried again for minutes is not done in silence.
+      const logger = this.logger()
+      await using cloud = await connect(this.backend ?? '', { signal, logger, create: options.create === true })
       try {
         await use(cloud, signal)
       } catch (error) {
         throw await withNearestTopic(error, cloud, options.wayOut)
       }
     })
+  }
+
+  /** Tells on stderr what goes wrong on the way; everything with `verbose`. */
+  logger(verbose = false): Logger {
+    const { json, quiet } = this.output
+    const usual = quiet ? 'error' : 'warn'
+    return collectLogger(this.host.stderr, { json, level: verbose ? 'debug' : usual })
   }
 
   /** Runs `work` so that Ctrl-C ends it in an orderly way, with exit code 130. A second Ctrl-C ends it at once. */

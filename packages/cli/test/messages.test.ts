@@ -133,6 +133,19 @@ it('follows until Ctrl-C, which ends it with 130', async () => {
   expect(await following.ended).toMatchObject({ code: 130, stderr: '' })
 })
 
+it('says that sends are tried again, and ends soon after Ctrl-C', async () => {
+  using here = new Workplace()
+  const [small, file] = ['local:./small?maxPages=40', join(here.path, 'lines')]
+  writeFileSync(file, `"${'x'.repeat(10_000)}"\n`.repeat(200))
+  const sending = here.start(['send', '--create', 'n', '--file', file, '--backend', small])
+  await sending.printed('sending failed and will be tried again')
+  await sending.printed('the disk is full')
+  const interruptedMs = performance.now()
+  sending.interrupt()
+  expect((await sending.ended).code).toBe(130)
+  expect(performance.now() - interruptedMs).toBeLessThan(30_000)
+})
+
 it('ends quietly when nobody reads its output any more', async () => {
   using here = new Workplace()
   const input = Array.from({ length: 5_000 }, (_, n) => `{"n":${n},"padding":"${'x'.repeat(100)}"}`).join('\n')

@@ -106,7 +106,7 @@ export class Session {
   ): TopicProducer<T> {
     // While consumers drain, their handlers may send, and what they cannot handle becomes a dead letter.
     if (this.#quiet) this.#checkOpen()
-    const { clock, random, driver, telemetry } = this.deps
+    const { clock, random, driver, logger, telemetry } = this.deps
     const producer: TopicProducer<T> = new TopicProducer<T>({
       topicName: name,
       openTopic: () => this.openTopic(name, spec),
@@ -117,6 +117,7 @@ export class Session {
       ids: new IdGenerator(clock),
       clock,
       random,
+      logger,
       telemetry,
       onClosed: () => this.#producers.delete(producer),
     })

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
-import { StreamError } from '@sluice/driver'
-import type { Capabilities, DriverTopic, OutgoingRecord, SendOutcome } from '@sluice/driver'
+import { silentLogger, StreamError } from '@sluice/driver'
+import type { Capabilities, DriverTopic, Logger, OutgoingRecord, SendOutcome } from '@sluice/driver'
 import { ManualClock, settle } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
 import type { ProducerOptions } from '../src/api/producer.ts'
@@ -24,6 +24,7 @@ function setup(
   capabilities: Partial<Capabilities> = {},
   rate?: RateLimit,
   openTopic = (topic: DriverTopic) => Promise.resolve(topic),
+  logger: Logger = silentLogger,
 ): Setup {
   const clock = new ManualClock()
   const topic = fakeTopic(answer)
@@ -37,6 +38,7 @@ function setup(
     ids: new IdGenerator(clock),
     clock,
     random: () => 0.5,
+    logger,
     telemetry: undefined,
     onClosed: () => undefined,
   })
@@ -298,6 +300,25 @@ describe('a producer', () => {
     expect(requests.slice(0, 2)).toEqual([10, 10])
     for (let n = 0; n < 30; n++) await clock.advance(100)
     await Promise.all(sends)
+  })
+
+  it('tells of a backend that refuses, once for each time it waits', async () => {
+    const lines: string[] = []
+    let calls = 0
+    const { clock, producer } = setup(
+      (records, signal) =>
+        ++calls <= 8 ? Promise.reject(new StreamError('unavailable', 'the disk is full')) : allStored(records, signal),
+      { maxBatchRecords: 1 },
+      {},
+      undefined,
+      undefined,
+      { ...silentLogger, warn: (_, message) => void lines.push(message) },
+    )
+    const sends = Array.from({ length: 4 }, (_, value) => producer.send({ value }))
+    for (let n = 0; n < 40; n++) await clock.advance(1_000)
+    await Promise.all(sends)
+    const line = 'sending failed and will be tried again: the disk is full'
+    expect(lines).toEqual([line, line])
   })
 
   it('gives each producer of a topic its turn', async () => {

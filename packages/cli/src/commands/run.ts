@@ -1,4 +1,3 @@
-import { collectLogger } from '../logger.ts'
 import type { CommandContext, Register } from '../command-context.ts'
 import { exitCodes, safeAddress } from '../failure.ts'
 import { StatusLine } from '../status-line.ts'
@@ -36,7 +35,7 @@ async function run(
       signal.addEventListener('abort', () => output.note('draining; Ctrl-C again ends at once'), { once: true })
       const last = await runPipeline(pipeline, {
         backend: address,
-        logger: collectLogger(host.stderr, { json: output.json, level: logLevel(output.quiet, options.verbose) }),
+        logger: context.logger(options.verbose),
         signal,
         untilIdle: options.untilIdle,
         onProgress: (progress) => line.show(status.line(progress)),
@@ -50,9 +49,4 @@ async function run(
   }
   // A pipeline is meant to be ended by Ctrl-C: once it has drained all is well.
   if (context.exitCode === exitCodes.interrupted) context.exitCode = exitCodes.ok
-}
-
-function logLevel(quiet: boolean, verbose: boolean): 'debug' | 'warn' | 'error' {
-  if (verbose) return 'debug'
-  return quiet ? 'error' : 'warn'
 }

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import type { Cloud, OutgoingMessage, Receipt, Topic } from '@sluice/core'
+import type { OutgoingMessage, Receipt, Topic } from '@sluice/core'
 import { StreamError } from '@sluice/driver'
 import { collect, parseHeaders, text } from '../arguments.ts'
 import type { CommandContext, Register } from '../command-context.ts'
@@ -8,6 +8,8 @@ import { readLines } from '../lines.ts'
 import { RateLine } from '../rate-line.ts'
 import { counted } from '../words.ts'
 
+/** How long sends that are under way may still take after Ctrl-C, in milliseconds. */
+const graceMs = 5_000
 /** Sends under way before the next line is read. */
 const maxPending = 1_000
 
@@ -49,7 +51,7 @@ export const registerSend: Register = (program, act) => {
         await using handle = file === undefined ? undefined : await open(file)
         await context.withCloud(
           async (cloud, signal) => {
-            if (value !== undefined) return sendOne(context, cloud, topic, oneMessage(value, plan))
+            if (value !== undefined) return sendOne(context, cloud.topic(topic), oneMessage(value, plan), signal)
             const input = handle?.createReadStream() ?? context.host.stdin
             await sendLines(context, cloud.topic(topic), readLines(input), plan, signal)
           },
@@ -61,12 +63,12 @@ export const registerSend: Register = (program, act) => {
 
 async function sendOne(
   context: CommandContext,
-  cloud: Cloud,
-  topic: string,
+  topic: Topic<unknown>,
   message: OutgoingMessage<unknown>,
+  signal: AbortSignal,
 ): Promise<void> {
-  const receipt = await cloud.topic(topic).send(message)
-  context.output.result({ topic, ...receipt }, `sent ${receipt.id}${placeOf(receipt)}`)
+  const receipt = await topic.send(message, { signal })
+  context.output.result({ topic: topic.name, ...receipt }, `sent ${receipt.id}${placeOf(receipt)}`)
 }
 
 async function sendLines(
@@ -81,6 +83,8 @@ async function sendLines(
     verb: `sent to ${topic.name}`,
     quiet: context.output.quiet || context.output.json,
   })
+  const giveUp = new AbortController()
+  signal.addEventListener('abort', () => setTimeout(() => giveUp.abort(), graceMs).unref(), { once: true })
   let [lineNumber, sent] = [0, 0]
   let failure: LineFailure | undefined
   try {
@@ -95,7 +99,7 @@ async function sendLines(
       }
       const at = lineNumber
       const tracked: Promise<void> = topic
-        .send(message)
+        .send(message, { signal: giveUp.signal })
         .then(
           () => rate.count(++sent),
           (error: unknown) => void (failure ??= { error, line: at }),

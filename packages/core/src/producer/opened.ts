@@ -1,4 +1,4 @@
-import type { Capabilities, Clock, DriverTopic, Random } from '@sluice/driver'
+import type { Capabilities, Clock, DriverTopic, Logger, Random } from '@sluice/driver'
 import type { ProducerOptions } from '../api/producer.ts'
 import type { RateLimiter } from '../rate-limiter.ts'
 import { Admission } from './admission.ts'
@@ -27,6 +27,7 @@ export interface OpenDeps {
   readonly rate: RateLimiter | undefined
   readonly clock: Clock
   readonly random: Random
+  readonly logger: Logger
 }
 
 /** Opens the topic and puts the parts together. `onGone` is called once for each entry that leaves. */
@@ -44,6 +45,7 @@ export async function openProducer(deps: OpenDeps, onGone: (entry: Entry) => voi
     rate: deps.rate,
     clock: deps.clock,
     random: deps.random,
+    logger: deps.logger,
     onGone: (entry) => {
       onGone(entry)
       admission.release(entry.bytes)

@@ -1,9 +1,10 @@
 import { StreamError } from '@sluice/driver'
-import type { Capabilities, Clock, DriverProducer, Random, SendOutcome, Timer } from '@sluice/driver'
+import type { Capabilities, Clock, DriverProducer, Logger, Random, SendOutcome, Timer } from '@sluice/driver'
 import { backoffMs } from '../backoff.ts'
 import type { RateLimiter } from '../rate-limiter.ts'
 import type { Entry, Lane, Stored } from './lane.ts'
 import { Lanes } from './lanes.ts'
+import { request } from './request.ts'
 import type { ProducerSettings } from './settings.ts'
 
 /** What the outbox works with. */
@@ -17,6 +18,7 @@ export interface OutboxDeps {
   readonly rate: RateLimiter | undefined
   readonly clock: Clock
   readonly random: Random
+  readonly logger: Logger
   /** Called once for each entry that leaves, whatever its outcome. */
   readonly onGone: (entry: Entry) => void
 }
@@ -165,44 +167,10 @@ export class Outbox {
   }
 
   async #request(batch: readonly Entry[]): Promise<void> {
-    const { clock, driver, rate, settings, topic } = this.#deps
     const controller = new AbortController()
     this.#requests.set(controller, batch)
     this.requests++
-    const timedOut = Promise.withResolvers<never>()
-    const timer = clock.after(settings.requestTimeoutMs, () => {
-      const error = new StreamError(
-        'timeout',
-        `no answer to a send of ${batch.length} records to topic "${topic}" within ${settings.requestTimeoutMs} ms`,
-      )
-      controller.abort(error)
-      timedOut.reject(error)
-    })
-    let outcomes: readonly SendOutcome[]
-    let whole: StreamError | undefined
-    try {
-      const answer = driver.sendBatch(
-        batch.map((entry) => entry.record),
-        controller.signal,
-      )
-      rate?.sent()
-      outcomes = await Promise.race([answer, timedOut.promise])
-      if (outcomes.length !== batch.length) {
-        throw new StreamError(
-          'internal',
-          `the driver answered ${outcomes.length} outcomes for ${batch.length} records`,
-          { ambiguous: true },
-        )
-      }
-    } catch (error) {
-      whole = StreamError.from(
-        controller.signal.aborted ? controller.signal.reason : error,
-        `sending to topic "${topic}" failed`,
-      )
-      const failed: SendOutcome = { ok: false, error: whole }
-      outcomes = batch.map(() => failed)
-    }
-    timer.cancel()
+    const { outcomes, whole } = await request(batch, this.#deps, controller)
     this.#requests.delete(controller)
     this.#settle(batch, outcomes, whole)
     this.#pump()
@@ -228,14 +196,24 @@ export class Outbox {
       else others.push({ entry, error: outcome.error })
     }
     const paused = this.#pauseAll(whole)
+    const before = this.retries
     for (const [lane, failures] of failed) {
       if (lane.ordered) this.#settleOrdered(lane, failures, paused, whole !== undefined)
       else for (const failure of failures) this.#settleUnordered(failure.entry, failure.error, paused)
     }
+    if (!paused && this.retries > before) this.#noteRetries(this.retries - before, outcomes)
     for (const lane of touched) {
       this.#makeReady(lane)
       this.#lanes.forgetIfIdle(lane)
     }
+  }
+
+  #noteRetries(records: number, outcomes: readonly SendOutcome[]): void {
+    const { logger, topic } = this.#deps
+    const first = outcomes.find((outcome) => !outcome.ok)
+    if (first === undefined) return
+    const { code, message } = first.error
+    logger.info({ topic, code, records }, `records could not be sent and will be tried again: ${message}`)
   }
 
   #stored(entry: Entry, outcome: Stored): void {
@@ -247,11 +225,15 @@ export class Outbox {
   /** When the backend as a whole refuses, every lane waits: backing off one by one would keep up the pressure. */
   #pauseAll(whole: StreamError | undefined): boolean {
     if (whole === undefined || !whole.retryable || whole.code === 'timeout') return false
-    const { clock, random, settings } = this.#deps
+    const { clock, logger, random, settings, topic } = this.#deps
     const now = clock.monotonic()
     if (now >= this.#pausedUntilMs) {
       this.#failuresInARow++
-      this.#pausedUntilMs = now + backoffMs(settings.backoff, this.#failuresInARow, random, whole.retryAfterMs)
+      const waitMs = backoffMs(settings.backoff, this.#failuresInARow, random, whole.retryAfterMs)
+      this.#pausedUntilMs = now + waitMs
+      // Callers do not hear of it for as long as a send may take.
+      const facts = { topic, code: whole.code, failures: this.#failuresInARow, waitMs: Math.round(waitMs) }
+      logger.warn(facts, `sending failed and will be tried again: ${whole.message}`)
     }
     return true
   }

@@ -1,5 +1,5 @@
 import { StreamError } from '@sluice/driver'
-import type { Capabilities, Clock, DriverTopic, Headers, OutgoingRecord, Random } from '@sluice/driver'
+import type { Capabilities, Clock, DriverTopic, Headers, Logger, OutgoingRecord, Random } from '@sluice/driver'
 import type { CloseOptions } from '../api/cloud.ts'
 import type {
   OutgoingMessage,
@@ -39,6 +39,7 @@ export interface ProducerDeps<T> {
   readonly ids: IdGenerator
   readonly clock: Clock
   readonly random: Random
+  readonly logger: Logger
   readonly telemetry: Telemetry | undefined
   readonly onClosed: () => void
 }
