@@ -126,7 +126,8 @@ export class LocalLogSource implements LogSource, Reader {
   #readAhead(): void {
     if (this.#ahead !== undefined || this.#closing !== undefined || this.#wanted().length === 0) return
     let room = aheadCredit.bytes
-    for (const { bytes } of this.#readings.values()) room -= bytes
+    // What is paused keeps what it has, and takes no room from the others.
+    for (const { bytes, partition } of this.#readings.values()) if (!this.#paused.has(partition.name)) room -= bytes
     if (room < aheadLeastBytes) return
     const ahead = this.#fetch({ records: aheadCredit.records, bytes: room }, 0).finally(() => {
       if (this.#ahead === ahead) this.#ahead = undefined

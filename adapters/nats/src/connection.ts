@@ -8,12 +8,15 @@ import type { JetStreamClient, JetStreamManager, SeqMsgRequest, StoredMsg } from
 import { connect, createInbox, credsAuthenticator, nkeyAuthenticator, nkeys } from '@nats-io/transport-node'
 import type { Authenticator, NatsConnection, NodeConnectionOptions, TlsOptions } from '@nats-io/transport-node'
 import { StreamError } from '@sluice/driver'
-import type { Logger, OpenContext } from '@sluice/driver'
+import type { Clock, Logger, OpenContext } from '@sluice/driver'
 import type { Login, NatsConfig } from './config.ts'
 import { DisconnectedError, isUnanswered, toStreamError } from './errors.ts'
 import { Questions } from './questions.ts'
 import { SocketKeeper } from './socket-keeper.ts'
 import { guardWrites } from './write-guard.ts'
+
+/** How long after a refusal the end of a connection is taken for its consequence, in milliseconds. */
+const refusalMs = 10_000
 
 /** What happens to a connection, to whom it matters. */
 export interface ConnectionListener {
@@ -39,10 +42,11 @@ export class Connection {
   readonly #logger: Logger
   readonly #listeners = new Set<ConnectionListener>()
   readonly #questions: Questions
+  readonly #clock: Clock
   readonly #watching: Promise<void>
   #up = true
-  /** What the server said when it last refused the user. */
-  #refusal: Error | undefined
+  /** What the server said when it last refused the user, and when. */
+  #refusal: { readonly error: Error; readonly atMs: number } | undefined
   #lost: StreamError | undefined
   #closing: Promise<void> | undefined
 
@@ -52,9 +56,10 @@ export class Connection {
     sockets: SocketKeeper,
     questions: Questions,
     config: NatsConfig,
-    logger: Logger,
+    { clock, logger }: OpenContext,
   ) {
     this.#sockets = sockets
+    this.#clock = clock
     this.#questions = questions
     this.client = client
     this.streams = streams
@@ -69,7 +74,7 @@ export class Connection {
 
   /** Connects and logs in; rejects when no server can be reached, when it refuses us, and when it has no JetStream. */
   static async open(config: NatsConfig, context: OpenContext): Promise<Connection> {
-    const { signal, logger } = context
+    const { signal } = context
     const operation = `open ${config.safe}`
     if (signal.aborted) throw StreamError.aborted(signal, operation)
     const sockets = new SocketKeeper()
@@ -85,7 +90,7 @@ export class Connection {
     try {
       const streams = await jetstreamManager(client, { ...options(config), checkAPI: false })
       await raceAbort(checkJetStream(streams, operation), signal, operation)
-      return new Connection(client, streams, sockets, questions, config, logger)
+      return new Connection(client, streams, sockets, questions, config, context)
     } catch (error) {
       await client.close()
       sockets.close()
@@ -166,7 +171,7 @@ export class Connection {
         for (const listener of this.#listeners) listener.disconnected?.(new DisconnectedError())
       } else if (status.type === 'reconnect') {
         this.#up = true
-        this.#refusal = undefined
+        this.#questions.giveUp()
         this.#logger.info({ backend: this.#safe }, 'reconnected')
         for (const listener of this.#listeners) listener.reconnected?.()
       } else if (status.type === 'error') this.#onError(status.error)
@@ -178,9 +183,18 @@ export class Connection {
     if (operation === 'publish' && typeof subject === 'string') {
       for (const listener of this.#listeners) listener.refused?.(subject, error)
     } else {
-      if (isRefusal(error)) this.#refusal = error
+      if (isRefusal(error)) this.#refusal = { error, atMs: this.#clock.monotonic() }
       this.#logger.warn({ backend: this.#safe, error: error.message }, 'the server reports an error')
     }
+  }
+
+  /**
+   * Of a refused user the client says no more than that the connection is gone, and it may say that it stands after it has
+   * said that it was refused: so not the order counts, but the time.
+   */
+  #recentRefusal(): Error | undefined {
+    if (this.#refusal === undefined) return undefined
+    return this.#clock.monotonic() - this.#refusal.atMs < refusalMs ? this.#refusal.error : undefined
   }
 
   async #awaitEnd(): Promise<void> {
@@ -189,8 +203,7 @@ export class Connection {
     await this.#watching
     if (this.#closing !== undefined) return
     this.#up = false
-    // The client says of a refused user no more than that the connection is gone.
-    const cause = this.#refusal ?? (reason instanceof Error ? reason : new DisconnectedError())
+    const cause = this.#recentRefusal() ?? (reason instanceof Error ? reason : new DisconnectedError())
     const error = toStreamError(cause, { operation: `stay connected to ${this.#safe}` })
     this.#lost = error
     for (const listener of this.#listeners) listener.ended?.(error)

@@ -15,7 +15,10 @@ export class Questions {
     client.request = (subject, payload, options) => this.#keep(request(subject, payload, options))
   }
 
-  /** The connection broke. Whether the server has done what was asked is not known. */
+  /**
+   * The connection broke, or stands again: what was asked meanwhile was dropped by the client. Whether the server has done
+   * what was asked before is not known.
+   */
   giveUp(): void {
     for (const reject of this.#open) reject(new DisconnectedError())
     this.#open.clear()

@@ -8,15 +8,18 @@ import { nkeys } from '@nats-io/transport-node'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { connect } from '@sluice/core'
 import { eventually } from '@sluice/driver/testing'
+import { freePort } from '@sluice/emulators'
+import type { NatsBinary } from '@sluice/emulators'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { adapter } from '../src/index.ts'
-import { collect, configured, failure, folder, fresh, open, server, topicOf } from './fixtures.ts'
+import { collect, failure, folder, fresh, open, server, topicOf } from './fixtures.ts'
 import { Operator } from './operator.ts'
-import { findBinary, freePort } from './server.ts'
+import { findBinary } from './server.ts'
 import { tellWhyNot } from './suite.ts'
 
 const found = await findBinary()
-const binary = 'tried' in found ? undefined : found.path
+const none = 'tried' in found
+const binary = found as NatsBinary
 
 function certificate(name: string): string {
   return fileURLToPath(new URL(`certificates/${name}.pem`, import.meta.url))
@@ -24,11 +27,9 @@ function certificate(name: string): string {
 
 const tls = `tls { cert_file: "${certificate('server')}", key_file: "${certificate('server-key')}"`
 
-describe.skipIf(binary === undefined)('logging in', () => {
-  const path = binary ?? ''
-
+describe.skipIf(none)('logging in', () => {
   it('with a password; another one is unauthenticated and shown nowhere', async () => {
-    const { url } = await server(path, { args: ['--user', 'ann', '--pass', 'right'] })
+    const { url } = await server(binary, { config: 'authorization { user: ann, password: right }' })
     const cloud = await open(url.replace('//', '//ann:right@'))
     expect(await cloud.admin.listTopics()).toEqual([])
     const error = await failure(open(url.replace('//', '//ann:geheim@')))
@@ -37,14 +38,14 @@ describe.skipIf(binary === undefined)('logging in', () => {
   })
 
   it('with a token', async () => {
-    const { url } = await server(path, { args: ['--auth', 't0ken'] })
+    const { url } = await server(binary, { config: 'authorization { token: t0ken }' })
     expect(await (await open(`${url}/?token=t0ken`)).admin.listTopics()).toEqual([])
     expect((await failure(open(`${url}/?token=other`))).code).toBe('unauthenticated')
   })
 
   it('with the seed of an nkey; a file without one is refused', async () => {
     const user = nkeys.createUser()
-    const { url } = await configured(path, `authorization { users: [ { nkey: ${user.getPublicKey()} } ] }`)
+    const { url } = await server(binary, { config: `authorization { users: [ { nkey: ${user.getPublicKey()} } ] }` })
     const file = join(await folder(), 'seed.nk')
     await writeFile(file, user.getSeed())
     expect(await (await open(`${url}/?nkey=${file}`)).admin.listTopics()).toEqual([])
@@ -54,7 +55,7 @@ describe.skipIf(binary === undefined)('logging in', () => {
 
   it('with the credentials of an account; expired ones are unauthenticated, at the start and later', async () => {
     const operator = new Operator()
-    const { url } = await configured(path, operator.config)
+    const { url } = await server(binary, { config: operator.config })
     const credsOf = async (creds: string): Promise<string> => {
       const file = join(await folder(), 'user.creds')
       await writeFile(file, creds)
@@ -82,7 +83,7 @@ describe.skipIf(binary === undefined)('logging in', () => {
 
   it('with credentials that are renewed in their file before they expire', async () => {
     const operator = new Operator()
-    const { url } = await configured(path, operator.config)
+    const { url } = await server(binary, { config: operator.config })
     const file = join(await folder(), 'user.creds')
     await writeFile(file, operator.creds({ expiresAt: Date.now() + 2_000 }))
     const cloud = await open(`${url}/?creds=${file}`)
@@ -97,7 +98,7 @@ describe.skipIf(binary === undefined)('logging in', () => {
 
   it('with the credentials of a user who may not publish to a subject makes sends there permission-denied', async () => {
     const operator = new Operator()
-    const { url } = await configured(path, operator.config)
+    const { url } = await server(binary, { config: operator.config })
     const file = join(await folder(), 'user.creds')
     await writeFile(file, operator.creds())
     const topic = topicOf(await open(`${url}/?creds=${file}`), 'secrets')
@@ -116,11 +117,9 @@ describe.skipIf(binary === undefined)('logging in', () => {
   })
 })
 
-describe.skipIf(binary === undefined)('over TLS', () => {
-  const path = binary ?? ''
-
+describe.skipIf(none)('over TLS', () => {
   it('to the host that the certificate names; to another one it says what is wrong', async () => {
-    const { url } = await configured(path, `${tls} }`)
+    const { url } = await server(binary, { config: `${tls} }` })
     const ca = `ca=${certificate('ca')}`
     const named = await open(`${url.replace('127.0.0.1', 'localhost')}/?${ca}`)
     expect(await named.admin.listTopics()).toEqual([])
@@ -132,7 +131,7 @@ describe.skipIf(binary === undefined)('over TLS', () => {
   })
 
   it('with a client certificate where the server wants one', async () => {
-    const { url } = await configured(path, `${tls}, ca_file: "${certificate('ca')}", verify: true }`)
+    const { url } = await server(binary, { config: `${tls}, ca_file: "${certificate('ca')}", verify: true }` })
     const local = url.replace('127.0.0.1', 'localhost')
     const options = `ca=${certificate('ca')}&cert=${certificate('client')}&key=${certificate('client-key')}`
     expect(await (await open(`${local}/?${options}`)).admin.listTopics()).toEqual([])
@@ -141,9 +140,7 @@ describe.skipIf(binary === undefined)('over TLS', () => {
   })
 })
 
-describe.skipIf(binary === undefined)('a server', () => {
-  const path = binary ?? ''
-
+describe.skipIf(none)('a server', () => {
   it('that is not there is unavailable within the deadline', async () => {
     const started = performance.now()
     const error = await failure(open(`nats://127.0.0.1:${await freePort()}`))
@@ -152,13 +149,13 @@ describe.skipIf(binary === undefined)('a server', () => {
   })
 
   it('among several that are not there is found', async () => {
-    const { url } = await server(path)
+    const { url } = await server(binary)
     const cloud = await open(`nats://127.0.0.1:${await freePort()},${url.slice('nats://'.length)}`)
     expect(await cloud.admin.listTopics()).toEqual([])
   })
 
   it('without JetStream is unsupported, and says what to do', async () => {
-    const { url } = await server(path, { jetstream: false })
+    const { url } = await server(binary, { jetStream: false })
     const error = await failure(open(url))
     expect([error.code, error.message]).toEqual(['unsupported', expect.stringContaining('start the server with -js')])
   })
@@ -166,7 +163,7 @@ describe.skipIf(binary === undefined)('a server', () => {
   it('that forbids a subject makes sends permission-denied', async () => {
     const users =
       'authorization { users: [ { user: ann, password: pw, permissions: { publish: { deny: "closed.>" } } } ] }'
-    const { url } = await configured(path, users)
+    const { url } = await server(binary, { config: users })
     const cloud = await open(url.replace('//', '//ann:pw@'))
     await cloud.topic('open').send({ value: 1 })
     const error = await failure(cloud.topic('closed').send({ value: 1 }))
@@ -178,7 +175,7 @@ describe.skipIf(binary === undefined)('a server', () => {
     const heard = ['_INBOX.>', 'sluice.members.sluice.>']
     const permissions = `{ publish: { allow: ${JSON.stringify(allowed)} }, subscribe: { allow: ${JSON.stringify(heard)} } }`
     const users = `authorization { users: [ { user: ann, password: pw, permissions: ${permissions} } ] }`
-    const { url } = await configured(path, users)
+    const { url } = await server(binary, { config: users })
     const cloud = await open(`${url.replace('//', '//ann:pw@')}/?failoverMs=600`)
     for (const order of ['key', 'none'] as const) {
       const topic = topicOf(cloud, `t.${order}`)
@@ -195,7 +192,10 @@ describe.skipIf(binary === undefined)('a server', () => {
 
   it('with a JetStream domain is used through it', async () => {
     const where = await folder()
-    const { url } = await configured(path, `jetstream { domain: hub, store_dir: "${where}" }`, { jetstream: false })
+    const { url } = await server(binary, {
+      jetStream: false,
+      config: `jetstream { domain: hub, store_dir: "${where}" }`,
+    })
     const cloud = await open(`${url}/?domain=hub&failoverMs=600`)
     for (const order of ['key', 'none'] as const) {
       const topic = topicOf(cloud, fresh('domain'))
@@ -207,7 +207,7 @@ describe.skipIf(binary === undefined)('a server', () => {
   })
 
   it('keeps topics under another bucket apart', async () => {
-    const { url } = await server(path)
+    const { url } = await server(binary)
     const [one, two] = [await open(`${url}/?bucket=one`), await open(`${url}/?bucket=two`)]
     const name = fresh('orders')
     await one.admin.createTopic(name)
@@ -215,8 +215,7 @@ describe.skipIf(binary === undefined)('a server', () => {
   })
 })
 
-if (binary === undefined)
-  tellWhyNot('connections', 'no nats-server binary: set SLUICE_NATS_SERVER, or put it on the PATH')
+if (none) tellWhyNot('connections', 'no nats-server binary: set SLUICE_NATS_SERVER, or put it on the PATH')
 
 describe('servers that accept and say nothing', () => {
   const silentServer = async (): Promise<{ readonly address: string; readonly open: ReadonlySet<Socket> }> => {

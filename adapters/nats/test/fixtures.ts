@@ -1,16 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from '@sluice/core'
 import type { Cloud, ConnectOptions, Topic } from '@sluice/core'
 import { parseBackendUrl, silentLogger, StreamError, systemClock } from '@sluice/driver'
 import type { Driver } from '@sluice/driver'
+import { NatsServer } from '@sluice/emulators'
+import type { NatsBinary, NatsServerOptions } from '@sluice/emulators'
 import { onTestFinished } from 'vitest'
 import { parseConfig } from '../src/config.ts'
 import { NatsDriver } from '../src/driver.ts'
 import { adapter } from '../src/index.ts'
-import { startServer } from './server.ts'
-import type { RunningServer, ServerOptions } from './server.ts'
 
 /** Numbers as JSON. */
 const numbers = {
@@ -33,18 +33,11 @@ export async function folder(): Promise<string> {
   return path
 }
 
-/** A server that stops when the test ends. */
-export async function server(binary: string, options: ServerOptions = {}): Promise<RunningServer> {
-  const running = await startServer(binary, options)
-  onTestFinished(() => running.stop())
+/** A server that ends with the test. */
+export async function server(binary: NatsBinary, options: NatsServerOptions = {}): Promise<NatsServer> {
+  const running = await NatsServer.start(binary, options)
+  onTestFinished(() => running.close())
   return running
-}
-
-/** A server with a configuration file. */
-export async function configured(binary: string, config: string, options: ServerOptions = {}): Promise<RunningServer> {
-  const file = join(await folder(), 'nats.conf')
-  await writeFile(file, config)
-  return server(binary, { ...options, args: ['-c', file] })
 }
 
 /** A connection that is closed when the test ends. */

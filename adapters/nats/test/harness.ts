@@ -30,6 +30,7 @@ function api(code: number, status: number, message: string): Error {
 const quick = 'failoverMs=600&leaseMs=600'
 
 const password = 'hunter2-Geheim'
+const logins = `authorization { user: sluice, password: "${password}" }`
 
 /** A server there is, or one that is started for the suite, with a password, and stopped in the end. */
 export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, order: TopicOrder): Harness {
@@ -37,13 +38,14 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
   let address = ''
   // Ours to kill, and to be reached by another way.
   const broker = async (): Promise<Broker> => {
-    server ??= obtainServer(source, { args: ['--user', 'sluice', '--pass', password] })
-    const running = await server
+    server ??= obtainServer(source, logins)
+    const { url, own } = await server
+    if (own === undefined) throw new Error('this server is not ours to kill')
     return {
-      endpoint: { host: '127.0.0.1', port: Number(new URL(running.url).port) },
+      endpoint: { host: '127.0.0.1', port: Number(new URL(url).port) },
       urlAt: ({ host, port }) => `nats://sluice:${password}@${host}:${port}/?${quick}&pingIntervalMs=1000`,
       patientUrlAt: ({ host, port }) => `nats://sluice:${password}@${host}:${port}/?failoverMs=15000`,
-      restart: () => running.restart(),
+      restart: () => own.restart(),
     }
   }
   // The port is known once the server runs.
@@ -56,9 +58,9 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
   const harness: Harness = {
     name: `nats, order ${order}`,
     url: async () => {
-      server ??= obtainServer(source, { args: ['--user', 'sluice', '--pass', password] })
-      const { url, process } = await server
-      address = process === undefined ? url : url.replace('//', `//sluice:${password}@`)
+      server ??= obtainServer(source, logins)
+      const { url, own } = await server
+      address = own === undefined ? url : url.replace('//', `//sluice:${password}@`)
       return `${address}${url.includes('?') ? '&' : '/?'}${quick}`
     },
     adapters: [adapter],

@@ -4,8 +4,9 @@ import { connect, headers } from '@nats-io/transport-node'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '@sluice/driver/testing'
-import { collect, failure, folder, fresh, open, openDriver, server, topicOf } from './fixtures.ts'
-import { findServer, freePort, obtainServer, startServer } from './server.ts'
+import type { NatsBinary } from '@sluice/emulators'
+import { collect, failure, fresh, open, openDriver, server, topicOf } from './fixtures.ts'
+import { findServer, obtainServer } from './server.ts'
 import type { RunningServer } from './server.ts'
 import { tellWhyNot } from './suite.ts'
 
@@ -168,18 +169,17 @@ describe.skipIf(none)('topics on streams', () => {
 })
 
 describe.skipIf(source.kind !== 'binary')('a server that is restarted', () => {
-  const path = source.kind === 'binary' ? source.path : ''
+  const binary = source.kind === 'binary' ? source.binary : undefined
 
   it.each(['key', 'none'] as const)('costs time and nothing else, order %s', { timeout: 60_000 }, async (order) => {
-    const [port, where] = [await freePort(), await folder()]
-    const first = await startServer(path, { port, folder: where })
-    const cloud = await open(`${first.url}/?failoverMs=600&leaseMs=600&requestTimeoutMs=2000`)
+    const running = await server(binary as NatsBinary)
+    const cloud = await open(`${running.url}/?failoverMs=600&leaseMs=600&requestTimeoutMs=2000`)
     const name = fresh('restart')
     await cloud.admin.createTopic(name, { order })
     const topic = topicOf(cloud, name)
     const seen = new Set<number>()
     const consumer = topic.consumer({ group: 'g', commitIntervalMs: 10 })
-    const running = consumer.run(({ value }) => void seen.add(value))
+    const reading = consumer.run(({ value }) => void seen.add(value))
     const producer = topic.producer()
     const sends: Promise<unknown>[] = []
     const send = (count: number): void => {
@@ -188,19 +188,19 @@ describe.skipIf(source.kind !== 'binary')('a server that is restarted', () => {
     send(300)
     await eventually(() => expect(seen.size).toBeGreaterThan(100))
     send(300)
-    await first.stop()
+    await running.kill()
     send(300)
-    await server(path, { port, folder: where })
+    await running.restart()
     send(100)
     await Promise.all(sends)
     await eventually(() => expect(seen.size).toBe(1_000), 30_000)
     await consumer.close()
-    await running
+    await reading
   })
 
   it('has acknowledgements that it did not answer repeated at once, not when their time is over', async () => {
-    const first = await server(path)
-    const cloud = await open(`${first.url}/?requestTimeoutMs=600000`)
+    const running = await server(binary as NatsBinary)
+    const cloud = await open(`${running.url}/?requestTimeoutMs=600000`)
     const name = fresh('unanswered')
     await cloud.admin.createTopic(name, { order: 'none' })
     const topic = topicOf(cloud, name)
@@ -208,16 +208,16 @@ describe.skipIf(source.kind !== 'binary')('a server that is restarted', () => {
     const handled = Promise.withResolvers<void>()
     const settled: string[] = []
     const consumer = topic.consumer({ group: 'g', onSettled: (_, outcome) => void settled.push(outcome) })
-    const running = consumer.run(() => {
+    const reading = consumer.run(() => {
       // From here on the server hears, and does not answer any more.
-      first.process?.kill('SIGSTOP')
+      running.suspend()
       handled.resolve()
     })
     await handled.promise
     await eventually(() => expect(settled).toEqual(['acked']))
-    await first.restart()
+    await running.restart()
     await consumer.close({ timeoutMs: 20_000 })
-    await running
+    await reading
     expect(await cloud.admin.lag(name, 'g')).toMatchObject([{ messages: 0 }])
   })
 })

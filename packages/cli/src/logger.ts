@@ -10,6 +10,8 @@ export function collectLogger(
   options: { readonly json: boolean; readonly level: Level },
 ): Logger {
   const least = levels.indexOf(options.level)
+  // A progress line may stand there.
+  const clear = stream.isTTY && !options.json ? '\r\u001B[K' : ''
   const write =
     (level: Level) =>
     (fields: object, message: string): void => {
@@ -17,7 +19,7 @@ export function collectLogger(
       if (options.json) stream.write(`${JSON.stringify({ level, message, ...fields })}\n`)
       else
         stream.write(
-          `${paint(stream, colours[level], level.padEnd(5))} ${message}${paint(stream, 'dim', facts(fields))}\n`,
+          `${clear}${paint(stream, colours[level], level.padEnd(5))} ${message}${paint(stream, 'dim', facts(fields))}\n`,
         )
     }
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }

@@ -142,8 +142,25 @@ it('says that sends are tried again, and ends soon after Ctrl-C', async () => {
   await sending.printed('the disk is full')
   const interruptedMs = performance.now()
   sending.interrupt()
-  expect((await sending.ended).code).toBe(130)
+  const { code, stderr } = await sending.ended
+  expect(code).toBe(130)
+  expect(stderr).toMatch(
+    /^\d+ messages from line \d+ on, of \d+ lines that were read, had no answer and may be stored$/m,
+  )
   expect(performance.now() - interruptedMs).toBeLessThan(30_000)
+})
+
+it('ends at Ctrl-C also while it waits for input', async () => {
+  using here = new Workplace()
+  await here.sluice(['topics', 'create', 'n'])
+  const following = here.start(['tail', 'n', '-f', '--from', 'earliest'])
+  const sending = here.start(['send', 'n', '--stdin'])
+  sending.child.stdin.write('"one"\n"two"\n')
+  await following.printed('"two"')
+  following.interrupt()
+  sending.interrupt()
+  expect(await sending.ended).toMatchObject({ code: 130, stdout: 'sent 2 messages to n\n', stderr: '' })
+  await following.ended
 })
 
 it('ends quietly when nobody reads its output any more', async () => {

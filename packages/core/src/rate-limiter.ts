@@ -7,6 +7,9 @@ interface Waiter {
   readonly go: () => void
 }
 
+/** A request that starts so much later than it was allowed to is five percent of a second's worth too early, at most. */
+const negligibleMs = 50
+
 /**
  * Two token buckets, one for messages and one for bytes, each holding at most one second's worth, so that no second sees
  * more than twice its rate. A message larger than a second of bytes passes when the bucket is full and leaves it in debt.
@@ -35,11 +38,13 @@ export class RateLimiter {
     return true
   }
 
-  /** What was taken is on its way only now: what the way took adds nothing, so that the backend sees no more than the rate. */
+  /**
+   * What was taken is on its way only now. When that took long, because the process stood still, that time adds nothing:
+   * else the backend would see at once what was taken before it and after.
+   */
   sent(): void {
     const nowMs = this.#clock.monotonic()
-    this.#messages.restart(nowMs)
-    this.#bytes.restart(nowMs)
+    for (const bucket of [this.#messages, this.#bytes]) bucket.leaveOut(nowMs, negligibleMs)
   }
 
   /** Calls `turn` later, when a message of that size may pass: to take it, and what else is there. Returns how to give up waiting. */
@@ -125,9 +130,9 @@ class Bucket {
     return missing <= 1e-9 * this.#perSecond ? 0 : (missing / this.#perSecond) * 1000
   }
 
-  /** Refills from now on. */
-  restart(now: number): void {
-    this.#at = now
+  /** The time since the last refill does not count, if it is longer than that. */
+  leaveOut(now: number, longerThanMs: number): void {
+    if (now - this.#at > longerThanMs) this.#at = now
   }
 
   take(amount: number): void {

@@ -302,6 +302,69 @@ describe('a producer', () => {
     await Promise.all(sends)
   })
 
+  it('gives each key its turn while the rate holds', async () => {
+    for (const requestOrder of ['kept', 'none'] as const) {
+      for (const keys of [2, 4, 5, 8]) {
+        const sent = new Map<string | undefined, number>()
+        const { clock, producer } = setup(
+          (records, signal) => {
+            for (const { key } of records) sent.set(key, (sent.get(key) ?? 0) + 1)
+            return allStored(records, signal)
+          },
+          {},
+          { requestOrder },
+          { messagesPerSecond: 10 },
+        )
+        for (let n = 0; n < 40 * keys; n++) producer.send({ key: `k${n % keys}`, value: n }).catch(() => undefined)
+        for (let n = 0; n < 16; n++) await clock.advance(500)
+        const shares = [...sent.values()]
+        expect(shares).toHaveLength(keys)
+        expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(10)
+        await Promise.all([producer.close({ timeoutMs: 0 }).catch(() => undefined), clock.advance(2_000)])
+      }
+    }
+  })
+
+  it('lets a large message go while small ones come without end', async () => {
+    const { clock, producer } = setup(allStored, {}, {}, { bytesPerSecond: 1_000 })
+    let gone = false
+    const small = async (key: string): Promise<void> => {
+      for (;;) await producer.send({ key, value: 'x'.repeat(20) })
+    }
+    for (let n = 0; n < 20; n++) small(`k${n}`).catch(() => undefined)
+    await clock.advance(2_000)
+    void producer.send({ key: 'large', value: 'x'.repeat(700) }).then(() => (gone = true))
+    for (let n = 0; n < 50; n++) await clock.advance(100)
+    expect(gone).toBe(true)
+    await Promise.all([producer.close({ timeoutMs: 0 }).catch(() => undefined), clock.advance(2_000)])
+  })
+
+  it('keeps its rate although each request takes time to be made', () => {
+    let nowMs = 0
+    const clock = Object.assign(new ManualClock(), { monotonic: () => nowMs })
+    const rate = new RateLimiter({ messagesPerSecond: 1_000 }, clock)
+    let taken = 0
+    while (nowMs < 10_000) {
+      while (rate.tryTake(1)) taken++
+      nowMs += 5
+      rate.sent()
+    }
+    expect(taken).toBeGreaterThan(10_900)
+    while (rate.tryTake(1));
+    nowMs += 400
+    rate.sent()
+    expect(rate.tryTake(1)).toBe(false)
+  })
+
+  it('answers every send when it closes, also those that wait to be let in', async () => {
+    const { clock, producer } = setup(allStored, { maxBufferedRecords: 4 }, {}, { messagesPerSecond: 1 })
+    const sends = Array.from({ length: 10 }, (_, value) => codeOf(producer.send({ value })))
+    const closing = codeOf(producer.close({ timeoutMs: 500 }))
+    for (let n = 0; n < 5; n++) await clock.advance(500)
+    expect(await closing).toBe('timeout')
+    expect((await Promise.all(sends)).filter((code) => code === 'timeout')).toHaveLength(9)
+  })
+
   it('tells of a backend that refuses, once for each time it waits', async () => {
     const lines: string[] = []
     let calls = 0

@@ -53,6 +53,7 @@ export const registerSend: Register = (program, act) => {
           async (cloud, signal) => {
             if (value !== undefined) return sendOne(context, cloud.topic(topic), oneMessage(value, plan), signal)
             const input = handle?.createReadStream() ?? context.host.stdin
+            signal.addEventListener('abort', () => input.destroy(), { once: true })
             await sendLines(context, cloud.topic(topic), readLines(input), plan, signal)
           },
           { create: options['create'] === true, wayOut: 'make it with --create' },
@@ -85,7 +86,7 @@ async function sendLines(
   })
   const giveUp = new AbortController()
   signal.addEventListener('abort', () => setTimeout(() => giveUp.abort(), graceMs).unref(), { once: true })
-  let [lineNumber, sent] = [0, 0]
+  let [lineNumber, sent, unconfirmed] = [0, 0, 0]
   let failure: LineFailure | undefined
   try {
     for await (const line of lines) {
@@ -102,16 +103,26 @@ async function sendLines(
         .send(message, { signal: giveUp.signal })
         .then(
           () => rate.count(++sent),
-          (error: unknown) => void (failure ??= { error, line: at }),
+          (error: unknown) => {
+            unconfirmed++
+            failure ??= { error, line: at }
+          },
         )
         .finally(() => pending.delete(tracked))
       pending.add(tracked)
       if (pending.size >= maxPending) await Promise.race(pending)
     }
+  } catch (error) {
+    // The input was closed because of the interrupt.
+    if (!signal.aborted) throw error
   } finally {
     await Promise.all(pending)
     rate.stop()
   }
+  if (giveUp.signal.aborted && failure !== undefined)
+    context.output.note(
+      `${counted(unconfirmed, 'message')} from line ${failure.line} on, of ${lineNumber} lines that were read, had no answer and may be stored`,
+    )
   if (failure === undefined || sent > 0)
     context.output.result({ topic: topic.name, sent }, `sent ${counted(sent, 'message')} to ${topic.name}`)
   if (failure !== undefined) throw withStored(failure, sent)

@@ -125,9 +125,9 @@ export class Lanes {
     let full = false
     const fits = (entry: Entry): boolean =>
       batch.length < settings.maxBatchRecords && (batch.length === 0 || bytes + entry.bytes <= settings.maxBatchBytes)
-    for (let lane = this.#ready.shift(); lane !== undefined && !full; lane = full ? undefined : this.#ready.shift()) {
-      lane.ready = false
+    for (let lane = this.#ready.peek(); lane !== undefined && !full; lane = this.#ready.peek()) {
       const one = lane.ordered && this.#deps.requestOrder === 'none'
+      const before = batch.length
       let entry = nextOf(lane)
       while (entry !== undefined && fits(entry) && mayPass(entry)) {
         lane.pending.shift()
@@ -139,6 +139,10 @@ export class Lanes {
         entry = one ? undefined : nextOf(lane)
       }
       full = entry !== undefined || batch.length >= settings.maxBatchRecords
+      // What had no part in this batch keeps its turn: sent to the end, it might never be first when there is room for it.
+      if (entry !== undefined && batch.length === before) break
+      this.#ready.shift()
+      lane.ready = false
       this.makeReady(lane)
     }
     return batch

@@ -332,7 +332,8 @@ export class TopicProducer<T> implements Producer<T> {
       `topic "${this.#deps.topicName}": ${unsent.length} records were not confirmed within the ${timeoutMs} ms that close was given; their ids are in details.unsent`,
       { ambiguous: false, details: { topic: this.#deps.topicName, unsent } },
     )
-    for (const one of [...inside, ...outside]) one.giveUp(error)
+    // What is inside makes room by going, and nobody shall be let in any more.
+    for (const one of [...outside, ...inside]) one.giveUp(error)
     throw error
   }
 }

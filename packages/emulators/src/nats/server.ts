@@ -69,6 +69,11 @@ export class NatsServer implements AsyncDisposable {
     await gone
   }
 
+  /** Stops it in the middle of what it does, with its connections open, until it is killed. Not in Docker. */
+  suspend(): void {
+    this.#child?.kill('SIGSTOP')
+  }
+
   /** Kills it and starts it again, with its data, on the same port. Resolves when it answers. */
   async restart(): Promise<void> {
     await this.kill()
