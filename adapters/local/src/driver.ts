@@ -26,7 +26,7 @@ import type { AppendOptions } from './requests.ts'
 import type { StoreClient } from './store/client.ts'
 import { ownerName, thisHost } from './store/owners.ts'
 import type { StoreRegistry, StoreShare } from './store/registry.ts'
-import { untilAborted } from './until-aborted.ts'
+import { answerOrAbort } from './answer-or-abort.ts'
 import { TopicView } from './topic.ts'
 import { transact } from './transact.ts'
 
@@ -110,7 +110,7 @@ export class LocalDriver implements Driver {
     const operation = `open ${config.safe}`
     const key = await shareKey(config, folder)
     const opening = registry.acquire(key, { folder, durability, busyMs, maxPages }, { operation })
-    const share = await untilAborted(opening, context.signal, operation).catch(async (error: unknown) => {
+    const share = await answerOrAbort(opening, context.signal, operation).catch(async (error: unknown) => {
       // Whoever gave up does not get the share when it comes after all.
       void opening.then((late) => late.release()).catch(() => undefined)
       throw error

@@ -4,7 +4,7 @@ import { measureRecord } from './codec.ts'
 import { appendAll } from './requests.ts'
 import type { AppendOptions } from './requests.ts'
 import type { TopicView } from './topic.ts'
-import { untilAborted } from './until-aborted.ts'
+import { answerOrAbort } from './answer-or-abort.ts'
 
 /** What a producer works with. */
 export interface ProducerContext {
@@ -32,7 +32,7 @@ export class LocalProducer implements DriverProducer {
     const sending = this.#send(records)
     this.#inFlight.add(sending)
     try {
-      return await untilAborted(sending, signal, `send to topic "${topic.name}"`)
+      return await answerOrAbort(sending, signal, `send to topic "${topic.name}"`)
     } finally {
       this.#inFlight.delete(sending)
     }

@@ -3,7 +3,7 @@ import type { OutgoingRecord, SendOutcome, TransactionRecord } from '@sluice/dri
 import { appendAll } from './requests.ts'
 import type { AppendOptions } from './requests.ts'
 import { TopicView } from './topic.ts'
-import { untilAborted } from './until-aborted.ts'
+import { answerOrAbort } from './answer-or-abort.ts'
 
 interface Outputs {
   readonly topic: TopicView
@@ -23,7 +23,7 @@ export async function transact(
     topics.get(topic)?.indexes.push(index)
   }
   const outcomes: (SendOutcome | undefined)[] = Array.from({ length: records.length })
-  await untilAborted(appendAll([...topics.values()], outcomes, options, 0), signal, 'the transaction')
+  await answerOrAbort(appendAll([...topics.values()], outcomes, options, 0), signal, 'the transaction')
   return outcomes.map((outcome) => {
     if (outcome === undefined)
       throw new StreamError('internal', 'a record came out of a transaction without an outcome')

@@ -7,7 +7,7 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { JetStreamClient, JetStreamManager, SeqMsgRequest, StoredMsg } from '@nats-io/jetstream'
 import { connect, createInbox, credsAuthenticator, nkeyAuthenticator, nkeys } from '@nats-io/transport-node'
 import type { Authenticator, NatsConnection, NodeConnectionOptions, TlsOptions } from '@nats-io/transport-node'
-import { StreamError } from '@sluice/driver'
+import { StreamError, untilAborted } from '@sluice/driver'
 import type { Clock, Logger, OpenContext } from '@sluice/driver'
 import type { Login, NatsConfig } from './config.ts'
 import { DisconnectedError, isUnanswered, toStreamError } from './errors.ts'
@@ -76,10 +76,11 @@ export class Connection {
   static async open(config: NatsConfig, context: OpenContext): Promise<Connection> {
     const { signal } = context
     const operation = `open ${config.safe}`
-    if (signal.aborted) throw StreamError.aborted(signal, operation)
+    const aborted = (): StreamError => StreamError.aborted(signal, operation)
+    if (signal.aborted) throw aborted()
     const sockets = new SocketKeeper()
     const dialling = dial(config, sockets)
-    const client = await raceAbort(dialling, signal, operation).catch((error: unknown) => {
+    const client = await untilAborted(dialling, signal, aborted).catch((error: unknown) => {
       // Whoever gave up does not get the connection when it comes after all.
       void dialling.then((late) => late.close()).catch(() => undefined)
       sockets.close()
@@ -89,7 +90,7 @@ export class Connection {
     const questions = new Questions(client)
     try {
       const streams = await jetstreamManager(client, { ...options(config), checkAPI: false })
-      await raceAbort(checkJetStream(streams, operation), signal, operation)
+      await untilAborted(checkJetStream(streams, operation), signal, aborted)
       return new Connection(client, streams, sockets, questions, config, context)
     } catch (error) {
       await client.close()
@@ -355,16 +356,5 @@ async function checkJetStream(streams: JetStreamManager, operation: string): Pro
     if (error.code === 'permission-denied') return
     if (!isUnanswered(cause)) throw error
     throw new StreamError('unsupported', `${operation} failed: JetStream is off; start the server with -js`, { cause })
-  }
-}
-
-async function raceAbort<T>(work: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = (): void => aborted.reject(StreamError.aborted(signal, what))
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }

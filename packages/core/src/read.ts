@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { StreamError, untilAborted } from '@sluice/driver'
 import type {
   Clock,
   Driver,
@@ -55,7 +55,7 @@ async function* readUntil<T>(
   signal: AbortSignal,
 ): AsyncGenerator<ReadMessage<T>> {
   signal.throwIfAborted()
-  const topic = await open()
+  const topic = await untilAborted(open(), signal, () => cutShort(signal))
   const start = toStartFrom(options.from ?? 'earliest')
   const describe = (): Promise<TopicDescription> => driver.admin.describeTopic(topic.name, signal)
   const end = options.follow === true ? undefined : new ReadEnd(topic, start, await describe())

@@ -1,3 +1,4 @@
+import { StreamError } from '@sluice/driver'
 import type { Clock } from '@sluice/driver'
 
 /** Waits for `work`, but no longer than `ms`; false when it is not done by then. What it does later is nobody's concern. */
@@ -11,4 +12,16 @@ export async function within(clock: Clock, work: Promise<unknown>, ms: number): 
   } finally {
     timer.cancel()
   }
+}
+
+/** What closing may take beyond the time it was given: to let go of what cannot be finished. */
+const lettingGoMs = 6_000
+
+/** Joins a close that runs already, which may have been given more time. Rejects with `timeout` when it is not done in this one's. */
+export async function joinClose(clock: Clock, closing: Promise<void>, timeoutMs: number, what: string): Promise<void> {
+  if (await within(clock, closing, timeoutMs + lettingGoMs)) return
+  throw new StreamError(
+    'timeout',
+    `${what} is being closed with more time than the ${timeoutMs} ms given now; it goes on`,
+  )
 }

@@ -34,6 +34,7 @@ export class FunctionWorker<I, O> implements Worker {
   #produced = 0
   #begun = false
   #closed = false
+  #closeOptions: CloseOptions | undefined
 
   constructor(definition: SluiceFunction<I, O>, options: WorkerOptions, session: Session) {
     checkArgument('worker', 'its function', definition, having('handle'))
@@ -86,18 +87,32 @@ export class FunctionWorker<I, O> implements Worker {
     try {
       await this.#consumer.run((message) => this.#handle(message), { concurrency, ...options })
     } finally {
-      await this.#producer?.close()
+      await this.#closeProducer()
     }
   }
 
   async close(options?: CloseOptions): Promise<void> {
     closeTimeoutMs(options)
     this.#closed = true
+    this.#closeOptions ??= options
     await this.#consumer?.close(options)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** In the time that the worker's own close was given. Outputs that are left are of messages that were given up, and come again. */
+  async #closeProducer(): Promise<void> {
+    try {
+      await this.#producer?.close(this.#closeOptions)
+    } catch (error) {
+      if (!this.#closed) throw error
+      this.#session.deps.logger.warn(
+        { function: this.name, error },
+        'outputs of messages that were given up were not sent',
+      )
+    }
   }
 
   stats(): ConsumerStats & { readonly produced: number } {

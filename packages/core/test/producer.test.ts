@@ -1,62 +1,11 @@
 import * as fc from 'fast-check'
 import { silentLogger, StreamError } from '@sluice/driver'
-import type { Capabilities, DriverTopic, Logger, OutgoingRecord, SendOutcome } from '@sluice/driver'
-import { ManualClock, settle } from '@sluice/driver/testing'
+import type { OutgoingRecord, SendOutcome } from '@sluice/driver'
+import { settle } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
-import type { ProducerOptions } from '../src/api/producer.ts'
-import type { RateLimit } from '../src/api/topic.ts'
-import { json } from '../src/codecs.ts'
-import { IdGenerator } from '../src/ids.ts'
-import { TopicProducer } from '../src/producer/producer.ts'
-import { RateLimiter } from '../src/rate-limiter.ts'
-import { ValueFormat } from '../src/values.ts'
-import { allCapabilities, failed, fakeTopic, stored } from './fake-topic.ts'
+import { failed, stored } from './fake-topic.ts'
 import type { Answer } from './fake-topic.ts'
-
-interface Setup {
-  readonly clock: ManualClock
-  readonly producer: TopicProducer<unknown>
-}
-
-function setup(
-  answer: Answer,
-  options: ProducerOptions = {},
-  capabilities: Partial<Capabilities> = {},
-  rate?: RateLimit,
-  openTopic = (topic: DriverTopic) => Promise.resolve(topic),
-  logger: Logger = silentLogger,
-): Setup {
-  const clock = new ManualClock()
-  const topic = fakeTopic(answer)
-  const producer = new TopicProducer<unknown>({
-    topicName: 't',
-    openTopic: () => openTopic(topic),
-    capabilities: { ...allCapabilities, ...capabilities },
-    format: new ValueFormat(json, undefined),
-    options,
-    rate: rate === undefined ? undefined : new RateLimiter(rate, clock),
-    ids: new IdGenerator(clock),
-    clock,
-    random: () => 0.5,
-    logger,
-    telemetry: undefined,
-    onClosed: () => undefined,
-  })
-  return { clock, producer }
-}
-
-const allStored: Answer = (records) => Promise.resolve(records.map((_, index) => stored(index)))
-const valueOf = (record: OutgoingRecord): unknown => JSON.parse(Buffer.from(record.body).toString())
-const badFails: Answer = (records) =>
-  Promise.resolve(records.map((record) => (valueOf(record) === 'bad' ? failed('invalid-argument') : stored(0))))
-const codeOf = async (promise: Promise<unknown>): Promise<string> => {
-  try {
-    await promise
-    return 'ok'
-  } catch (error) {
-    return StreamError.is(error) ? error.code : String(error)
-  }
-}
+import { allStored, badFails, codeOf, setup, valueOf } from './producer-setup.ts'
 
 type Fault = 'ok' | 'record' | 'whole' | 'lost' | 'final'
 
@@ -139,6 +88,18 @@ describe('lanes', () => {
     expect(seen).toEqual(['x', 'again'])
   })
 
+  it('say of what waits behind a fence that it may be stored, when its request had no answer', async () => {
+    const lost: Answer = () => Promise.reject(new StreamError('timeout', 'lost', { ambiguous: true }))
+    const { producer } = setup(lost, { retry: { maxAttempts: 1 } }, { requestOrder: 'kept' })
+    const sends = [1, 2, 3].map((value) => producer.send({ key: 'k', value }).catch((error: unknown) => error))
+    const errors = await Promise.all(sends)
+    expect(errors).toMatchObject([
+      { code: 'timeout', ambiguous: true },
+      { code: 'fenced', ambiguous: true },
+      { code: 'fenced', ambiguous: true },
+    ])
+  })
+
   it('go on past a final failure when told to continue', async () => {
     const { producer } = setup(badFails, { onOrderedFailure: 'continue' }, { requestOrder: 'none' })
     const sends = ['bad', 'after'].map((value) => codeOf(producer.send({ key: 'k', value })))
@@ -206,38 +167,6 @@ describe('a producer', () => {
     expect(StreamError.is(error, 'timeout') && error.ambiguous).toBe(true)
   })
 
-  it('names what close could not send, by the deadline', async () => {
-    const { clock, producer } = setup(() => Promise.reject(new StreamError('unavailable', 'down')))
-    const sends = [1, 2, 3].map((value) => codeOf(producer.send({ value, id: `id-${value}` })))
-    const closed = producer.close({ timeoutMs: 1_000 }).catch((error: unknown) => error)
-    for (let n = 0; n < 12; n++) await clock.advance(100)
-    expect(await closed).toMatchObject({ code: 'timeout', details: { unsent: ['id-1', 'id-2', 'id-3'] } })
-    expect(await Promise.all(sends)).toEqual(['timeout', 'timeout', 'timeout'])
-    expect(await codeOf(producer.send({ value: 4 }))).toBe('closed')
-    expect(clock.pending).toBe(0)
-  })
-
-  it('flush waits for what was sent before it, also at the door, and not for what comes after', async () => {
-    const gates: (() => void)[] = []
-    const { producer } = setup(
-      (records, signal) => new Promise((resolve) => gates.push(() => void allStored(records, signal).then(resolve))),
-      { maxBufferedRecords: 1, maxInFlight: 1 },
-    )
-    const sends = [1, 2].map((value) => producer.send({ value }))
-    await settle()
-    let flushed = false
-    const flush = producer.flush().then(() => (flushed = true))
-    const third = producer.send({ value: 3 })
-    gates.shift()?.()
-    await settle()
-    expect(flushed).toBe(false)
-    gates.shift()?.()
-    await flush
-    await Promise.all(sends)
-    gates.shift()?.()
-    await third
-  })
-
   it('aborts a send in every phase', async () => {
     const gates: (() => void)[] = []
     const { producer } = setup(
@@ -260,111 +189,6 @@ describe('a producer', () => {
     expect((await later).id).toBeDefined()
   })
 
-  it('holds its rate in messages and bytes', async () => {
-    const times: number[] = []
-    const rate = { messagesPerSecond: 10 }
-    const { clock, producer } = setup(
-      (records, signal) => {
-        for (const _ of records) times.push(clock.monotonic())
-        return allStored(records, signal)
-      },
-      {},
-      {},
-      rate,
-    )
-    const sends = Array.from({ length: 30 }, (_, value) => producer.send({ value }))
-    for (let n = 0; n < 40; n++) await clock.advance(100)
-    await Promise.all(sends)
-    expect(times.filter((time) => time === 0).length).toBe(10)
-    expect(times.at(-1)).toBe(2_000)
-  })
-
-  it('holds its rate also when a backend that was away comes back', async () => {
-    const requests: number[] = []
-    const back = Promise.withResolvers<void>()
-    const { clock, producer } = setup(
-      async (records, signal) => {
-        requests.push(records.length)
-        await back.promise
-        return allStored(records, signal)
-      },
-      { maxInFlight: 1 },
-      {},
-      { messagesPerSecond: 10 },
-    )
-    const sends = Array.from({ length: 50 }, (_, value) => producer.send({ value }))
-    for (let n = 0; n < 30; n++) await clock.advance(100)
-    expect(requests).toEqual([10])
-    back.resolve()
-    await clock.advance(0)
-    expect(requests.slice(0, 2)).toEqual([10, 10])
-    for (let n = 0; n < 30; n++) await clock.advance(100)
-    await Promise.all(sends)
-  })
-
-  it('gives each key its turn while the rate holds', async () => {
-    for (const requestOrder of ['kept', 'none'] as const) {
-      for (const keys of [2, 4, 5, 8]) {
-        const sent = new Map<string | undefined, number>()
-        const { clock, producer } = setup(
-          (records, signal) => {
-            for (const { key } of records) sent.set(key, (sent.get(key) ?? 0) + 1)
-            return allStored(records, signal)
-          },
-          {},
-          { requestOrder },
-          { messagesPerSecond: 10 },
-        )
-        for (let n = 0; n < 40 * keys; n++) producer.send({ key: `k${n % keys}`, value: n }).catch(() => undefined)
-        for (let n = 0; n < 16; n++) await clock.advance(500)
-        const shares = [...sent.values()]
-        expect(shares).toHaveLength(keys)
-        expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(10)
-        await Promise.all([producer.close({ timeoutMs: 0 }).catch(() => undefined), clock.advance(2_000)])
-      }
-    }
-  })
-
-  it('lets a large message go while small ones come without end', async () => {
-    const { clock, producer } = setup(allStored, {}, {}, { bytesPerSecond: 1_000 })
-    let gone = false
-    const small = async (key: string): Promise<void> => {
-      for (;;) await producer.send({ key, value: 'x'.repeat(20) })
-    }
-    for (let n = 0; n < 20; n++) small(`k${n}`).catch(() => undefined)
-    await clock.advance(2_000)
-    void producer.send({ key: 'large', value: 'x'.repeat(700) }).then(() => (gone = true))
-    for (let n = 0; n < 50; n++) await clock.advance(100)
-    expect(gone).toBe(true)
-    await Promise.all([producer.close({ timeoutMs: 0 }).catch(() => undefined), clock.advance(2_000)])
-  })
-
-  it('keeps its rate although each request takes time to be made', () => {
-    let nowMs = 0
-    const clock = Object.assign(new ManualClock(), { monotonic: () => nowMs })
-    const rate = new RateLimiter({ messagesPerSecond: 1_000 }, clock)
-    let taken = 0
-    while (nowMs < 10_000) {
-      while (rate.tryTake(1)) taken++
-      nowMs += 5
-      rate.sent()
-    }
-    expect(taken).toBeGreaterThan(10_900)
-    while (rate.tryTake(1));
-    nowMs += 400
-    rate.sent()
-    expect(rate.tryTake(1)).toBe(false)
-  })
-
-  it('answers every send when it closes, also those that wait to be let in', async () => {
-    const { clock, producer } = setup(allStored, { maxBufferedRecords: 4 }, {}, { messagesPerSecond: 1 })
-    const sends = Array.from({ length: 10 }, (_, value) => codeOf(producer.send({ value })))
-    const closing = codeOf(producer.close({ timeoutMs: 500 }))
-    for (let n = 0; n < 5; n++) await clock.advance(500)
-    expect(await closing).toBe('timeout')
-    expect((await Promise.all(sends)).filter((code) => code === 'timeout')).toHaveLength(9)
-  })
-
   it('tells of a backend that refuses, once for each time it waits', async () => {
     const lines: string[] = []
     let calls = 0
@@ -382,24 +206,6 @@ describe('a producer', () => {
     await Promise.all(sends)
     const line = 'sending failed and will be tried again: the disk is full'
     expect(lines).toEqual([line, line])
-  })
-
-  it('gives each producer of a topic its turn', async () => {
-    const clock = new ManualClock()
-    const rate = new RateLimiter({ messagesPerSecond: 10 }, clock)
-    const went: string[] = []
-    const wait = (who: string): void =>
-      void rate.wait(1, () => {
-        went.push(who)
-        rate.tryTake(1)
-        wait(who)
-      })
-    while (rate.tryTake(1));
-    wait('a')
-    wait('b')
-    expect(rate.tryTake(1)).toBe(false)
-    for (let n = 0; n < 6; n++) await clock.advance(100)
-    expect(went.join('')).toBe('ababab')
   })
 
   it('keeps the pressure off a backend that throttles', async () => {
@@ -489,38 +295,4 @@ describe('many that wait', () => {
     expect(requests).toEqual([[0], [2, 4]])
     await producer.close()
   })
-})
-
-it('a producer whose topic opens only after its close lets go of it', async () => {
-  const opening = Promise.withResolvers<void>()
-  let open = 0
-  const { clock, producer } = setup(allStored, {}, {}, undefined, async (topic) => {
-    await opening.promise
-    open++
-    const close = (): Promise<void> => Promise.resolve(void open--)
-    return { ...topic, producer: () => Promise.resolve({ sendBatch: allStored, close }) }
-  })
-  const sending = codeOf(producer.send({ value: 1 }))
-  const closing = codeOf(producer.close({ timeoutMs: 100 }))
-  await clock.advance(100)
-  expect(await Promise.all([sending, closing])).toEqual(['timeout', 'timeout'])
-  opening.resolve()
-  await settle()
-  expect(open).toBe(0)
-  expect(await codeOf(producer.send({ value: 2 }))).toBe('closed')
-})
-
-it('flush waits out no linger, also of what is let in while it waits', async () => {
-  const { clock, producer } = setup(allStored, { lingerMs: 60_000, maxBufferedRecords: 2 })
-  const sends = [0, 1, 2, 3, 4, 5, 6].map((value) => producer.send({ value }))
-  await settle()
-  await producer.flush()
-  expect(clock.monotonic()).toBe(0)
-  await Promise.all(sends)
-  const late = producer.send({ value: 7 })
-  await settle()
-  expect(producer.stats().bufferedRecords).toBe(1)
-  await clock.advance(60_000)
-  await late
-  await producer.close()
 })

@@ -2,17 +2,26 @@ import type { DriverAdmin, Headers, PartitionId, Position, TopicSpec } from '@sl
 import type { Start } from './consumer.ts'
 
 /** Looks after topics and groups. */
-export interface Admin extends Omit<DriverAdmin, 'seek' | AdminMethods> {
+export interface Admin {
+  /** Resolves when the topic can be used. One of that name that fits the spec: `exists`; one that does not: `conflict`. */
   createTopic(name: string, spec?: TopicSpec): Promise<'created' | 'exists'>
+  /** Its order, limits of time and size, and partitions with their first and last positions. `not-found` when there is none. */
   describeTopic(name: string): ReturnType<DriverAdmin['describeTopic']>
+  /** The names of all topics. */
   listTopics(): Promise<readonly string[]>
+  /** Changes the number of open partitions. Key order is kept: the old ones are drained before the new are read. */
   setPartitions(name: string, count: number): Promise<void>
+  /** How long records are kept, and up to which size of the topic. */
   setRetention(name: string, retention: Pick<TopicSpec, 'retentionMs' | 'retentionBytes'>): Promise<void>
+  /** Deletes the topic, its records and its groups' progress. */
   deleteTopic(name: string): Promise<void>
+  /** Groups that have progress or members on the topic. */
   listGroups(topic: string): Promise<readonly string[]>
+  /** Forgets a group's progress. `conflict` while members run. */
   deleteGroup(topic: string, group: string): Promise<void>
   /** Moves a group to another place in the topic: replay is a seek back. Other groups stay where they are. */
   seek(topic: string, group: string, to: Start): Promise<void>
+  /** What a group has still to do, for each partition. A group that is not known is `not-found`. */
   lag(topic: string, group: string): ReturnType<DriverAdmin['lag']>
   /**
    * Dead letters, oldest first, that were not sent back yet: those of the topic, where `<topic>.dead-letters` exists, else
@@ -25,17 +34,6 @@ export interface Admin extends Omit<DriverAdmin, 'seek' | AdminMethods> {
    */
   sendBack(topic: string, filter?: (letter: DeadLetter) => boolean): Promise<number>
 }
-
-type AdminMethods =
-  | 'createTopic'
-  | 'describeTopic'
-  | 'listTopics'
-  | 'setPartitions'
-  | 'setRetention'
-  | 'deleteTopic'
-  | 'listGroups'
-  | 'deleteGroup'
-  | 'lag'
 
 /** A record that could not be handled, with where it came from and why. */
 export interface DeadLetter {

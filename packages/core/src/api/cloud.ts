@@ -43,6 +43,9 @@ export interface Cloud extends AsyncDisposable {
 
 /** How long a close may take. */
 export interface CloseOptions {
-  /** After this many milliseconds what is left is given up and named in the error, a `timeout`. Default 30 000. */
+  /**
+   * After this many milliseconds what is left is given up and named in the error, a `timeout`. Default 30 000. A second close
+   * with less time waits no longer than its own, and up to 6 s for what is let go; the first one goes on.
+   */
   readonly timeoutMs?: number
 }

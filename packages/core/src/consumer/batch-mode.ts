@@ -109,6 +109,8 @@ export class BatchMode implements Mode {
 
   /** Waits for what is being decoded: a later record of a key must not miss the batch of an earlier one. */
   #flush(): void {
+    // No handler starts any more: what was gathered is dropped when reading has stopped.
+    if (this.#deps.draining()) return
     this.#overdue = this.#preparing > 0 || this.#deps.paused()
     if (this.#overdue) return
     this.#timer?.cancel()

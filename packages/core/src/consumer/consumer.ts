@@ -4,7 +4,7 @@ import type { BatchHandler, BatchOptions, Consumer, ConsumerStats, Handler, RunO
 import type { Message } from '../api/message.ts'
 import { closeTimeoutMs, runOptions } from '../option-kinds.ts'
 import { checkArgument, checkOptions, func } from '../options.ts'
-import { within } from '../within.ts'
+import { joinClose, within } from '../within.ts'
 import { BatchMode } from './batch-mode.ts'
 import type { ConsumerDeps } from './consumer-deps.ts'
 import { checkStartKind, closedMeanwhile, madeAnew, notSettled } from './consumer-errors.ts'
@@ -14,6 +14,7 @@ import { statsOf } from './consumer-stats.ts'
 import { creditOf } from './engine.ts'
 import type { Engine, EngineDeps } from './engine.ts'
 import { Handling } from './handling.ts'
+import { engineFor } from './engine-for.ts'
 import { LogEngine } from './log-engine.ts'
 import { HandlerMode } from './handler-mode.ts'
 import { LoopMode } from './loop-mode.ts'
@@ -70,7 +71,7 @@ export class TopicConsumer implements Consumer<unknown> {
     const onAbort = (): void => void this.close().catch(() => undefined)
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
-      await this.#start((deps) =>
+      await this.#startOrEnd((deps) =>
         batch === undefined
           ? new HandlerMode(deps, handler as Handler<unknown>, concurrency)
           : new BatchMode(deps, handler as BatchHandler<unknown>, concurrency, batch),
@@ -86,7 +87,7 @@ export class TopicConsumer implements Consumer<unknown> {
     return {
       next: async () => {
         if (this.#closing !== undefined && this.#loop === undefined) return { done: true, value: undefined }
-        started ??= this.#start((deps) => (this.#loop = new LoopMode(deps)))
+        started ??= this.#startOrEnd((deps) => (this.#loop = new LoopMode(deps)))
         await started
         return this.#loop === undefined ? { done: true, value: undefined } : this.#loop.next()
       },
@@ -110,14 +111,17 @@ export class TopicConsumer implements Consumer<unknown> {
   }
 
   async close(options?: CloseOptions): Promise<void> {
-    const closing = this.#beginClose(closeTimeoutMs(options))
+    const closing = this.closed(options)
+    closing.catch(() => undefined)
     // From inside a handler, waiting for the handler to end would be waiting for ourselves.
     if (this.#deps.inside.getStore() !== this) await closing
   }
 
   /** As {@link close}; but resolves when it is done, and not before, inside a handler too. */
   async closed(options?: CloseOptions): Promise<void> {
-    await this.#beginClose(closeTimeoutMs(options))
+    const timeoutMs = closeTimeoutMs(options)
+    if (this.#closing === undefined) return this.#beginClose(timeoutMs)
+    return joinClose(this.#deps.clock, this.#closing, timeoutMs, `the consumer of topic "${this.#deps.topicName}"`)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -135,8 +139,17 @@ export class TopicConsumer implements Consumer<unknown> {
     if (this.#starting !== undefined) throw new StreamError('invalid-argument', once)
   }
 
-  async #start(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
+  /** A close while it starts is an end like any other, also of a start that never ends or fails because of it. */
+  async #startOrEnd(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
     this.#checkUnused()
+    try {
+      await Promise.race([this.#start(makeMode), this.#ended.promise])
+    } catch (error) {
+      if (!this.#draining || this.#error !== undefined) throw error
+    }
+  }
+
+  #start(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
     this.#starting = this.#open(makeMode).catch((cause: unknown) => {
       const error = StreamError.from(
         cause,
@@ -154,13 +167,7 @@ export class TopicConsumer implements Consumer<unknown> {
     const topic = await this.#deps.openTopic()
     await this.#deps.prepareDeadLetters()
     this.#dispatcher.ordered = topic.order === 'key'
-    const shape = capabilities.shapes[topic.order]
-    if (shape === false) throw new StreamError('unsupported', `this backend has no topics with order "${topic.order}"`)
-    const nativeRetry = capabilities.retryDelay && capabilities.attempts === 'durable' && topic.order === 'none'
-    const engine =
-      shape === 'log'
-        ? new LogEngine(this.#engineDeps(), topic, transactional)
-        : new QueueEngine(this.#engineDeps(), topic, nativeRetry)
+    const engine = engineFor(topic, capabilities, this.#engineDeps(), transactional)
     const handling = new Handling({
       ...this.#deps,
       dispatcher: this.#dispatcher,
@@ -188,7 +195,7 @@ export class TopicConsumer implements Consumer<unknown> {
     else {
       await source.close()
       this.#deps.forgetTopic()
-      throw madeAnew(topic.name, shape, source.shape)
+      throw madeAnew(topic.name, engine instanceof LogEngine ? 'log' : 'queue', source.shape)
     }
     if (this.#paused) engine.setPaused(true)
     if (!this.#draining) engine.start()

@@ -19,6 +19,7 @@ export class Admission {
   readonly #maxBytes: number
   readonly #queue = new Fifo<Applicant>()
   #serving = false
+  #shut = false
   #left = 0
   records = 0
   bytes = 0
@@ -34,7 +35,7 @@ export class Admission {
 
   /** Lets a record in at once, if nobody waits and nothing stands in its way. */
   tryEnter(bytes: number): boolean {
-    if (this.waiting > 0 || !this.#hasRoom(bytes)) return false
+    if (this.#shut || this.waiting > 0 || !this.#hasRoom(bytes)) return false
     this.records++
     this.bytes += bytes
     return true
@@ -65,9 +66,14 @@ export class Admission {
     if (this.waiting > 0) this.serve()
   }
 
+  /** Lets nobody in any more. */
+  shut(): void {
+    this.#shut = true
+  }
+
   serve(): void {
     // A send that is let in and fails at once frees its room again: the loop that runs goes on with the next.
-    if (this.#serving) return
+    if (this.#serving || this.#shut) return
     this.#serving = true
     this.#letIn()
     this.#serving = false

@@ -252,7 +252,7 @@ export class Outbox {
       if (entry.abandoned) {
         this.#deps.onGone(entry)
       } else if (lane.fence !== undefined) {
-        this.#finish(entry, this.#lanes.fenced(lane))
+        this.#finish(entry, this.#final(entry, this.#lanes.fenced(lane)))
       } else {
         const delayMs = behind ? 0 : this.#retryDelay(entry, error)
         if (delayMs === undefined) {
@@ -265,7 +265,7 @@ export class Outbox {
       }
     }
     if (lane.fence !== undefined) {
-      for (const entry of this.#lanes.drain(lane)) this.#finish(entry, this.#lanes.fenced(lane))
+      for (const entry of this.#lanes.drain(lane)) this.#finish(entry, this.#final(entry, this.#lanes.fenced(lane)))
     }
     if (again.length > 0) this.#sendAgain(lane, again, paused ? 0 : waitMs)
   }

@@ -22,11 +22,13 @@ import { FlushGroups } from './flush-groups.ts'
 import type { FlushGroup } from './flush-groups.ts'
 import { openProducer } from './opened.ts'
 import type { Opened } from './opened.ts'
+import { notConfirmed, notEncoded } from './outstanding.ts'
+import type { Outstanding, Waiting } from './outstanding.ts'
 import { checkLimits, prepare, sizeOf, withHeaders } from './prepare.ts'
 import type { PrepareContext } from './prepare.ts'
 import { Send } from './send.ts'
 import type { Caller } from './send.ts'
-import { within } from '../within.ts'
+import { joinClose, within } from '../within.ts'
 
 /** What a producer works with. */
 export interface ProducerDeps<T> {
@@ -44,20 +46,6 @@ export interface ProducerDeps<T> {
   readonly onClosed: () => void
 }
 
-/** A send that waits to be let in. */
-interface Outstanding {
-  readonly id: () => string
-  readonly giveUp: (error: StreamError) => void
-}
-
-/** A send that waits for its topic to be opened. */
-interface Waiting extends Outstanding {
-  readonly begin: () => void
-}
-
-/** Stands for the id of a record whose schema is still validating. */
-const notEncoded = '(not yet encoded)'
-
 /** Sends to one topic: door, lanes, requests. Opens the topic with its first send. */
 export class TopicProducer<T> implements Producer<T> {
   readonly #deps: ProducerDeps<T>
@@ -71,6 +59,7 @@ export class TopicProducer<T> implements Producer<T> {
   #closing: Promise<void> | undefined
   /** Close waits for nothing more: what opens only now is let go of at once. */
   #ended = false
+  readonly #over = Promise.withResolvers<void>()
   #sent = 0
   #failed = 0
 
@@ -137,7 +126,7 @@ export class TopicProducer<T> implements Producer<T> {
   }
 
   async flush(): Promise<void> {
-    if (this.#opening !== undefined) await this.#opening
+    if (this.#opening !== undefined) await Promise.race([this.#opening, this.#over.promise])
     const flushed = this.#groups.flushed()
     this.#opened?.outbox.hurry(flushed)
     await flushed
@@ -145,7 +134,10 @@ export class TopicProducer<T> implements Producer<T> {
 
   async close(options?: CloseOptions): Promise<void> {
     const timeoutMs = closeTimeoutMs(options)
-    this.#closing ??= this.#close(timeoutMs)
+    const { clock, topicName } = this.#deps
+    if (this.#closing !== undefined)
+      return joinClose(clock, this.#closing, timeoutMs, `the producer of topic "${topicName}"`)
+    this.#closing = this.#close(timeoutMs)
     return this.#closing
   }
 
@@ -190,7 +182,9 @@ export class TopicProducer<T> implements Producer<T> {
     } catch (error) {
       return this.#refuse(caller, this.#notPrepared(error))
     }
-    this.#proceed(record, caller)
+    // Whatever makes text of the value may have closed the producer.
+    if (this.#closing === undefined) this.#proceed(record, caller)
+    else this.#refuse(caller, this.#closed())
   }
 
   #proceed(record: OutgoingRecord | Promise<OutgoingRecord>, caller: Caller): void {
@@ -263,6 +257,7 @@ export class TopicProducer<T> implements Producer<T> {
 
   /** Waits at the door: for its schema, or for room. */
   #apply(opened: Opened, record: OutgoingRecord | Promise<OutgoingRecord>, caller: Caller): void {
+    if (this.#ended) return this.#refuse(caller, this.#closed())
     const group = this.#groups.enter()
     const giveUp = (error: StreamError): void => {
       // The signal, a close and the schema may each end the wait, in any order.
@@ -317,6 +312,8 @@ export class TopicProducer<T> implements Producer<T> {
       if (!(await within(this.#deps.clock, this.flush(), timeoutMs))) this.#giveUpRest(timeoutMs)
     } finally {
       this.#ended = true
+      this.#over.resolve()
+      this.#giveUpAll(this.#closed())
       this.#opened?.outbox.stop()
       await this.#opened?.closeDriver(timeoutMs)
       this.#deps.onClosed()
@@ -327,13 +324,15 @@ export class TopicProducer<T> implements Producer<T> {
     const inside = this.#opened?.outbox.waiting() ?? []
     const outside = [...this.#atTheDoor, ...this.#beforeOpen]
     const unsent = [...inside.map((entry) => entry.record.id), ...outside.map((one) => one.id())]
-    const error = new StreamError(
-      'timeout',
-      `topic "${this.#deps.topicName}": ${unsent.length} records were not confirmed within the ${timeoutMs} ms that close was given; their ids are in details.unsent`,
-      { ambiguous: false, details: { topic: this.#deps.topicName, unsent } },
-    )
-    // What is inside makes room by going, and nobody shall be let in any more.
-    for (const one of [...outside, ...inside]) one.giveUp(error)
+    const error = notConfirmed(this.#deps.topicName, unsent, timeoutMs)
+    this.#giveUpAll(error)
     throw error
+  }
+
+  /** Answers every send that waits, wherever it does. Those who go make room, and nobody is let in any more. */
+  #giveUpAll(error: StreamError): void {
+    this.#opened?.admission.shut()
+    const inside = this.#opened?.outbox.waiting() ?? []
+    for (const one of [...this.#atTheDoor, ...this.#beforeOpen, ...inside]) one.giveUp(error)
   }
 }
