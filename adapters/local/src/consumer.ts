@@ -110,7 +110,7 @@ export class LocalLogSource implements LogSource, Reader {
           if (signal.aborted) throw StreamError.aborted(signal, what)
           continue
         }
-        const found = await this.#fetch(credit, waitMs)
+        const found = await this.#fetch(this.#wanted(), credit, waitMs)
         if (signal.aborted) throw StreamError.aborted(signal, what)
         if (found === 'nothing') return []
       }
@@ -124,12 +124,13 @@ export class LocalLogSource implements LogSource, Reader {
 
   /** Has the store read the next records while those just handed out are handled. What fails is asked for again. */
   #readAhead(): void {
-    if (this.#ahead !== undefined || this.#closing !== undefined || this.#wanted().length === 0) return
+    if (this.#ahead !== undefined || this.#closing !== undefined) return
     let room = aheadCredit.bytes
     // What is paused keeps what it has, and takes no room from the others.
     for (const { bytes, partition } of this.#readings.values()) if (!this.#paused.has(partition.name)) room -= bytes
-    if (room < aheadLeastBytes) return
-    const ahead = this.#fetch({ records: aheadCredit.records, bytes: room }, 0).finally(() => {
+    const wanted = room < aheadLeastBytes ? [] : this.#wanted()
+    if (wanted.length === 0) return
+    const ahead = this.#fetch(wanted, { records: aheadCredit.records, bytes: room }, 0).finally(() => {
       if (this.#ahead === ahead) this.#ahead = undefined
     })
     ahead.catch(() => undefined)
@@ -161,9 +162,13 @@ export class LocalLogSource implements LogSource, Reader {
   }
 
   /** Asks the store for more, and waits for it. `changed`: what is wanted has changed meanwhile. */
-  async #fetch(credit: Credit, waitAtMostMs: number): Promise<'something' | 'nothing' | 'changed'> {
+  async #fetch(
+    wanted: readonly Reading[],
+    credit: Credit,
+    waitAtMostMs: number,
+  ): Promise<'something' | 'nothing' | 'changed'> {
     const { client, topic, group } = this.#context
-    const asked = this.#wanted().map((reading): { reading: Reading; cursor: Cursor } => ({
+    const asked = wanted.map((reading): { reading: Reading; cursor: Cursor } => ({
       reading,
       cursor: { partition: reading.partition.id, offset: reading.offset },
     }))

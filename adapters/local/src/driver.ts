@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { specVersion, StreamError } from '@sluice/driver'
+import { specVersion, StreamError, untilAborted } from '@sluice/driver'
 import type {
   Capabilities,
   Driver,
@@ -26,7 +26,6 @@ import type { AppendOptions } from './requests.ts'
 import type { StoreClient } from './store/client.ts'
 import { ownerName, thisHost } from './store/owners.ts'
 import type { StoreRegistry, StoreShare } from './store/registry.ts'
-import { answerOrAbort } from './answer-or-abort.ts'
 import { TopicView } from './topic.ts'
 import { transact } from './transact.ts'
 
@@ -104,13 +103,14 @@ export class LocalDriver implements Driver {
 
   /** Opens the store, or a share of it when this process has it open. */
   static async open(config: LocalConfig, context: OpenContext, registry: StoreRegistry): Promise<LocalDriver> {
-    if (context.signal.aborted) throw StreamError.aborted(context.signal, `open ${config.safe}`)
+    const operation = `open ${config.safe}`
+    const aborted = (): StreamError => StreamError.aborted(context.signal, operation)
+    if (context.signal.aborted) throw aborted()
     const folder = config.scheme === 'local' ? resolve(config.path) : undefined
     const { durability, busyMs, maxPages } = config
-    const operation = `open ${config.safe}`
     const key = await shareKey(config, folder)
     const opening = registry.acquire(key, { folder, durability, busyMs, maxPages }, { operation })
-    const share = await answerOrAbort(opening, context.signal, operation).catch(async (error: unknown) => {
+    const share = await untilAborted(opening, context.signal, aborted).catch(async (error: unknown) => {
       // Whoever gave up does not get the share when it comes after all.
       void opening.then((late) => late.release()).catch(() => undefined)
       throw error
