@@ -1,6 +1,6 @@
 import type { Case } from '../case.ts'
 import type { CaseContext } from '../context.ts'
-import { equal } from '../expect.ts'
+import { equal, that } from '../expect.ts'
 import { JumpingClock } from '../faults/jumping-clock.ts'
 import { read } from '../reading.ts'
 import type { Delivery, Reading } from '../reading.ts'
@@ -29,9 +29,26 @@ const jumps: readonly (readonly [number, number, number])[] = [
 ]
 const batch = 100
 
+/** Until every partition has its member, and nothing is left to be moved. */
+async function allShared(
+  context: CaseContext,
+  held: () => readonly (readonly string[])[],
+  partitions: number,
+): Promise<void> {
+  if (context.world.shape === 'queue') return
+  await context.eventually(() => {
+    const counts = held().map((each) => each.length)
+    const all = counts.reduce((sum, count) => sum + count, 0)
+    that(
+      all === partitions && Math.max(...counts) - Math.min(...counts) <= 1,
+      `the ${partitions} partitions are shared evenly: ${counts.join(', ')}`,
+    )
+  })
+}
+
 async function clockJump(context: CaseContext): Promise<void> {
   const [ofSender, ofOne, ofTwo] = [new JumpingClock(), new JumpingClock(), new JumpingClock()]
-  const { topic, name } = await bench(context, {}, { clock: ofSender })
+  const { topic, name, cloud } = await bench(context, {}, { clock: ofSender })
   const group = context.name('g')
   const into: Delivery<number>[] = []
   const join = async (clock: JumpingClock, who: string): Promise<Reading<number>> => {
@@ -40,8 +57,10 @@ async function clockJump(context: CaseContext): Promise<void> {
     return read(context, member(own, group, sharing), { member: who, into, handle })
   }
   const members = [await join(ofOne, 'one'), await join(ofTwo, 'two')]
-  const held = (): readonly unknown[] => members.map(({ consumer }) => consumer.stats().partitions.toSorted())
+  const held = (): readonly (readonly string[])[] =>
+    members.map(({ consumer }) => consumer.stats().partitions.toSorted())
   await bothTake(context, ...members.map(({ consumer }) => consumer))
+  await allShared(context, held, (await cloud.admin.describeTopic(name)).partitions.length)
   const before = held()
   for (const [index, [sender, one, two]] of jumps.entries()) {
     ofSender.jumpTo(sender)
