@@ -42,7 +42,7 @@ export class Workplace implements Disposable {
   start(args: readonly string[], env: Record<string, string> = {}): Running {
     const child = spawn(process.execPath, ['--conditions=@sluice/source', main, ...args], {
       cwd: this.path,
-      env: { PATH: process.env['PATH'], NO_COLOR: '1', ...env },
+      env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], NO_COLOR: '1', ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     return new Running(child)
