@@ -8,15 +8,15 @@ import type { JetStreamClient, JetStreamManager, SeqMsgRequest, StoredMsg } from
 import { connect, createInbox, credsAuthenticator, nkeyAuthenticator, nkeys } from '@nats-io/transport-node'
 import type { Authenticator, NatsConnection, NodeConnectionOptions, TlsOptions } from '@nats-io/transport-node'
 import { StreamError, untilAborted } from '@sluice/driver'
-import type { Clock, Logger, OpenContext } from '@sluice/driver'
+import type { Logger, OpenContext } from '@sluice/driver'
 import type { Login, NatsConfig } from './config.ts'
 import { DisconnectedError, isUnanswered, toStreamError } from './errors.ts'
 import { Questions } from './questions.ts'
 import { SocketKeeper } from './socket-keeper.ts'
 import { guardWrites } from './write-guard.ts'
 
-/** How long after a refusal the end of a connection is taken for its consequence, in milliseconds. */
-const refusalMs = 10_000
+/** How often in a row the user may be refused before that is final: the first can be the end of credentials just renewed. */
+const refusalsTaken = 2
 
 /** What happens to a connection, to whom it matters. */
 export interface ConnectionListener {
@@ -42,11 +42,12 @@ export class Connection {
   readonly #logger: Logger
   readonly #listeners = new Set<ConnectionListener>()
   readonly #questions: Questions
-  readonly #clock: Clock
   readonly #watching: Promise<void>
   #up = true
-  /** What the server said when it last refused the user, and when. */
-  #refusal: { readonly error: Error; readonly atMs: number } | undefined
+  /** How often the user was refused since it was last let in. */
+  #refusals = 0
+  /** What the server said when it refused the user for good. */
+  #refusal: Error | undefined
   #lost: StreamError | undefined
   #closing: Promise<void> | undefined
 
@@ -56,10 +57,9 @@ export class Connection {
     sockets: SocketKeeper,
     questions: Questions,
     config: NatsConfig,
-    { clock, logger }: OpenContext,
+    { logger }: OpenContext,
   ) {
     this.#sockets = sockets
-    this.#clock = clock
     this.#questions = questions
     this.client = client
     this.streams = streams
@@ -172,6 +172,7 @@ export class Connection {
         for (const listener of this.#listeners) listener.disconnected?.(new DisconnectedError())
       } else if (status.type === 'reconnect') {
         this.#up = true
+        this.#refusals = 0
         this.#questions.giveUp()
         this.#logger.info({ backend: this.#safe }, 'reconnected')
         for (const listener of this.#listeners) listener.reconnected?.()
@@ -184,18 +185,16 @@ export class Connection {
     if (operation === 'publish' && typeof subject === 'string') {
       for (const listener of this.#listeners) listener.refused?.(subject, error)
     } else {
-      if (isRefusal(error)) this.#refusal = { error, atMs: this.#clock.monotonic() }
       this.#logger.warn({ backend: this.#safe, error: error.message }, 'the server reports an error')
+      if (isRefusal(error) && ++this.#refusals >= refusalsTaken) this.#giveUp(error)
     }
   }
 
-  /**
-   * Of a refused user the client says no more than that the connection is gone, and it may say that it stands after it has
-   * said that it was refused: so not the order counts, but the time.
-   */
-  #recentRefusal(): Error | undefined {
-    if (this.#refusal === undefined) return undefined
-    return this.#clock.monotonic() - this.#refusal.atMs < refusalMs ? this.#refusal.error : undefined
+  /** The client would knock for ever, and not tell anybody why. */
+  #giveUp(refusal: Error): void {
+    if (this.#refusal !== undefined) return
+    this.#refusal = refusal
+    void this.client.close()
   }
 
   async #awaitEnd(): Promise<void> {
@@ -204,15 +203,17 @@ export class Connection {
     await this.#watching
     if (this.#closing !== undefined) return
     this.#up = false
-    const cause = this.#recentRefusal() ?? (reason instanceof Error ? reason : new DisconnectedError())
+    const cause = this.#refusal ?? (reason instanceof Error ? reason : new DisconnectedError())
     const error = toStreamError(cause, { operation: `stay connected to ${this.#safe}` })
     this.#lost = error
     for (const listener of this.#listeners) listener.ended?.(error)
   }
 }
 
+/** A server that did not wait for the log-in has refused nobody. */
 function isRefusal(error: Error): boolean {
-  return error.name === 'AuthorizationError' || error.name === 'UserAuthenticationExpiredError'
+  if (error.name === 'UserAuthenticationExpiredError') return true
+  return error.name === 'AuthorizationError' && !/timeout/i.test(error.message)
 }
 
 function options(config: NatsConfig): { readonly apiPrefix: string; readonly timeout: number } {
@@ -228,6 +229,8 @@ async function dial(config: NatsConfig, sockets: SocketKeeper): Promise<NatsConn
     reconnectTimeWait: 100,
     pingInterval: config.pingIntervalMs,
     noAsyncTraces: true,
+    // Whether a refusal is final we tell ourselves: the client takes a log-in that was too slow for one.
+    ignoreAuthErrorAbort: true,
     ...(config.inboxPrefix === undefined ? {} : { inboxPrefix: config.inboxPrefix }),
     ...(await loginOptions(config.login)),
   }

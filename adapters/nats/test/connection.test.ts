@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { nkeys } from '@nats-io/transport-node'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { connect } from '@sluice/core'
+import { TcpProxy } from '@sluice/conformance'
 import { eventually } from '@sluice/driver/testing'
 import { freePort } from '@sluice/emulators'
 import type { NatsBinary } from '@sluice/emulators'
@@ -93,6 +94,23 @@ describe.skipIf(none)('logging in', () => {
     const client = cloud.native() as NatsConnection
     for await (const { type } of client.status()) if (type === 'reconnect') break
     await topic.send({ key: 'k', value: 2 })
+    expect(await collect(topic, 'group', 2)).toEqual([1, 2])
+  })
+
+  it('again and again over a line too slow for it, until the line is better', async () => {
+    const { url } = await server(binary, { config: 'authorization { user: ann, password: right, timeout: 0.3 }' })
+    const { hostname, port } = new URL(url)
+    const proxy = await TcpProxy.start({ host: hostname, port: Number(port) })
+    onTestFinished(() => proxy.close())
+    const cloud = await open(`nats://ann:right@127.0.0.1:${proxy.endpoint.port}`)
+    const topic = topicOf(cloud, fresh('slow'))
+    await topic.send({ value: 1 })
+    const accepted = proxy.accepted
+    proxy.latency(400)
+    proxy.cut()
+    await eventually(() => expect(proxy.accepted).toBeGreaterThan(accepted + 3))
+    proxy.latency(0)
+    await topic.send({ value: 2 })
     expect(await collect(topic, 'group', 2)).toEqual([1, 2])
   })
 
