@@ -104,13 +104,13 @@ describe.skipIf(none)('logging in', () => {
     onTestFinished(() => proxy.close())
     const cloud = await open(`nats://ann:right@127.0.0.1:${proxy.endpoint.port}`)
     const topic = topicOf(cloud, fresh('slow'))
-    await topic.send({ value: 1 })
+    await topic.send({ key: 'k', value: 1 })
     const accepted = proxy.accepted
     proxy.latency(400)
     proxy.cut()
     await eventually(() => expect(proxy.accepted).toBeGreaterThan(accepted + 3))
     proxy.latency(0)
-    await topic.send({ value: 2 })
+    await topic.send({ key: 'k', value: 2 })
     expect(await collect(topic, 'group', 2)).toEqual([1, 2])
   })
 
