@@ -16,10 +16,10 @@ import { adapter } from '../src/index.ts'
 import { collect, failure, folder, fresh, open, server, topicOf } from './fixtures.ts'
 import { Operator } from './operator.ts'
 import { findBinary } from './server.ts'
-import { tellWhyNot } from './suite.ts'
+import { needs } from './suite.ts'
 
 const found = await findBinary()
-const none = 'tried' in found
+const missing = 'tried' in found ? `no nats-server: ${found.tried.join('; ')}` : undefined
 const binary = found as NatsBinary
 
 function certificate(name: string): string {
@@ -28,7 +28,8 @@ function certificate(name: string): string {
 
 const tls = `tls { cert_file: "${certificate('server')}", key_file: "${certificate('server-key')}"`
 
-describe.skipIf(none)('logging in', () => {
+describe('logging in', () => {
+  needs(missing)
   it('with a password; another one is unauthenticated and shown nowhere', async () => {
     const { url } = await server(binary, { config: 'authorization { user: ann, password: right }' })
     const cloud = await open(url.replace('//', '//ann:right@'))
@@ -135,7 +136,8 @@ describe.skipIf(none)('logging in', () => {
   })
 })
 
-describe.skipIf(none)('over TLS', () => {
+describe('over TLS', () => {
+  needs(missing)
   it('to the host that the certificate names; to another one it says what is wrong', async () => {
     const { url } = await server(binary, { config: `${tls} }` })
     const ca = `ca=${certificate('ca')}`
@@ -158,7 +160,8 @@ describe.skipIf(none)('over TLS', () => {
   })
 })
 
-describe.skipIf(none)('a server', () => {
+describe('a server', () => {
+  needs(missing)
   it('that is not there is unavailable within the deadline', async () => {
     const started = performance.now()
     const error = await failure(open(`nats://127.0.0.1:${await freePort()}`))
@@ -232,8 +235,6 @@ describe.skipIf(none)('a server', () => {
     expect([await one.admin.listTopics(), await two.admin.listTopics()]).toEqual([[name], []])
   })
 })
-
-if (none) tellWhyNot('connections', 'no nats-server binary: set SLUICE_NATS_SERVER, or put it on the PATH')
 
 describe('servers that accept and say nothing', () => {
   const silentServer = async (): Promise<{ readonly address: string; readonly open: ReadonlySet<Socket> }> => {

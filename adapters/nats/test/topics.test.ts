@@ -8,13 +8,16 @@ import type { NatsBinary } from '@sluice/emulators'
 import { collect, failure, fresh, open, openDriver, server, topicOf } from './fixtures.ts'
 import { findServer, obtainServer } from './server.ts'
 import type { RunningServer } from './server.ts'
-import { tellWhyNot } from './suite.ts'
+import { needs } from './suite.ts'
 
 const source = await findServer()
-const none = source.kind === 'none'
+const missing = source.kind === 'none' ? `no nats-server: ${source.reason}` : undefined
+const noneOfOurs =
+  source.kind === 'url' ? 'needs a nats-server of its own; SLUICE_NATS_URL names one that runs' : missing
 const signal = new AbortController().signal
 
-describe.skipIf(none)('topics on streams', () => {
+describe('topics on streams', () => {
+  needs(missing)
   let running: RunningServer | undefined
   let url = ''
 
@@ -168,7 +171,8 @@ describe.skipIf(none)('topics on streams', () => {
   })
 })
 
-describe.skipIf(source.kind !== 'binary')('a server that is restarted', () => {
+describe('a server that is restarted', () => {
+  needs(noneOfOurs)
   const binary = source.kind === 'binary' ? source.binary : undefined
 
   it.each(['key', 'none'] as const)('costs time and nothing else, order %s', { timeout: 60_000 }, async (order) => {
@@ -221,5 +225,3 @@ describe.skipIf(source.kind !== 'binary')('a server that is restarted', () => {
     expect(await cloud.admin.lag(name, 'g')).toMatchObject([{ messages: 0 }])
   })
 })
-
-if (source.kind === 'none') tellWhyNot('topics on streams', source.reason)
