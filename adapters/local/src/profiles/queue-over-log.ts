@@ -42,7 +42,9 @@ interface Part {
   hasEarly: boolean
   ended: boolean
   revoking: boolean
-  /** Called when nothing of it is out any more. */
+  /** Commits under way. */
+  committing: number
+  /** Called when nothing of it is out any more, and what was acknowledged is committed. */
   onQuiet: (() => void) | undefined
 }
 
@@ -91,7 +93,7 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
       .then((all) => (all.find((acks) => acks.partition === partition)?.positions ?? []).map(toRun))
     // A failed read surfaces in the pull that needs it.
     early.catch(() => undefined)
-    const state = { ended: false, revoking: false, onQuiet: undefined, hasEarly: true }
+    const state = { ended: false, revoking: false, committing: 0, onQuiet: undefined, hasEarly: true }
     this.#parts.set(partition, { epoch, entries: [], early, ...state })
   }
 
@@ -181,10 +183,10 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     if (this.#parts.get(partition) === part) this.lost([partition])
   }
 
-  /** Waits until nothing of the partition is out. */
+  /** Waits until nothing of the partition is out, and the commit of what was acknowledged is behind us. */
   async #quiet(part: Part, deadlineMs: number): Promise<void> {
     part.revoking = true
-    if (part.entries.every((entry) => entry.state !== 'out')) return
+    if (isQuiet(part)) return
     await new Promise<void>((resolve) => {
       const timer = this.#behaviour.clock.after(deadlineMs, resolve)
       part.onQuiet = (): void => {
@@ -192,6 +194,10 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
         resolve()
       }
     })
+  }
+
+  #tellIfQuiet(part: Part | undefined): void {
+    if (part !== undefined && isQuiet(part)) part.onQuiet?.()
   }
 
   #takeDue(credit: Credit): readonly QueuedRecord[] {
@@ -280,6 +286,7 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
         if (later.record.key === key) this.#take(later, 'back', until)
       }
     }
+    this.#tellIfQuiet(this.#parts.get(partition))
     this.#wake.abort()
   }
 
@@ -323,14 +330,17 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
       return part === undefined ? [] : [{ partition, part }]
     })
     const commits = parts.flatMap(({ partition, part }) => this.#toCommit(partition, part))
+    for (const { part } of parts) part.committing++
     try {
       await Promise.all(parts.map(({ partition, part }) => this.#keepEarly(partition, part)))
       if (commits.length === 0 || this.#log === undefined) return new Set()
       const outcomes = await this.#log.commit(commits, new AbortController().signal)
       return new Set(commits.filter((_, index) => outcomes[index]?.ok !== true).map((commit) => commit.partition))
     } finally {
-      // Only now may a partition be handed over: the commit is behind us.
-      for (const { part } of parts) if (part.entries.every((entry) => entry.state !== 'out')) part.onQuiet?.()
+      for (const { part } of parts) {
+        part.committing--
+        this.#tellIfQuiet(part)
+      }
     }
   }
 
@@ -343,6 +353,11 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
     if (ended) this.#parts.delete(partition)
     return through === undefined && !ended ? [] : [{ partition, epoch: part.epoch, through, ended }]
   }
+}
+
+/** Whether the partition can be handed over without anything coming again. */
+function isQuiet(part: Part): boolean {
+  return part.committing === 0 && part.entries.every((entry) => entry.state !== 'out')
 }
 
 function toRun(text: string): Run {
