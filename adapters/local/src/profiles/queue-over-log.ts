@@ -12,6 +12,8 @@ import type {
   Settlement,
   SettleOutcome,
 } from '@sluice/driver'
+import { formatRun, parseRun, toRuns } from './runs.ts'
+import type { Run } from './runs.ts'
 import type { EarlyAckStore } from './support.ts'
 
 /** How long a pull waits, in milliseconds. */
@@ -26,9 +28,6 @@ interface Entry {
   /** When the lease runs out, or when it may be handed out again; monotonic. */
   until: number
 }
-
-/** The first and last of offsets without a gap. */
-type Run = readonly [number, number]
 
 const nothing = new Uint8Array()
 
@@ -90,7 +89,7 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
   assigned(partition: PartitionId, epoch: number): void {
     const early = this.#behaviour.acks
       .read()
-      .then((all) => (all.find((acks) => acks.partition === partition)?.positions ?? []).map(toRun))
+      .then((all) => (all.find((acks) => acks.partition === partition)?.positions ?? []).map(parseRun))
     // A failed read surfaces in the pull that needs it.
     early.catch(() => undefined)
     const state = { ended: false, revoking: false, committing: 0, onQuiet: undefined, hasEarly: true }
@@ -310,17 +309,11 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
 
   /** Stores what is acknowledged behind a gap, so that it does not come again after a hand-over or a crash. */
   async #keepEarly(partition: PartitionId, part: Part): Promise<void> {
-    const runs: [number, number][] = []
-    for (const { record, state } of part.entries) {
-      if (state !== 'acked') continue
-      const offset = Number(record.position)
-      const run = runs.at(-1)
-      if (run !== undefined && run[1] === offset - 1) run[1] = offset
-      else runs.push([offset, offset])
-    }
+    const acked = part.entries.filter(({ state }) => state === 'acked')
+    const runs = toRuns(acked.map(({ record }) => Number(record.position)))
     if (runs.length === 0 && !part.hasEarly) return
     part.hasEarly = runs.length > 0
-    await this.#behaviour.acks.write({ partition, positions: runs.map(([first, last]) => `${first}-${last}`) })
+    await this.#behaviour.acks.write({ partition, positions: runs.map(formatRun) })
   }
 
   /** Commits what has no gap before it. Returns the partitions that turned out to be somebody else's. */
@@ -358,11 +351,6 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
 /** Whether the partition can be handed over without anything coming again. */
 function isQuiet(part: Part): boolean {
   return part.committing === 0 && part.entries.every((entry) => entry.state !== 'out')
-}
-
-function toRun(text: string): Run {
-  const [first, last] = text.split('-')
-  return [Number(first), Number(last)]
 }
 
 function leaseOver(): StreamError {
