@@ -1,0 +1,185 @@
+import type { Credentials } from './authorization.ts'
+import { authorize } from './authorization.ts'
+import type { Request, Response } from './listener.ts'
+import { answerControl } from './control.ts'
+import { consumerOperations } from '../operations/consumers.ts'
+import { subscribe } from '../operations/fan-out.ts'
+import { monitoringOperations } from '../operations/monitoring.ts'
+import type { Call, Operations } from '../operations/operation.ts'
+import { recordOperations } from '../operations/records.ts'
+import { retentionOperations } from '../operations/retention.ts'
+import { shardOperations } from '../operations/shards.ts'
+import { streamOperations } from '../operations/streams.ts'
+import { tagOperations } from '../operations/tags.ts'
+import { ServiceError } from '../service-error.ts'
+import type { Service } from '../service.ts'
+import { eventsOf, Subscriptions } from '../subscription.ts'
+import { decodeCbor, encodeCbor } from '../wire/cbor.ts'
+import { encodeFrame } from '../wire/event-stream.ts'
+import { decodeJson, encodeJson } from '../wire/json.ts'
+
+/** What the service takes in one request, in bytes: 10 MiB of records as base64, and room for the rest. */
+const largestBody = 16 * 1024 * 1024
+
+const targetPrefix = 'Kinesis_20131202.'
+
+const operations: Operations = {
+  ...streamOperations,
+  ...shardOperations,
+  ...retentionOperations,
+  ...tagOperations,
+  ...monitoringOperations,
+  ...recordOperations,
+  ...consumerOperations,
+}
+
+/** A form in which requests and answers are written. */
+interface Format {
+  readonly contentType: string
+  readonly decode: (body: Buffer) => unknown
+  readonly encode: (value: unknown) => Buffer
+}
+
+const json: Format = { contentType: 'application/x-amz-json-1.1', decode: decodeJson, encode: encodeJson }
+const cbor: Format = { contentType: 'application/x-amz-cbor-1.1', decode: decodeCbor, encode: encodeCbor }
+
+/** Answers requests: each in the form in which it was asked. */
+export class Exchange {
+  readonly #service: Service
+  readonly #credentials: readonly Credentials[] | undefined
+  readonly #subscriptions: Subscriptions
+  #requests = 0
+
+  constructor(service: Service, credentials: readonly Credentials[] | undefined) {
+    this.#service = service
+    this.#credentials = credentials
+    this.#subscriptions = new Subscriptions(service)
+  }
+
+  async handle(request: Request, response: Response): Promise<void> {
+    const format = String(request.headers['content-type']).startsWith('application/x-amz-cbor') ? cbor : json
+    const id = this.#nextId()
+    const reply = (status: number, value: unknown): void => send(response, status, format, value, id)
+    try {
+      const body = await readBody(request)
+      if (body === undefined) return reply(413, undefined)
+      if (request.url?.startsWith('/_sluice/') === true) return reply(...answerControl(request, body, this.#service))
+      const name = nameOf(request)
+      const { region } = authorize(signed(request, body), name, this.#credentials, this.#service.nowMs)
+      const call = { service: this.#service, region, name }
+      const output = await this.#run(call, format.decode(body), response)
+      if (this.#service.faults.losesResponse(name)) return hangUp(request)
+      if (output !== 'streamed') reply(200, output)
+    } catch (error) {
+      const { status, type, message } = told(error)
+      reply(status, { __type: type, message })
+    }
+  }
+
+  async #run(call: Call, body: unknown, response: Response): Promise<unknown> {
+    const { faults } = this.#service
+    await this.#service.wait(faults.delayOfCall(call.name))
+    if (faults.failsCall(call.name)) throw new ServiceError('InternalFailure', 'Internal service failure.', 500)
+    if (call.name === 'SubscribeToShard') {
+      await this.#stream(call, body, response)
+      return 'streamed'
+    }
+    const run = operations[call.name]
+    if (run === undefined || !Object.hasOwn(operations, call.name)) throw unknownOperation()
+    return run(body, call)
+  }
+
+  async #stream(call: Call, body: unknown, response: Response): Promise<void> {
+    const subscribed = subscribe(body, call, this.#subscriptions)
+    response.writeHead(200, {
+      'content-type': 'application/vnd.amazon.eventstream',
+      'x-amzn-requestid': this.#nextId(),
+    })
+    const gone = new AbortController()
+    response.on('close', () => gone.abort())
+    const write = (frame: Buffer): Promise<void> => writeFrame(response, frame, gone.signal)
+    try {
+      await write(encodeFrame({ type: 'event', name: 'initial-response' }, encodeJson({})))
+      for await (const event of eventsOf(subscribed, gone.signal))
+        await write(encodeFrame({ type: 'event', name: 'SubscribeToShardEvent' }, encodeJson(event)))
+    } catch (error) {
+      const { type, message } = told(error)
+      await write(encodeFrame({ type: 'exception', name: type }, encodeJson({ message })))
+    }
+    response.end(Buffer.alloc(0))
+  }
+
+  #nextId(): string {
+    return `00000000-0000-0000-0000-${String(++this.#requests).padStart(12, '0')}`
+  }
+}
+
+function nameOf({ method, headers }: Request): string {
+  const target = String(headers['x-amz-target'] ?? '')
+  if (method !== 'POST' || !target.startsWith(targetPrefix)) throw unknownOperation()
+  return target.slice(targetPrefix.length)
+}
+
+function unknownOperation(): ServiceError {
+  return new ServiceError('UnknownOperationException', '')
+}
+
+/** What whoever asked is told of an error. One that is not the service's own is a bug of this server, and says so. */
+function told(error: unknown): { readonly status: number; readonly type: string; readonly message: string } {
+  if (error instanceof ServiceError) return { status: error.status, type: error.name, message: error.message }
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { status: 500, type: 'InternalFailure', message: `The emulator has a bug: ${message}` }
+}
+
+/** `undefined`: it is larger than the service takes. */
+async function readBody(request: Request): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length <= largestBody) chunks.push(chunk)
+    else chunks.length = 0
+  }
+  return length > largestBody ? undefined : Buffer.concat(chunks)
+}
+
+function signed(request: Request, body: Buffer): Parameters<typeof authorize>[0] {
+  const [path = '/', query = ''] = (request.url ?? '/').split('?')
+  const headers: Record<string, string | undefined> = {}
+  for (const [name, value] of Object.entries(request.headers))
+    headers[name] = Array.isArray(value) ? value.join(',') : value
+  headers['host'] ??= headers[':authority']
+  return { method: request.method ?? 'POST', path, query, headers, body }
+}
+
+function send(response: Response, status: number, format: Format, value: unknown, id: string): void {
+  if (response.headersSent) return
+  const body = value === undefined ? Buffer.alloc(0) : format.encode(value)
+  response.writeHead(status, {
+    'content-type': format.contentType,
+    'content-length': body.length,
+    'x-amzn-requestid': id,
+    'x-amz-id-2': id,
+  })
+  response.end(body)
+}
+
+/** Waits while the other side does not take more. */
+function writeFrame(response: Response, frame: Buffer, gone: AbortSignal): Promise<void> {
+  if (gone.aborted) return Promise.resolve()
+  if (response.write(frame)) return Promise.resolve()
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.removeListener('drain', done)
+      gone.removeEventListener('abort', done)
+      resolve()
+    }
+    response.on('drain', done)
+    gone.addEventListener('abort', done, { once: true })
+  })
+}
+
+function hangUp(request: Request): void {
+  if ('stream' in request) request.stream.session?.destroy()
+  else request.socket.destroy()
+}

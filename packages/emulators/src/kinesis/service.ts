@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto'
+import { sleep } from '@sluice/driver'
+import type { Clock } from '@sluice/driver'
+import { describeStream, restoreStream } from './description.ts'
+import { Faults } from './faults.ts'
+import { FileJournal, noJournal } from './journal.ts'
+import type { Journal } from './journal.ts'
+import { Later } from './later.ts'
+import { Quotas } from './quotas.ts'
+import { invalidArgument, notFound } from './service-error.ts'
+import type { Shard, StoredRecord } from './shard.ts'
+import { Stream } from './stream.ts'
+import { Tokens } from './tokens.ts'
+
+/** How the service behaves. */
+export interface ServiceOptions {
+  readonly account: string
+  readonly clock: Clock
+  /** Where data is kept; `undefined`: in memory. */
+  readonly folder: string | undefined
+  /** Whether quotas are enforced. */
+  readonly quotas: boolean
+  /** How long each change of a stream's or consumer's state takes, in milliseconds. */
+  readonly stateMs: number
+  /** How many open shards an account may have in a region. */
+  readonly shardLimit: number
+  /** How long an iterator can be used, in milliseconds. */
+  readonly iteratorMs: number
+  /** How long a subscription lasts, in milliseconds. */
+  readonly subscriptionMs: number
+}
+
+/** A stream as requests name it. */
+export interface StreamReference {
+  readonly StreamName?: string | undefined
+  readonly StreamARN?: string | undefined
+}
+
+/** One account of the service, in every region. */
+export class Service {
+  readonly options: ServiceOptions
+  readonly faults: Faults = new Faults()
+  readonly quotas: Quotas
+  readonly tokens: Tokens
+  readonly later: Later
+  readonly #journal: Journal
+  readonly #streams = new Map<string, Stream>()
+  readonly #closing = new AbortController()
+
+  constructor(options: ServiceOptions) {
+    this.options = options
+    this.#journal = options.folder === undefined ? noJournal : new FileJournal(options.folder)
+    this.quotas = new Quotas(options.quotas, () => options.clock.monotonic())
+    this.tokens = new Tokens(this.#journal.secret(() => randomBytes(32)))
+    this.later = new Later(options.clock)
+    for (const { id, description } of this.#journal.load()) {
+      const stream = restoreStream(description, (shard) => this.#journal.records(id, shard))
+      // Nobody saw the end of its deletion; it is over.
+      if (stream.status === 'DELETING') this.#journal.remove(id)
+      else this.#streams.set(id, settled(stream, this.nowMs))
+    }
+  }
+
+  get nowMs(): number {
+    return this.options.clock.now()
+  }
+
+  /** Ends when the server does. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
+  }
+
+  wait(ms: number): Promise<void> {
+    return ms > 0 ? sleep(this.options.clock, ms, this.closing) : Promise.resolve()
+  }
+
+  streamsOf(region: string): readonly Stream[] {
+    return [...this.#streams]
+      .filter(([id]) => id.startsWith(`${region}/`))
+      .map(([, stream]) => stream)
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  find(region: string, name: string): Stream | undefined {
+    return this.#streams.get(`${region}/${name}`)
+  }
+
+  /** The stream that a request names. One that is being made or deleted is there too, where a call asks for that. */
+  stream(region: string, reference: StreamReference): Stream {
+    const name = this.nameOf(region, reference)
+    const stream = this.find(region, name)
+    if (stream === undefined) throw notFound(`Stream ${name} under account ${this.options.account} not found.`)
+    return stream
+  }
+
+  /** The stream that a request names, when records can be written and read. */
+  usableStream(region: string, reference: StreamReference): Stream {
+    const stream = this.stream(region, reference)
+    if (!stream.usable) throw notFound(`Stream ${stream.name} under account ${this.options.account} not found.`)
+    return stream
+  }
+
+  nameOf(region: string, { StreamName, StreamARN }: StreamReference): string {
+    if (StreamARN === undefined) {
+      if (StreamName === undefined) throw invalidArgument('Either the StreamARN or the StreamName must be provided.')
+      return StreamName
+    }
+    const [, , , arnRegion, account, resource = ''] = StreamARN.split(':')
+    const name = resource.split('/')[1] ?? ''
+    if (StreamName !== undefined && StreamName !== name)
+      throw invalidArgument('StreamARN and StreamName do not name the same stream.')
+    if (arnRegion !== region || account !== this.options.account)
+      throw notFound(`Stream ${name} under account ${account ?? ''} not found.`)
+    return name
+  }
+
+  arnOf(region: string, name: string): string {
+    return `arn:aws:kinesis:${region}:${this.options.account}:stream/${name}`
+  }
+
+  make(region: string, name: string): Stream {
+    const { account } = this.options
+    const stream = new Stream({ name, arn: this.arnOf(region, name), account, madeAtMs: this.nowMs })
+    this.#streams.set(`${region}/${name}`, stream)
+    return stream
+  }
+
+  /** What is set for the stream has changed. */
+  changed(region: string, stream: Stream): void {
+    this.#journal.save(`${region}/${stream.name}`, describeStream(stream))
+  }
+
+  remove(region: string, stream: Stream): void {
+    const id = `${region}/${stream.name}`
+    if (this.#streams.get(id) === stream) {
+      this.#streams.delete(id)
+      this.#journal.remove(id)
+    }
+    for (const shard of stream.shards.values()) shard.wake()
+  }
+
+  /** Keeps what was appended to a shard. */
+  keep(region: string, stream: Stream, shard: Shard, records: readonly StoredRecord[]): void {
+    this.#journal.append(`${region}/${stream.name}`, shard.id, records)
+  }
+
+  /** Forgets what is too old. */
+  trim(region: string, stream: Stream): void {
+    const before = [...stream.shards.values()]
+    if (!stream.trim(this.nowMs)) return
+    const id = `${region}/${stream.name}`
+    for (const shard of before) {
+      const gone = !stream.shards.has(shard.id)
+      this.#journal.trim(id, shard.id, gone ? Number.MAX_SAFE_INTEGER : shard.first)
+    }
+    this.changed(region, stream)
+  }
+
+  close(): void {
+    this.#closing.abort()
+    this.later.close()
+    this.#journal.close()
+  }
+}
+
+/** A change that was under way when the server ended has either happened or not; nothing is under way any more. */
+function settled(stream: Stream, nowMs: number): Stream {
+  if (stream.status === 'CREATING') stream.begin(nowMs)
+  stream.status = 'ACTIVE'
+  for (const consumer of stream.consumers.values()) {
+    if (consumer.status === 'DELETING') stream.consumers.delete(consumer.name)
+    else consumer.status = 'ACTIVE'
+  }
+  return stream
+}

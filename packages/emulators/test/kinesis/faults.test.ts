@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest'
+import { asker, bytes, client, readAll, refusal, shard, start } from './fixtures.ts'
+import type { Answer, Ask } from './fixtures.ts'
+import type { KinesisServer } from '../../src/index.ts'
+
+async function bench(): Promise<{ server: KinesisServer; ask: Ask; put(...keys: string[]): Promise<Answer> }> {
+  const server = await start()
+  const ask = asker(client(server))
+  await ask('CreateStream', { StreamName: 's', ShardCount: 2 })
+  const put = (...keys: string[]): Promise<Answer> =>
+    ask('PutRecords', { StreamName: 's', Records: keys.map((key) => ({ Data: bytes(key), PartitionKey: key })) })
+  return { server, ask, put }
+}
+
+describe('on demand', () => {
+  it('one record of a request fails, and its neighbours do not', async () => {
+    const { server, ask, put } = await bench()
+    server.faults.add({ kind: 'fail-record', nth: 2, times: 1 })
+    const { FailedRecordCount, Records } = await put('a', 'a', 'a')
+    expect([FailedRecordCount, Records[1]]).toEqual([
+      1,
+      { ErrorCode: 'InternalFailure', ErrorMessage: 'Internal service failure.' },
+    ])
+    expect((await readAll(ask, 's', shard(0))).length).toBe(2)
+  })
+
+  it('a shard is throttled, and the other is not', async () => {
+    const { server, ask, put } = await bench()
+    const stop = server.faults.add({ kind: 'throttle', stream: 's', shard: shard(0) })
+    const { Records } = await put('a', 'b')
+    expect(Records.map(({ ErrorCode }: Answer) => ErrorCode)).toEqual([
+      'ProvisionedThroughputExceededException',
+      undefined,
+    ])
+    expect((await refusal(readAll(ask, 's', shard(0)))).name).toBe('ProvisionedThroughputExceededException')
+    expect((await readAll(ask, 's', shard(1))).length).toBe(1)
+    stop()
+    expect((await put('a')).FailedRecordCount).toBe(0)
+  })
+
+  it('a response is lost after the records were stored', async () => {
+    const { server, ask, put } = await bench()
+    server.faults.add({ kind: 'lose-response', call: 'PutRecords', times: 1 })
+    expect((await refusal(put('a'))).status).toBeUndefined()
+    expect((await readAll(ask, 's', shard(0))).length).toBe(1)
+  })
+
+  it('a call fails inside the service, before it does anything', async () => {
+    const { server, ask, put } = await bench()
+    server.faults.add({ kind: 'internal-error', call: 'PutRecords', times: 1 })
+    expect(await refusal(put('a'))).toMatchObject({ status: 500 })
+    expect((await readAll(ask, 's', shard(0))).length).toBe(0)
+    await put('a')
+  })
+
+  it('a shard is slow to read', async () => {
+    const { server, ask, put } = await bench()
+    await put('a')
+    server.faults.add({ kind: 'slow', stream: 's', shard: shard(0), ms: 80, times: 1 })
+    const began = performance.now()
+    expect((await readAll(ask, 's', shard(0))).length).toBe(1)
+    expect(performance.now() - began).toBeGreaterThan(79)
+  })
+
+  it('faults can be set over HTTP, in any language', async () => {
+    const { server, put } = await bench()
+    const control = (method: string, body?: object): Promise<Response> =>
+      fetch(`${server.url}/_sluice/faults`, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+    expect((await fetch(`${server.url}/_sluice/health`)).status).toBe(200)
+    expect((await control('POST', { kind: 'fail-record' })).status).toBe(200)
+    expect((await put('a')).FailedRecordCount).toBe(1)
+    expect((await control('DELETE')).status).toBe(200)
+    expect((await put('a')).FailedRecordCount).toBe(0)
+    const wrong = await control('POST', { kind: 'fire' })
+    expect([wrong.status, await wrong.text()]).toEqual([400, expect.stringContaining('fail-record')])
+    expect((await fetch(`${server.url}/_sluice/other`)).status).toBe(404)
+  })
+})
