@@ -7,16 +7,17 @@ import { cellOf } from './cell.ts'
 import type { Cell, Pace } from './cell.ts'
 import { compare, costsTable, keysTable, ratesTable, timesTable } from './compare.ts'
 import type { CellResult } from './compare.ts'
+import { benchKinesisServer } from './kinesis-server.ts'
 import { benchMembers } from './members.ts'
 import { benchStuck } from './stuck.ts'
 
 /**
- * `npm run bench [-- --only local,nats,members,stuck] [--rounds N] [--sizes 100,1024,65536] [--keys 1,16,10000] [--out FILE]`:
+ * `npm run bench [-- --only local,nats,members,stuck,kinesis-server] [--rounds N] [--sizes 100,1024,65536] [--keys 1,16,10000] [--out FILE]`:
  * Sluice beside the same work by hand. Writes `bench/results.md` when everything was measured, or `--out` says where.
  */
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'local,nats,members,stuck' },
+    only: { type: 'string', default: 'local,nats,members,stuck,kinesis-server' },
     rounds: { type: 'string', default: '5' },
     sizes: { type: 'string', default: '100,1024,65536' },
     keys: { type: 'string', default: '1,16,10000' },
@@ -27,7 +28,7 @@ const { values } = parseArgs({
 const rounds = Number(values.rounds)
 const numbers = (list: string): readonly number[] => list.split(',').map(Number)
 const parts = new Set(values.only.split(','))
-const everything = ['local', 'nats', 'members', 'stuck'].every((part) => parts.has(part))
+const everything = ['local', 'nats', 'members', 'stuck', 'kinesis-server'].every((part) => parts.has(part))
 const out = values.out ?? (everything ? new URL('../results.md', import.meta.url).pathname : undefined)
 const nothing = (): Promise<void> => Promise.resolve()
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
@@ -160,6 +161,30 @@ ${result.backlog} records of 16 keys in 4 partitions; the handler of one key's f
 | afterwards every record of the stuck key came, in order | ${result.recovered ? 'yes' : 'NO'} |`
 }
 
+async function kinesisServer(): Promise<string> {
+  const result = await benchKinesisServer(rounds, 100_000)
+  const { rates, startMs, processMs, idleMiB, fullMiB, dataMiB } = result
+  const rows = rates.map(({ protocol, put, got }) => `| ${protocol} | ${thousands(put)} | ${thousands(got)} |`)
+  return `## The Kinesis server of \`@sluice/emulators\`
+
+In a process of its own, quotas off; the AWS SDK in another: \`PutRecords\` of 500 records of 1 KB, four in flight, into four
+shards; then \`GetRecords\` of 1 000 from each.
+
+| k records/s | in | out |
+| --- | --- | --- |
+${rows.join('\n')}
+
+| | |
+| --- | --- |
+| listens after | ${startMs.toFixed(0)} ms; ${processMs.toFixed(0)} ms with the start of Node |
+| resident memory, idle; with ${dataMiB.toFixed(0)} MiB of records | ${idleMiB.toFixed(0)} MiB; ${fullMiB.toFixed(0)} MiB |
+| ${result.malformed} requests that are none | ${thousands(result.malformedPerSecond)} k a second; memory ${result.malformedMiB >= 0 ? '+' : ''}${result.malformedMiB.toFixed(0)} MiB |`
+}
+
+function thousands(perSecond: number): string {
+  return (perSecond / 1_000).toFixed(1)
+}
+
 const report = [
   `# Results
 
@@ -167,7 +192,8 @@ Made by \`npm run bench\`: ${rounds} rounds, all ways in turn, each in a process
 rounds; in brackets the lowest and highest ratio of a round. Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}).
 CPU and memory are those of the whole client process; a server's are not in them.`,
 ]
-for (const [name, run] of Object.entries({ local, nats, members, stuck })) if (parts.has(name)) report.push(await run())
+for (const [name, run] of Object.entries({ local, nats, members, stuck, 'kinesis-server': kinesisServer }))
+  if (parts.has(name)) report.push(await run())
 const text = `${report.join('\n\n')}\n`
 if (out !== undefined) writeFileSync(out, text)
 process.stdout.write(text)

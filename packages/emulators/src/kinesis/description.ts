@@ -85,6 +85,6 @@ function restoreShard(one: ShardDescription, recordsOf: (shard: string) => reado
   const shard = new Shard({ index, range, parents, madeSecond, madeAtMs })
   const records = recordsOf(shard.id)
   const next = Math.max(one.next, (records.at(-1)?.place ?? 0) + 1)
-  shard.restore(records, next, one.closedAtMs === undefined ? undefined : { atMs: one.closedAtMs })
+  shard.restore(records, next, one.closedAtMs)
   return shard
 }

@@ -110,7 +110,7 @@ export function blob(bounds: Bounds): Shape<Buffer | undefined> {
   return {
     read(value, at, notes) {
       if (value === undefined || value === null) return undefined
-      const bytes = value instanceof Uint8Array ? Buffer.from(value) : fromBase64(value)
+      const bytes = Buffer.isBuffer(value) ? value : fromBase64(value)
       const { length } = bytes
       noteLength(length, () => `java.nio.HeapByteBuffer[pos=0 lim=${length} cap=${length}]`, at, bounds, notes)
       return bytes

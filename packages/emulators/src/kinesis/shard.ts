@@ -1,4 +1,5 @@
 import type { HashRange } from './hash-range.ts'
+import { RecordLog } from './record-log.ts'
 import { closingPlace, SequenceForm } from './sequence.ts'
 
 /** A record as a shard keeps it. */
@@ -43,10 +44,7 @@ export class Shard {
   readonly startSequence: string
   readonly #form: SequenceForm
   readonly #watchers = new Set<() => void>()
-  #records: StoredRecord[] = []
-  /** How many of `#records` are trimmed: they go for good once they are the greater part. */
-  #trimmed = 0
-  #next = 1
+  #log = new RecordLog(1)
   #lastArrivalMs: number
   #closed: { readonly atMs: number; readonly sequence: string } | undefined
 
@@ -73,29 +71,29 @@ export class Shard {
 
   /** The place of the next record. */
   get next(): number {
-    return this.#next
+    return this.#log.next
   }
 
   /** The place of the oldest record that is still there, or of the next one. */
   get first(): number {
-    return this.#next - (this.#records.length - this.#trimmed)
+    return this.#log.first
   }
 
   /** Stores a record. Times never go back. */
   append(record: NewRecord, nowMs: number): StoredRecord {
-    const stored = this.#numbered(record, nowMs)
-    this.#records.push(stored)
-    this.#next++
-    this.#lastArrivalMs = stored.arrivalMs
-    return stored
+    const arrivalMs = Math.max(this.#lastArrivalMs, nowMs)
+    this.#lastArrivalMs = arrivalMs
+    const place = this.#log.next
+    this.#log.append({ ...record, arrivalMs })
+    return { ...record, place, arrivalMs, sequence: this.#sequenceOf(place, arrivalMs) }
   }
 
-  /** Puts records back that were stored before. */
-  restore(records: readonly StoredRecord[], next: number, closed: { readonly atMs: number } | undefined): void {
-    this.#records = [...records]
-    this.#next = next
+  /** Puts records back that were stored before: all up to the place `next`. */
+  restore(records: readonly StoredRecord[], next: number, closedAtMs: number | undefined): void {
+    this.#log = new RecordLog(records[0]?.place ?? next)
+    for (const record of records) this.#log.append(record)
     this.#lastArrivalMs = records.at(-1)?.arrivalMs ?? this.#lastArrivalMs
-    if (closed !== undefined) this.close(closed.atMs)
+    if (closedAtMs !== undefined) this.close(closedAtMs)
   }
 
   /** Takes no more records from here on. */
@@ -106,51 +104,47 @@ export class Shard {
 
   /** The place of the first record that came at that time or later. */
   placeAt(timeMs: number): number {
-    let [low, high] = [this.#trimmed, this.#records.length]
+    let [low, high] = [this.first, this.next]
     while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#records[middle]?.arrivalMs ?? 0) < timeMs) low = middle + 1
+      const middle = Math.floor((low + high) / 2)
+      if (this.#log.arrivalOf(middle) < timeMs) low = middle + 1
       else high = middle
     }
-    return this.first + low - this.#trimmed
+    return low
   }
 
   /** The record at a place, where it is still there. */
   at(place: number): StoredRecord | undefined {
-    return place < this.first ? undefined : this.#records[this.#trimmed + place - this.first]
+    if (place < this.first || place >= this.next) return undefined
+    const record = this.#log.at(place)
+    return { ...record, place, sequence: this.#sequenceOf(place, record.arrivalMs) }
   }
 
   /** Reads on from a place, up to so many records and bytes; one record always. */
   read(from: number, limit: { readonly records: number; readonly bytes: number }, nowMs: number): Reading {
-    const begin = Math.max(from, this.first)
-    let index = this.#trimmed + begin - this.first
-    const start = index
+    const records: StoredRecord[] = []
+    let place = Math.max(from, this.first)
     let bytes = 0
-    for (; index < this.#records.length && index - start < limit.records; index++) {
-      const record = this.#records[index] as StoredRecord
+    for (; place < this.next && records.length < limit.records; place++) {
+      const record = this.at(place) as StoredRecord
       bytes += sizeOf(record)
-      if (bytes > limit.bytes && index > start) break
+      if (bytes > limit.bytes && records.length > 0) break
+      records.push(record)
     }
-    const records = this.#records.slice(start, index)
-    const unread = this.#records[index]
+    const unread = place < this.next
     return {
       records,
-      next: begin + records.length,
-      behindMs: unread === undefined ? 0 : Math.max(1, nowMs - unread.arrivalMs),
-      atEnd: unread === undefined && !this.open,
+      next: place,
+      behindMs: unread ? Math.max(1, nowMs - this.#log.arrivalOf(place)) : 0,
+      atEnd: !unread && !this.open,
     }
   }
 
   /** Forgets records that came before; says whether there were any. */
   trim(horizonMs: number): boolean {
-    const before = this.#trimmed
-    while ((this.#records[this.#trimmed]?.arrivalMs ?? Infinity) < horizonMs) this.#trimmed++
-    const trimmed = this.#trimmed > before
-    if (this.#trimmed > 1_000 && this.#trimmed * 2 > this.#records.length) {
-      this.#records = this.#records.slice(this.#trimmed)
-      this.#trimmed = 0
-    }
-    return trimmed
+    if (this.first === this.next || this.#log.arrivalOf(this.first) >= horizonMs) return false
+    this.#log.trim(this.placeAt(horizonMs))
+    return true
   }
 
   /** Calls back after records came or the shard was closed. Returns what ends that. */
@@ -164,16 +158,8 @@ export class Shard {
     for (const onChange of this.#watchers) onChange()
   }
 
-  #numbered(record: NewRecord, nowMs: number): StoredRecord {
-    const arrivalMs = Math.max(this.#lastArrivalMs, nowMs)
-    return {
-      place: this.#next,
-      sequence: this.#form.at(this.#next, Math.floor(arrivalMs / 1_000)),
-      arrivalMs,
-      partitionKey: record.partitionKey,
-      data: record.data,
-      encrypted: record.encrypted,
-    }
+  #sequenceOf(place: number, arrivalMs: number): string {
+    return this.#form.at(place, Math.floor(arrivalMs / 1_000))
   }
 }
 

@@ -19,21 +19,26 @@ const shape = structure({
   ms: integer({ min: 0 }),
 })
 
+export interface ControlAnswer {
+  readonly status: number
+  readonly value: unknown
+}
+
 /**
  * What is asked of the emulator itself, by programs of any language: `GET /_sluice/health`, `POST /_sluice/faults` with a
  * {@link Fault} as JSON, `DELETE /_sluice/faults` for all of them.
  */
-export function answerControl(request: Request, body: Buffer, service: Service): [status: number, value: unknown] {
+export function answerControl(request: Request, body: Buffer, service: Service): ControlAnswer {
   const what = `${request.method} ${request.url}`
   switch (what) {
     case 'GET /_sluice/health':
-      return [200, { status: 'ok' }]
+      return { status: 200, value: { status: 'ok' } }
     case 'POST /_sluice/faults':
       service.faults.add(parseFault(decodeJson(body)))
-      return [200, {}]
+      return { status: 200, value: {} }
     case 'DELETE /_sluice/faults':
       service.faults.clear()
-      return [200, {}]
+      return { status: 200, value: {} }
     default:
       throw new ServiceError('UnknownOperationException', `There is no ${what}.`, 404)
   }

@@ -1,7 +1,9 @@
 import type { Credentials } from './authorization.ts'
 import { authorize } from './authorization.ts'
 import type { Request, Response } from './listener.ts'
+import { Bodies } from './bodies.ts'
 import { answerControl } from './control.ts'
+import type { ControlAnswer } from './control.ts'
 import { consumerOperations } from '../operations/consumers.ts'
 import { subscribe } from '../operations/fan-out.ts'
 import { monitoringOperations } from '../operations/monitoring.ts'
@@ -18,9 +20,6 @@ import { decodeCbor, encodeCbor } from '../wire/cbor.ts'
 import { encodeFrame } from '../wire/event-stream.ts'
 import { decodeJson, encodeJson } from '../wire/json.ts'
 
-/** What the service takes in one request, in bytes: 10 MiB of records as base64, and room for the rest. */
-const largestBody = 16 * 1024 * 1024
-
 const targetPrefix = 'Kinesis_20131202.'
 
 const operations: Operations = {
@@ -33,21 +32,33 @@ const operations: Operations = {
   ...consumerOperations,
 }
 
+/** A call, and what it is about. */
+interface Asked {
+  readonly call: Call
+  readonly input: unknown
+}
+
 /** A form in which requests and answers are written. */
 interface Format {
   readonly contentType: string
   readonly decode: (body: Buffer) => unknown
-  readonly encode: (value: unknown) => Buffer
+  /** In pieces. */
+  readonly encode: (value: unknown) => readonly Buffer[]
 }
 
 const json: Format = { contentType: 'application/x-amz-json-1.1', decode: decodeJson, encode: encodeJson }
-const cbor: Format = { contentType: 'application/x-amz-cbor-1.1', decode: decodeCbor, encode: encodeCbor }
+const cbor: Format = {
+  contentType: 'application/x-amz-cbor-1.1',
+  decode: decodeCbor,
+  encode: (value) => [encodeCbor(value)],
+}
 
 /** Answers requests: each in the form in which it was asked. */
 export class Exchange {
   readonly #service: Service
   readonly #credentials: readonly Credentials[] | undefined
   readonly #subscriptions: Subscriptions
+  readonly #bodies = new Bodies()
   #requests = 0
 
   constructor(service: Service, credentials: readonly Credentials[] | undefined) {
@@ -61,19 +72,25 @@ export class Exchange {
     const id = this.#nextId()
     const reply = (status: number, value: unknown): void => send(response, status, format, value, id)
     try {
-      const body = await readBody(request)
-      if (body === undefined) return reply(413, undefined)
-      if (request.url?.startsWith('/_sluice/') === true) return reply(...answerControl(request, body, this.#service))
-      const name = nameOf(request)
-      const { region } = authorize(signed(request, body), name, this.#credentials, this.#service.nowMs)
-      const call = { service: this.#service, region, name }
-      const output = await this.#run(call, format.decode(body), response)
-      if (this.#service.faults.losesResponse(name)) return hangUp(request)
+      const asked = await this.#bodies.read(request, (body) => this.#understand(request, body, format))
+      if (asked === 'too large') return reply(413, undefined)
+      if ('status' in asked) return reply(asked.status, asked.value)
+      const output = await this.#run(asked.call, asked.input, response)
+      if (this.#service.faults.losesResponse(asked.call.name)) return hangUp(request)
       if (output !== 'streamed') reply(200, output)
     } catch (error) {
       const { status, type, message } = told(error)
       reply(status, { __type: type, message })
     }
+  }
+
+  /** What a request asks; of the body nothing is kept. */
+  #understand(request: Request, body: Buffer | undefined, format: Format): Asked | ControlAnswer | 'too large' {
+    if (body === undefined) return 'too large'
+    if (request.url?.startsWith('/_sluice/') === true) return answerControl(request, body, this.#service)
+    const name = nameOf(request)
+    const { region } = authorize(signed(request, body), name, this.#credentials, this.#service.nowMs)
+    return { call: { service: this.#service, region, name }, input: format.decode(body) }
   }
 
   async #run(call: Call, body: unknown, response: Response): Promise<unknown> {
@@ -99,12 +116,12 @@ export class Exchange {
     response.on('close', () => gone.abort())
     const write = (frame: Buffer): Promise<void> => writeFrame(response, frame, gone.signal)
     try {
-      await write(encodeFrame({ type: 'event', name: 'initial-response' }, encodeJson({})))
+      await write(encodeFrame({ type: 'event', name: 'initial-response' }, Buffer.concat(encodeJson({}))))
       for await (const event of eventsOf(subscribed, gone.signal))
-        await write(encodeFrame({ type: 'event', name: 'SubscribeToShardEvent' }, encodeJson(event)))
+        await write(encodeFrame({ type: 'event', name: 'SubscribeToShardEvent' }, Buffer.concat(encodeJson(event))))
     } catch (error) {
       const { type, message } = told(error)
-      await write(encodeFrame({ type: 'exception', name: type }, encodeJson({ message })))
+      await write(encodeFrame({ type: 'exception', name: type }, Buffer.concat(encodeJson({ message }))))
     }
     response.end(Buffer.alloc(0))
   }
@@ -131,18 +148,6 @@ function told(error: unknown): { readonly status: number; readonly type: string;
   return { status: 500, type: 'InternalFailure', message: `The emulator has a bug: ${message}` }
 }
 
-/** `undefined`: it is larger than the service takes. */
-async function readBody(request: Request): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length <= largestBody) chunks.push(chunk)
-    else chunks.length = 0
-  }
-  return length > largestBody ? undefined : Buffer.concat(chunks)
-}
-
 function signed(request: Request, body: Buffer): Parameters<typeof authorize>[0] {
   const [path = '/', query = ''] = (request.url ?? '/').split('?')
   const headers: Record<string, string | undefined> = {}
@@ -154,14 +159,15 @@ function signed(request: Request, body: Buffer): Parameters<typeof authorize>[0]
 
 function send(response: Response, status: number, format: Format, value: unknown, id: string): void {
   if (response.headersSent) return
-  const body = value === undefined ? Buffer.alloc(0) : format.encode(value)
+  const body = value === undefined ? [] : format.encode(value)
   response.writeHead(status, {
     'content-type': format.contentType,
-    'content-length': body.length,
+    'content-length': body.reduce((sum, piece) => sum + piece.length, 0),
     'x-amzn-requestid': id,
     'x-amz-id-2': id,
   })
-  response.end(body)
+  for (const piece of body.slice(0, -1)) response.write(piece)
+  response.end(body.at(-1) ?? Buffer.alloc(0))
 }
 
 /** Waits while the other side does not take more. */

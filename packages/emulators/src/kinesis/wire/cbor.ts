@@ -7,7 +7,7 @@ import { unreadable } from '../service-error.ts'
 const timeTag = 1
 const deepest = 32
 
-/** A request's body. Bytes come as `Buffer`, times as `Date`. */
+/** A request's body, of which nothing is kept. Bytes come as `Buffer`, times as `Date`. */
 export function decodeCbor(body: Buffer): unknown {
   if (body.length === 0) return {}
   const reader = new Reader(body)
@@ -42,7 +42,7 @@ class Reader {
       case 1:
         return -1 - this.#count(info)
       case 2:
-        return open ? Buffer.concat(this.#chunks(depth).map(asBytes)) : this.#take(this.#count(info))
+        return open ? Buffer.concat(this.#chunks(depth).map(asBytes)) : Buffer.from(this.#take(this.#count(info)))
       case 3:
         return open ? this.#chunks(depth).join('') : this.#take(this.#count(info)).toString()
       case 4:
