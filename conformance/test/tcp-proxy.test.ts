@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
@@ -128,4 +129,19 @@ it('resets a connection once it has sent so many bytes', async () => {
   await eventually(() => expect(text()).toBe('12345'))
   socket.write('67890')
   await eventually(() => expect(socket.closed).toBe(true))
+})
+
+it('closes a connection that is cut in the moment in which it ends', async () => {
+  const { proxy, dial } = await setup()
+  const dialled: Socket[] = []
+  const note = (message: unknown): void => void dialled.push((message as { readonly socket: Socket }).socket)
+  subscribe('net.client.socket', note)
+  onTestFinished(() => void unsubscribe('net.client.socket', note))
+  const client = await dial()
+  await eventually(() => expect(proxy.open).toBe(1))
+  // The proxy's own connection to the server: it hears of the end, passes it on, and is cut in the same turn.
+  dialled.at(-1)?.on('end', () => proxy.cut())
+  client.end('x')
+  await eventually(() => expect(proxy.open).toBe(0), 2_000)
+  await proxy.close()
 })

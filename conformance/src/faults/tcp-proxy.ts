@@ -146,8 +146,15 @@ export class TcpProxy implements AsyncDisposable {
 /** Both sides see a reset, not an end in good order. */
 function end({ client, server, pipes }: Pair): void {
   for (const pipe of pipes) pipe.stop()
-  for (const socket of [client, server]) {
-    if (socket.connecting) socket.destroy()
-    else socket.resetAndDestroy()
-  }
+  for (const socket of [client, server]) reset(socket)
+}
+
+/**
+ * Resets a connection now. Node (24.21) first ends its writing side and waits for that, and what breaks meanwhile it
+ * destroys on the spot; but a reset of what is ending is refused (EINVAL), and then Node neither closes the socket nor says so.
+ */
+function reset(socket: Socket): void {
+  if (socket.connecting || (socket.writableEnded && !socket.writableFinished)) return void socket.destroy()
+  socket.destroySoon = () => void socket.destroy()
+  socket.resetAndDestroy()
 }

@@ -5,6 +5,7 @@ import { registerCompletion } from './commands/completion.ts'
 import { registerConformance } from './commands/conformance.ts'
 import { registerDeadLetters } from './commands/dead-letters.ts'
 import { registerDoctor, registerPlan } from './commands/doctor.ts'
+import { registerEmulators } from './commands/emulators.ts'
 import { registerGroups } from './commands/groups.ts'
 import { registerInit } from './commands/init.ts'
 import { registerRun } from './commands/run.ts'
@@ -27,6 +28,7 @@ const registrations = [
   registerDoctor,
   registerPlan,
   registerConformance,
+  registerEmulators,
   registerCompletion,
 ]
 

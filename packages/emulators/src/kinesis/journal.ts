@@ -1,7 +1,8 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { StatementSync } from 'node:sqlite'
+import { StreamError, systemErrorCode } from '@sluice/driver'
 import type { StoredRecord } from './shard.ts'
 
 /** What outlives the server: a description of each stream, and its records. */
@@ -39,8 +40,7 @@ export class FileJournal implements Journal {
   readonly #insert: StatementSync
 
   constructor(folder: string) {
-    mkdirSync(folder, { recursive: true })
-    this.#database = new DatabaseSync(join(folder, 'kinesis.sqlite'))
+    this.#database = openDatabase(folder)
     this.#database.exec(`
       PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
       CREATE TABLE IF NOT EXISTS streams (id TEXT PRIMARY KEY, description TEXT NOT NULL) STRICT;
@@ -122,4 +122,19 @@ export class FileJournal implements Journal {
 
 function nothing(): void {
   // There is nothing to keep.
+}
+
+/** Makes the folder where it is missing; the one above it has to be there. */
+function openDatabase(folder: string): DatabaseSync {
+  try {
+    if (!existsSync(folder)) mkdirSync(folder)
+    return new DatabaseSync(join(folder, 'kinesis.sqlite'))
+  } catch (cause) {
+    const { message } = cause as Error
+    throw new StreamError(
+      systemErrorCode(cause) ?? 'unavailable',
+      `the folder ${folder} cannot be used: ${message}; name one that can be written to, in a folder that is there`,
+      { cause, details: { file: folder } },
+    )
+  }
 }

@@ -1,4 +1,4 @@
-import { systemClock } from '@sluice/driver'
+import { StreamError, systemClock, systemErrorCode } from '@sluice/driver'
 import type { Clock } from '@sluice/driver'
 import type { Credentials } from './http/authorization.ts'
 import { Exchange } from './http/exchange.ts'
@@ -47,7 +47,7 @@ export class KinesisServer implements AsyncDisposable {
     this.port = port
   }
 
-  /** Resolves when it listens. Rejects when the port is taken, or the folder cannot be used. */
+  /** Resolves when it listens. Rejects with `conflict` when the port is taken, and when the folder cannot be used. */
   static async start(options: KinesisServerOptions = {}): Promise<KinesisServer> {
     const service = new Service({
       account: options.account ?? '000000000000',
@@ -63,9 +63,9 @@ export class KinesisServer implements AsyncDisposable {
     const listener = new Listener((request, response) => void exchange.handle(request, response))
     try {
       return new KinesisServer(service, listener, await listener.listen(options.port ?? 0))
-    } catch (error) {
+    } catch (cause) {
       service.close()
-      throw error
+      throw notListening(options.port ?? 0, cause)
     }
   }
 
@@ -93,4 +93,11 @@ export class KinesisServer implements AsyncDisposable {
     await this.#listener.close()
     this.#service.close()
   }
+}
+
+function notListening(port: number, cause: unknown): StreamError {
+  const taken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE'
+  const code = taken ? 'conflict' : (systemErrorCode(cause) ?? 'unavailable')
+  const why = taken ? 'something else listens there; choose another, or none for a free one' : (cause as Error).message
+  return new StreamError(code, `cannot listen on port ${port} of 127.0.0.1: ${why}`, { cause })
 }

@@ -16,6 +16,8 @@ export interface NatsServerOptions {
   readonly config?: string
   /** Where it keeps its data. Default: a temporary folder that goes with it. */
   readonly folder?: string
+  /** Where it listens on 127.0.0.1. Default: a free port. */
+  readonly port?: number
   /** How long it may take to be ready, in milliseconds. Default 20 000. */
   readonly readyMs?: number
 }
@@ -43,7 +45,7 @@ export class NatsServer implements AsyncDisposable {
   /** Starts one and resolves when it answers. Rejects with `unavailable` and its last words when it does not. */
   static async start(binary: NatsBinary, options: NatsServerOptions = {}): Promise<NatsServer> {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-nats-'))
-    const server = new NatsServer(binary, options, folder, await freePort())
+    const server = new NatsServer(binary, options, folder, options.port ?? (await freePort()))
     process.once('exit', server.#onExit)
     try {
       await server.#launch()

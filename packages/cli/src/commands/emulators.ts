@@ -1,0 +1,78 @@
+import { once } from 'node:events'
+import type { CommandContext, Register } from '../command-context.ts'
+import { parseCount, text } from '../arguments.ts'
+import { UsageError } from '../failure.ts'
+
+type Options = Readonly<Record<string, unknown>>
+
+/** Something that runs until it is closed. */
+interface Emulator extends AsyncDisposable {
+  readonly url: string
+  /** How it is used, in a line. */
+  readonly hint: string
+}
+
+const emulators: Readonly<Record<string, (context: CommandContext, options: Options) => Promise<Emulator>>> = {
+  kinesis,
+  nats,
+}
+
+/** `sluice emulators` */
+export const registerEmulators: Register = (program, act) => {
+  const group = program.command('emulators').description('brokers for a laptop and for tests, on 127.0.0.1')
+  group
+    .command('up <name>')
+    .description(`start one and keep it until Ctrl-C: ${Object.keys(emulators).join(', ')}`)
+    .option('--port <n>', 'where it listens; default: a free port')
+    .option('--folder <folder>', 'keep its data there; default: it goes with it')
+    .option('--no-quotas', "kinesis: without the service's quotas")
+    .option('--state-ms <n>', 'kinesis: how long a stream takes to be made, changed or deleted; default 50')
+    .action(
+      act(async (context, [name = ''], options) => {
+        const start = Object.hasOwn(emulators, name) ? emulators[name] : undefined
+        if (start === undefined)
+          throw new UsageError(`there is no emulator "${name}"; there are ${Object.keys(emulators).join(', ')}`)
+        await context.interruptible(async (signal) => {
+          await using emulator = await start(context, options)
+          context.output.result({ name, url: emulator.url }, `${name}  ${emulator.url}`)
+          context.output.note(`${emulator.hint}; Ctrl-C ends it`)
+          if (!signal.aborted) await once(signal, 'abort')
+        })
+      }),
+    )
+}
+
+async function kinesis(_: CommandContext, options: Options): Promise<Emulator> {
+  const { KinesisServer } = await import('@sluice/emulators')
+  const folder = text(options, 'folder')
+  const stateMs = text(options, 'stateMs')
+  const server = await KinesisServer.start({
+    port: portOf(options),
+    quotas: options['quotas'] !== false,
+    ...(folder === undefined ? {} : { folder }),
+    ...(stateMs === undefined ? {} : { stateMs: parseCount(stateMs, '--state-ms', 0) }),
+  })
+  const close = (): Promise<void> => server.close()
+  return { url: server.url, hint: 'the endpoint for an AWS SDK, with any credentials', [Symbol.asyncDispose]: close }
+}
+
+async function nats({ host }: CommandContext, options: Options): Promise<Emulator> {
+  const { findNats, NatsServer } = await import('@sluice/emulators')
+  const found = await findNats({ env: host.env, provide: true })
+  if ('tried' in found) throw new UsageError(`no nats-server can be had here: ${found.tried.join('; ')}`)
+  const [folder, port] = [text(options, 'folder'), portOf(options)]
+  const server = await NatsServer.start(found, {
+    ...(folder === undefined ? {} : { folder }),
+    ...(port === 0 ? {} : { port }),
+  })
+  const close = (): Promise<void> => server.close()
+  return { url: server.url, hint: `nats-server ${server.version}, with JetStream`, [Symbol.asyncDispose]: close }
+}
+
+function portOf(options: Options): number {
+  const port = text(options, 'port')
+  if (port === undefined) return 0
+  const number = parseCount(port, '--port')
+  if (number > 65_535) throw new UsageError(`there is no port ${port}; the highest is 65535`)
+  return number
+}
