@@ -9,6 +9,7 @@ import type { OpenDriverOptions } from './open.ts'
 import { override } from './override.ts'
 import { seededRandom, seedOf } from './random.ts'
 import { RequestShim } from './shim/shim.ts'
+import { Stalls } from './stalls.ts'
 
 /** A connection together with the shim below it. */
 export interface Shimmed {
@@ -27,6 +28,8 @@ export class CaseContext {
   readonly signal: AbortSignal
   /** Seeded by the case's name: the same numbers in every run. */
   readonly random: Random
+  /** How long this process stood still while the case ran. */
+  readonly stalls: Stalls = new Stalls()
   readonly #case: string
   readonly #cleanups: (() => Promise<void>)[] = []
   #names = 0
@@ -146,6 +149,7 @@ export class CaseContext {
 
   /** Closes everything; returns what could not be closed. Called by the runner. */
   async dispose(): Promise<readonly string[]> {
+    this.stalls.stop()
     const troubles: string[] = []
     for (const cleanup of this.#cleanups.splice(0).toReversed()) {
       await this.within(cleanup(), 6_000, 'closing').catch((error: unknown) => {

@@ -1,26 +1,25 @@
-import type { CaseContext } from './context.ts'
+/** How long this process stood still, from when it is made until `stop`. */
+export class Stalls {
+  readonly #stalls: { readonly fromMs: number; readonly toMs: number }[] = []
+  readonly #timer: NodeJS.Timeout
 
-/** How long this process stood still. */
-export interface Stalls {
+  constructor(everyMs: number = 10) {
+    let lastMs = performance.now()
+    this.#timer = setInterval(() => {
+      const nowMs = performance.now()
+      if (nowMs - lastMs > 2 * everyMs) this.#stalls.push({ fromMs: lastMs, toMs: nowMs })
+      lastMs = nowMs
+    }, everyMs)
+  }
+
   /** The longest stall between two times of `performance.now()`, in milliseconds; of all, when none are given. */
-  longest(fromMs?: number, toMs?: number): number
-}
+  longest(fromMs: number = -Infinity, toMs: number = Infinity): number {
+    return this.#stalls
+      .filter((stall) => stall.toMs > fromMs && stall.fromMs < toMs)
+      .reduce((longest, stall) => Math.max(longest, stall.toMs - stall.fromMs), 0)
+  }
 
-/** Looks from now on until the case ends. */
-export function watchStalls(context: CaseContext): Stalls {
-  const everyMs = 10
-  const stalls: { readonly fromMs: number; readonly toMs: number }[] = []
-  let lastMs = performance.now()
-  const timer = setInterval(() => {
-    const nowMs = performance.now()
-    if (nowMs - lastMs > 2 * everyMs) stalls.push({ fromMs: lastMs, toMs: nowMs })
-    lastMs = nowMs
-  }, everyMs)
-  context.defer(async () => clearInterval(timer))
-  return {
-    longest: (fromMs = -Infinity, toMs = Infinity) =>
-      stalls
-        .filter((stall) => stall.toMs > fromMs && stall.fromMs < toMs)
-        .reduce((longest, stall) => Math.max(longest, stall.toMs - stall.fromMs), 0),
+  stop(): void {
+    clearInterval(this.#timer)
   }
 }

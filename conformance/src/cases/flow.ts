@@ -3,7 +3,6 @@ import { logShape } from '../case.ts'
 import type { CaseContext } from '../context.ts'
 import { between, each, equal, that } from '../expect.ts'
 import { read } from '../reading.ts'
-import { watchStalls } from '../stalls.ts'
 import { bench, member, messages, numbers, range, sendAll, sendInTurn, texts } from '../setup.ts'
 
 /** What is read ahead, for how long it is ours, and how reading is held up. */
@@ -101,14 +100,13 @@ async function deadlineStartsAtHandler(context: CaseContext): Promise<void> {
   })
   await bothRead(context, first.consumer, second.consumer)
   await sendInTurn(topic, messages(12, 4))
-  const stalls = watchStalls(context)
   const came = (): number => new Set(first.values()).size
   await context.eventually(() => that(came() >= 12, `${came()} of 12 records came`), 30_000)
   await context.pause(leaseMs(context))
   await Promise.all([first.stop(), second.stop()])
   // Slow handlers must not cost a lease. Only where this process itself stood still for longer than it takes to renew one,
   // as on a machine that is far too busy, does each loss excuse a repeat.
-  const stood = stalls.longest() > context.world.tuning.failoverMs / 3
+  const stood = context.stalls.longest() > context.world.tuning.failoverMs / 3
   const losses = [shim, other.shim].flatMap(({ events }) => events.filter(({ kind }) => kind === 'lost')).length
   each(
     texts(first.values()),

@@ -6,8 +6,7 @@ import { commitsAfterLoss, uncommitted, unexcusedRepeats } from '../progress.ts'
 import { between as pick } from '../random.ts'
 import { read } from '../reading.ts'
 import type { Delivery } from '../reading.ts'
-import { watchStalls } from '../stalls.ts'
-import { bench, member, messages, numbers, range, texts } from '../setup.ts'
+import { bench, leaseRanOut, member, messages, numbers, range, texts } from '../setup.ts'
 import { keysInOrder } from './groups.ts'
 
 /** A group whose members come, go and die without end. */
@@ -75,7 +74,6 @@ async function storm(context: CaseContext): Promise<void> {
   const enter = (who: string): Promise<StormMember> => enterStorm(context, storming, who)
   const total = 900
   const members = [await enter('m0'), await enter('m1')]
-  const stalls = watchStalls(context)
   const producer = topic.producer()
   for (let round = 0; round < 9; round++) {
     const part = await producer.sendAll(messages(100, 30, round * 100))
@@ -96,11 +94,7 @@ async function storm(context: CaseContext): Promise<void> {
   const values = into.map((delivery) => delivery.value)
   each(texts(values), texts(range(total)), Infinity, 'records through the storm')
   const compare = context.world.shape === 'log' ? driverTopic.comparePositions.bind(driverTopic) : undefined
-  // The lease of a message that ran out while this process stood still lets others have that message too.
-  const leaseRanOut = (first: Delivery<number>, again: Delivery<number>): boolean =>
-    context.world.shape === 'queue' &&
-    stalls.longest(first.startedAtMs, again.startedAtMs) > context.world.tuning.failoverMs / 3
-  const unexcused = unexcusedRepeats(into, compare, leaseRanOut)
+  const unexcused = unexcusedRepeats(into, compare, leaseRanOut(context))
   const bound = storming.atRisk + total * (copies(context) - 1)
   that(
     context.world.harness.ackedMayRepeat === true || unexcused.length <= bound,
