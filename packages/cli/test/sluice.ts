@@ -74,6 +74,11 @@ export class Running {
     })
   }
 
+  /** What it has printed so far. */
+  get stdout(): string {
+    return this.#stdout
+  }
+
   /** Resolves once the command has printed it, on stdout or stderr. */
   async printed(text: string): Promise<void> {
     while (!`${this.#stdout}${this.#stderr}`.includes(text)) {

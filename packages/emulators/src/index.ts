@@ -1,3 +1,5 @@
+export { DynamoDbServer } from './dynamodb-server.ts'
+export type { DynamoDbServerOptions } from './dynamodb-server.ts'
 export { freePort } from './free-port.ts'
 export { findNats, natsVersions } from './nats/find.ts'
 export type { FindOptions, NatsBinary, NotFound } from './nats/find.ts'

@@ -14,6 +14,7 @@ interface Emulator extends AsyncDisposable {
 
 const emulators: Readonly<Record<string, (context: CommandContext, options: Options) => Promise<Emulator>>> = {
   kinesis,
+  dynamodb,
   nats,
 }
 
@@ -54,6 +55,14 @@ async function kinesis(_: CommandContext, options: Options): Promise<Emulator> {
   })
   const close = (): Promise<void> => server.close()
   return { url: server.url, hint: 'the endpoint for an AWS SDK, with any credentials', [Symbol.asyncDispose]: close }
+}
+
+async function dynamodb(_: CommandContext, options: Options): Promise<Emulator> {
+  const { DynamoDbServer } = await import('@sluice/emulators')
+  const folder = text(options, 'folder')
+  const server = await DynamoDbServer.start({ port: portOf(options), ...(folder === undefined ? {} : { folder }) })
+  const close = (): Promise<void> => server.close()
+  return { url: server.url, hint: 'for the leases of Kinesis consumers, by dynalite', [Symbol.asyncDispose]: close }
 }
 
 async function nats({ host }: CommandContext, options: Options): Promise<Emulator> {

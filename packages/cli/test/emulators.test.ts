@@ -1,0 +1,28 @@
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { expect, it } from 'vitest'
+import { Workplace } from './sluice.ts'
+
+it('keeps a Kinesis server up until Ctrl-C, with what it holds in a folder', async () => {
+  using place = new Workplace()
+  const running = place.start(['emulators', 'up', 'kinesis', '--folder', 'kept', '--json'])
+  await running.printed('"url"')
+  const { url } = JSON.parse(running.stdout) as { readonly url: string }
+  expect((await fetch(`${url}/_sluice/health`)).status).toBe(200)
+  running.interrupt()
+  expect((await running.ended).code).toBe(130)
+  await expect(fetch(url)).rejects.toThrow('fetch failed')
+})
+
+it('says what is in the way of it', async () => {
+  using place = new Workplace()
+  await using taken = createServer()
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+  const { port } = taken.address() as AddressInfo
+  const busy = await place.sluice(['emulators', 'up', 'kinesis', '--port', String(port)])
+  expect([busy.code, busy.stderr]).toEqual([1, expect.stringContaining('something else listens there')])
+  const nowhere = await place.sluice(['emulators', 'up', 'kinesis', '--folder', 'no/such/place'])
+  expect([nowhere.code, nowhere.stderr]).toEqual([1, expect.stringContaining('cannot be used')])
+  const unknown = await place.sluice(['emulators', 'up', 'rabbit'])
+  expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('there are kinesis, dynamodb, nats')])
+})
