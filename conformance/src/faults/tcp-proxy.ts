@@ -1,6 +1,9 @@
 import { createServer, connect as dial } from 'node:net'
-import type { AddressInfo, Server, Socket } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { Pipe } from './pipe.ts'
+
+/** Linux gives out ports from 32768 on, others from 49152. */
+const [lowestPort, ports, attempts] = [16_384, 16_384, 50]
 
 /** Where a server listens. */
 export interface Endpoint {
@@ -34,7 +37,7 @@ export class TcpProxy implements AsyncDisposable {
     this.#target = target
   }
 
-  /** Listens on a free port of 127.0.0.1. */
+  /** Listens on a free port of 127.0.0.1, and keeps to it. */
   static async start(target: Endpoint): Promise<TcpProxy> {
     const proxy = new TcpProxy(target)
     await proxy.#listen()
@@ -116,11 +119,17 @@ export class TcpProxy implements AsyncDisposable {
 
   async #listen(): Promise<void> {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#serve(client))
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen({ host: '127.0.0.1', port: this.#port }, resolve)
-    })
-    this.#port = (server.address() as AddressInfo).port
+    // Not one of those that the system gives out: it has to be free still when connections were refused for a while.
+    for (let attempt = 1; this.#port === 0; attempt++) {
+      const port = lowestPort + Math.floor(Math.random() * ports)
+      const error = await listenOn(server, port)
+      if (error === undefined) this.#port = port
+      else if (attempt === attempts) throw error
+    }
+    if (!server.listening) {
+      const error = await listenOn(server, this.#port)
+      if (error !== undefined) throw error
+    }
     this.#server = server
   }
 
@@ -141,6 +150,17 @@ export class TcpProxy implements AsyncDisposable {
     // A reset of one side is one of the other; what broke is for the two ends to tell. Of a dead one nobody is told.
     for (const socket of [client, server]) socket.on('error', () => (pipes[0].dead ? undefined : end(pair)))
   }
+}
+
+/** Resolves with what is in the way, if something is. */
+function listenOn(server: Server, port: number): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    server.once('error', resolve)
+    server.listen({ host: '127.0.0.1', port }, () => {
+      server.removeListener('error', resolve)
+      resolve(undefined)
+    })
+  })
 }
 
 /** Both sides see a reset, not an end in good order. */

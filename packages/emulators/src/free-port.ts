@@ -1,14 +1,26 @@
 import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+
+/**
+ * Ports that no system gives out by itself (Linux begins at 32768, others at 49152): a server that is stopped and started
+ * again finds its port free, whatever else is started meanwhile.
+ */
+const [lowest, highest] = [16_384, 32_767]
+const attempts = 50
 
 /** A port of 127.0.0.1 that was free a moment ago. Nobody keeps it: who wants it takes it soon. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+export async function freePort(): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    const port = lowest + Math.floor(Math.random() * (highest - lowest + 1))
+    const error = await tryPort(port)
+    if (error === undefined) return port
+    if (attempt === attempts) throw error
+  }
+}
+
+function tryPort(port: number): Promise<Error | undefined> {
+  return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', reject)
-    server.listen({ host: '127.0.0.1', port: 0 }, () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
+    server.once('error', resolve)
+    server.listen({ host: '127.0.0.1', port }, () => server.close(() => resolve(undefined)))
   })
 }
