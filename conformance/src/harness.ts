@@ -84,6 +84,8 @@ export interface Harness {
    * without exactly-once delivery. Default false.
    */
   readonly ackedMayRepeat?: boolean
+  /** So many records that were acknowledged may come again in a case in which members come and go: a server's defect. Default 0. */
+  readonly strayRepeats?: number
   /** Errors of the SDK, for `errors/code-table`. */
   readonly nativeErrors?: readonly NativeError[]
   /** An address the backend must refuse for its credentials, for `errors/unauthenticated`. */

@@ -2,7 +2,7 @@ import type { Cloud, ConnectOptions, Consumer, ConsumerOptions, OutgoingMessage,
 import type { TopicSpec } from '@sluice/driver'
 import { json } from './codecs.ts'
 import type { CaseContext, Shimmed } from './context.ts'
-import { each, equal } from './expect.ts'
+import { each, equal, that } from './expect.ts'
 import { unexcusedRepeats } from './progress.ts'
 import { read } from './reading.ts'
 import type { Delivery, Reading, ReadingOptions } from './reading.ts'
@@ -101,15 +101,15 @@ export async function allOnce(
   what: string,
 ): Promise<void> {
   each(texts(deliveries.map((one) => one.value)), texts(expected), Infinity, what)
-  const { copies = 1, ackedMayRepeat = false } = context.world.harness
+  const { copies = 1, ackedMayRepeat = false, strayRepeats = 0 } = context.world.harness
   if (copies > 1 || ackedMayRepeat) return
   const driver = await context.openDriver()
   const topic = await driver.openTopic(topicName, context.signal)
   const compare = context.world.shape === 'log' ? topic.comparePositions.bind(topic) : undefined
-  equal(
-    unexcusedRepeats(deliveries, compare, leaseRanOut(context)).slice(0, 5),
-    [],
-    `${what}: repeats although nothing before them was undone`,
+  const repeats = unexcusedRepeats(deliveries, compare, leaseRanOut(context))
+  that(
+    repeats.length <= strayRepeats,
+    `${what}: ${repeats.length} repeats although nothing before them was undone, ${strayRepeats} may be: ${repeats.slice(0, 5).join(', ')}`,
   )
 }
 

@@ -66,6 +66,8 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
     adapters: [adapter],
     topicSpec: { order },
     canKill: true,
+    // Up to 2.9 a server may hand out an acknowledged record again when a member goes: see the README.
+    ...(order === 'none' && isOld(source) ? { strayRepeats: 3 } : {}),
     nativeErrors,
     tuning: { backlog: 50_000, patienceMs: 10_000, settleMs: 200 },
     close: async () => (await server)?.stop(),
@@ -73,4 +75,8 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
   return source.kind === 'binary'
     ? Object.defineProperties({ ...harness, broker, canRestart: true }, Object.getOwnPropertyDescriptors(credentials))
     : harness
+}
+
+function isOld(source: ServerSource): boolean {
+  return source.kind === 'binary' && /^2\.[0-9]\./.test(source.binary.version)
 }
