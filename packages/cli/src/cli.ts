@@ -43,19 +43,20 @@ export async function runCli(argv: readonly string[], host: Host): Promise<numbe
     async (...received: unknown[]): Promise<void> => {
       const command = received.at(-1) as Command
       const context = new CommandContext(host, results, command.optsWithGlobals<GlobalOptions>())
-      exitCode = await perform(context, () => action(context, command.processedArgs.flat() as string[], command.opts()))
+      const run = (): Promise<void> => action(context, command.processedArgs.flat() as string[], command.opts())
+      exitCode = await perform(context, run, pathOf(program, argv))
     }
   for (const register of registrations) register(program, act)
   try {
     await program.parseAsync(argv, { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
-    if (error.exitCode !== 0) exitCode = await refuse(host, error, json)
+    if (error.exitCode !== 0) exitCode = await refuse(host, error, json, pathOf(program, argv))
   }
   try {
     await results.flush()
   } catch (error) {
-    if (exitCode === 0) exitCode = await fail(host, error, { json, backend: undefined })
+    if (exitCode === 0) exitCode = await fail(host, error, { json, backend: undefined, command: 'sluice' })
   }
   return exitCode
 }
@@ -86,34 +87,51 @@ function asksForJson(argv: readonly string[]): boolean {
   return argv.slice(0, end < 0 ? argv.length : end).includes('--json')
 }
 
-async function perform(context: CommandContext, action: () => Promise<void>): Promise<number> {
+/** The command that a line means, as far as there is one: `sluice topics create`. */
+function pathOf(program: Command, argv: readonly string[]): string {
+  let at: Command = program
+  let path = program.name()
+  for (const word of argv) {
+    const next = at.commands.find((command) => command.name() === word)
+    if (next === undefined) continue
+    at = next
+    path += ` ${word}`
+  }
+  return path
+}
+
+async function perform(context: CommandContext, action: () => Promise<void>, command: string): Promise<number> {
   try {
     await action()
     return context.exitCode
   } catch (error) {
-    return fail(context.host, error, { json: context.output.json, backend: context.backend })
+    return fail(context.host, error, { json: context.output.json, backend: context.backend, command })
   }
 }
 
 /** Tells that the parser makes no sense of the line. Where a subcommand is missing, the help that was shown says it. */
-async function refuse(host: Host, error: CommanderError, json: boolean): Promise<number> {
+async function refuse(host: Host, error: CommanderError, json: boolean, command: string): Promise<number> {
   const { exitCodes, UsageError } = await import('./failure.ts')
   const isHelp = error.code === 'commander.help'
   if (isHelp && !json) return exitCodes.usage
   const said = error.message.replace(/^error: /, '').replace(/\.$/, '')
   const guess = said.replace(/\n\(Did you mean ([^]*)\)$/, '; did you mean $1')
   const refusal = new UsageError(isHelp ? 'the name of a command is missing' : guess)
-  return fail(host, refusal, { json, backend: undefined })
+  return fail(host, refusal, { json, backend: undefined, command })
 }
 
 /** Tells an error on stderr and gives the exit code. */
 async function fail(
   { stderr }: Host,
   error: unknown,
-  { json, backend }: { readonly json: boolean; readonly backend: string | undefined },
+  {
+    json,
+    backend,
+    command,
+  }: { readonly json: boolean; readonly backend: string | undefined; readonly command: string },
 ): Promise<number> {
   const { exitCodes, formatFailure, toFailure, UsageError } = await import('./failure.ts')
-  const failure = toFailure(error, backend)
+  const failure = toFailure(error, backend, command)
   if (json) stderr.write(`${JSON.stringify({ error: failure })}\n`)
   else stderr.write(`${paint(stderr, 'red', formatFailure(failure))}\n`)
   return error instanceof UsageError ? exitCodes.usage : exitCodes.failure

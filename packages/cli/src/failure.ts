@@ -24,9 +24,10 @@ export interface Failure {
 }
 
 /** Takes an error apart into what failed, where, and the way out. Shows no secret: addresses appear without them. */
-export function toFailure(error: unknown, backend: string | undefined): Failure {
+export function toFailure(error: unknown, backend: string | undefined, command: string = 'sluice'): Failure {
   const message = withoutSecrets(error instanceof Error ? error.message : String(error), backend)
-  if (error instanceof UsageError) return { code: 'usage', what: message, where: undefined, help: 'see sluice --help' }
+  if (error instanceof UsageError)
+    return { code: 'usage', what: message, where: undefined, help: `see ${command} --help` }
   const where = whereOf(error, backend)
   if (!StreamError.is(error)) {
     const native = nativeFailure(error)

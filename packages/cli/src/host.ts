@@ -8,11 +8,13 @@ export interface Host {
   readonly stdin: NodeJS.ReadStream
   readonly stdout: NodeJS.WriteStream
   readonly stderr: NodeJS.WriteStream
-  /** Calls `listener` at each Ctrl-C or SIGTERM. Returns what takes the listener away. */
+  /** Calls `listener` at each Ctrl-C, SIGTERM, or end of the terminal. Returns what takes the listener away. */
   onInterrupt(listener: () => void): () => void
   /** Ends the process at once. */
   exit(code: number): never
 }
+
+const interrupts = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** This process. */
 export function processHost(): Host {
@@ -23,11 +25,9 @@ export function processHost(): Host {
     stdout: process.stdout,
     stderr: process.stderr,
     onInterrupt(listener) {
-      process.on('SIGINT', listener)
-      process.on('SIGTERM', listener)
+      for (const signal of interrupts) process.on(signal, listener)
       return () => {
-        process.off('SIGINT', listener)
-        process.off('SIGTERM', listener)
+        for (const signal of interrupts) process.off(signal, listener)
       }
     },
     exit: (code) => process.exit(code),

@@ -24,5 +24,8 @@ it('says what is in the way of it', async () => {
   const nowhere = await place.sluice(['emulators', 'up', 'kinesis', '--folder', 'no/such/place'])
   expect([nowhere.code, nowhere.stderr]).toEqual([1, expect.stringContaining('cannot be used')])
   const unknown = await place.sluice(['emulators', 'up', 'rabbit'])
-  expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('there are kinesis, dynamodb, nats')])
+  expect([unknown.code, unknown.stderr]).toEqual([
+    2,
+    expect.stringContaining('Allowed choices are kinesis, dynamodb, nats'),
+  ])
 })

@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { StreamError } from '@sluice/driver'
+import { Argument } from 'commander'
 import type { CommandContext, Register } from '../command-context.ts'
 import { parseCount, text } from '../arguments.ts'
 import { UsageError } from '../failure.ts'
@@ -10,7 +12,12 @@ interface Emulator extends AsyncDisposable {
   readonly url: string
   /** How it is used, in a line. */
   readonly hint: string
+  /** Resolves, with why, when it ends by itself. */
+  readonly ended: Promise<string>
 }
+
+/** Those in this process end with it. */
+const never = new Promise<string>(() => undefined)
 
 const emulators: Readonly<Record<string, (context: CommandContext, options: Options) => Promise<Emulator>>> = {
   kinesis,
@@ -22,7 +29,8 @@ const emulators: Readonly<Record<string, (context: CommandContext, options: Opti
 export const registerEmulators: Register = (program, act) => {
   const group = program.command('emulators').description('brokers for a laptop and for tests, on 127.0.0.1')
   group
-    .command('up <name>')
+    .command('up')
+    .addArgument(new Argument('<name>', 'which').choices(Object.keys(emulators)))
     .description(`start one and keep it until Ctrl-C: ${Object.keys(emulators).join(', ')}`)
     .option('--port <n>', 'where it listens; default: a free port')
     .option('--folder <folder>', 'keep its data there; default: it goes with it')
@@ -30,14 +38,19 @@ export const registerEmulators: Register = (program, act) => {
     .option('--state-ms <n>', 'kinesis: how long a stream takes to be made, changed or deleted; default 50')
     .action(
       act(async (context, [name = ''], options) => {
-        const start = Object.hasOwn(emulators, name) ? emulators[name] : undefined
-        if (start === undefined)
-          throw new UsageError(`there is no emulator "${name}"; there are ${Object.keys(emulators).join(', ')}`)
+        const start = emulators[name]
+        if (start === undefined) throw new UsageError(`there is no emulator "${name}"`)
         await context.interruptible(async (signal) => {
           await using emulator = await start(context, options)
           context.output.result({ name, url: emulator.url }, `${name}  ${emulator.url}`)
           context.output.note(`${emulator.hint}; Ctrl-C ends it`)
-          if (!signal.aborted) await once(signal, 'abort')
+          if (signal.aborted) return
+          await Promise.race([
+            once(signal, 'abort'),
+            emulator.ended.then((why) => {
+              throw new StreamError('unavailable', `${name} has ended by itself: ${why}`)
+            }),
+          ])
         })
       }),
     )
@@ -54,7 +67,8 @@ async function kinesis(_: CommandContext, options: Options): Promise<Emulator> {
     ...(stateMs === undefined ? {} : { stateMs: parseCount(stateMs, '--state-ms', 0) }),
   })
   const close = (): Promise<void> => server.close()
-  return { url: server.url, hint: 'the endpoint for an AWS SDK, with any credentials', [Symbol.asyncDispose]: close }
+  const hint = 'the endpoint for an AWS SDK, with any credentials'
+  return { url: server.url, hint, ended: never, [Symbol.asyncDispose]: close }
 }
 
 async function dynamodb(_: CommandContext, options: Options): Promise<Emulator> {
@@ -62,12 +76,15 @@ async function dynamodb(_: CommandContext, options: Options): Promise<Emulator> 
   const folder = text(options, 'folder')
   const server = await DynamoDbServer.start({ port: portOf(options), ...(folder === undefined ? {} : { folder }) })
   const close = (): Promise<void> => server.close()
-  return { url: server.url, hint: 'for the leases of Kinesis consumers, by dynalite', [Symbol.asyncDispose]: close }
+  const hint = 'for the leases of Kinesis consumers, by dynalite'
+  return { url: server.url, hint, ended: never, [Symbol.asyncDispose]: close }
 }
 
-async function nats({ host }: CommandContext, options: Options): Promise<Emulator> {
+async function nats({ host, output }: CommandContext, options: Options): Promise<Emulator> {
   const { findNats, NatsServer } = await import('@sluice/emulators')
-  const found = await findNats({ env: host.env, provide: true })
+  const here = await findNats({ env: host.env })
+  if ('tried' in here) output.note('fetching a nats-server; the first time takes about a minute')
+  const found = 'tried' in here ? await findNats({ env: host.env, provide: true }) : here
   if ('tried' in found) throw new UsageError(`no nats-server can be had here: ${found.tried.join('; ')}`)
   const [folder, port] = [text(options, 'folder'), portOf(options)]
   const server = await NatsServer.start(found, {
@@ -75,7 +92,8 @@ async function nats({ host }: CommandContext, options: Options): Promise<Emulato
     ...(port === 0 ? {} : { port }),
   })
   const close = (): Promise<void> => server.close()
-  return { url: server.url, hint: `nats-server ${server.version}, with JetStream`, [Symbol.asyncDispose]: close }
+  const hint = `nats-server ${server.version}, with JetStream`
+  return { url: server.url, hint, ended: server.ended, [Symbol.asyncDispose]: close }
 }
 
 function portOf(options: Options): number {

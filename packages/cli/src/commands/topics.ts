@@ -124,7 +124,10 @@ function measured(value: string, parse: (value: string) => number | undefined, n
 function toText(topic: TopicDescription): string {
   const retention = topic.retentionMs === undefined ? 'for ever' : durationWords(topic.retentionMs)
   const bytes = topic.retentionBytes === undefined ? '' : `, at most ${topic.retentionBytes} bytes`
-  return `${topic.name}: order ${topic.order}, ${counted(topic.partitions.length, 'partition')}, kept ${retention}${bytes}`
+  const open = topic.partitions.filter(({ state }) => state === 'open').length
+  const ended = topic.partitions.length - open
+  const partitions = `${counted(open, 'partition')}${ended === 0 ? '' : ` (and ${ended} that ended)`}`
+  return `${topic.name}: order ${topic.order}, ${partitions}, kept ${retention}${bytes}`
 }
 
 const partitionColumns = ['partition', 'state', 'records', 'bytes', 'earliest', 'latest', 'parents'] as const

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { StreamError } from '@sluice/driver'
@@ -30,6 +30,7 @@ export class NatsServer implements AsyncDisposable {
   readonly #options: NatsServerOptions
   readonly #folder: string
   readonly #onExit = (): void => void this.#child?.kill('SIGKILL')
+  readonly #ended = Promise.withResolvers<string>()
   #child: ChildProcess | undefined
   #said = ''
   #closed = false
@@ -42,8 +43,12 @@ export class NatsServer implements AsyncDisposable {
     this.#folder = folder
   }
 
-  /** Starts one and resolves when it answers. Rejects with `unavailable` and its last words when it does not. */
+  /**
+   * Starts one and resolves when it answers. Rejects with `unavailable` and its last words when it does not, with `conflict` when
+   * something listens on the port that was asked for.
+   */
   static async start(binary: NatsBinary, options: NatsServerOptions = {}): Promise<NatsServer> {
+    if (options.port !== undefined) await checkFree(options.port)
     const folder = await mkdtemp(join(tmpdir(), 'sluice-nats-'))
     const server = new NatsServer(binary, options, folder, options.port ?? (await freePort()))
     process.once('exit', server.#onExit)
@@ -59,6 +64,11 @@ export class NatsServer implements AsyncDisposable {
   /** `nats://127.0.0.1:<port>` */
   get url(): string {
     return `nats://127.0.0.1:${this.port}`
+  }
+
+  /** Resolves, with its last words, when it ends by itself: not by `kill`, `restart` or `close`. */
+  get ended(): Promise<string> {
+    return this.#ended.promise
   }
 
   /** Sends SIGKILL and waits until it is gone. */
@@ -107,6 +117,13 @@ export class NatsServer implements AsyncDisposable {
       stream?.on('data', (text: Buffer) => (this.#said = (this.#said + text.toString()).slice(-4_000)))
     child.once('error', (error) => (this.#said += error.message))
     await this.#ready(child)
+    child.once('exit', () => {
+      if (this.#child === child) this.#ended.resolve(this.#lastWords())
+    })
+  }
+
+  #lastWords(): string {
+    return this.#said.trim().split('\n').slice(-3).join(' | ')
   }
 
   #spawn(file: string, folder: string): ChildProcess {
@@ -129,7 +146,7 @@ export class NatsServer implements AsyncDisposable {
     const ended = child.exitCode ?? child.signalCode
     throw new StreamError(
       'unavailable',
-      `nats-server ${this.version} (${this.#binary.path}) ${ended === null ? `was not ready in ${readyMs} ms` : `ended with ${ended}`}; it said: ${this.#said.trim().split('\n').slice(-3).join(' | ')}`,
+      `nats-server ${this.version} (${this.#binary.path}) ${ended === null ? `was not ready in ${readyMs} ms` : `ended with ${ended}`}; it said: ${this.#lastWords()}`,
     )
   }
 
@@ -152,4 +169,16 @@ export class NatsServer implements AsyncDisposable {
       socket.once('close', () => resolve(false))
     })
   }
+}
+
+/** What listens there already would be taken for the server. */
+function checkFree(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', (cause) => {
+      const message = `cannot listen on port ${port} of 127.0.0.1: something else listens there; choose another, or none for a free one`
+      reject(new StreamError('conflict', message, { cause }))
+    })
+    server.listen({ host: '127.0.0.1', port }, () => server.close(() => resolve()))
+  })
 }
