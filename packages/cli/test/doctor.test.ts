@@ -17,7 +17,7 @@ describe('sluice doctor', () => {
     expect(stdout).toMatch(/\nshapes +key log, none queue\n/)
     expect(stdout).toMatch(/\ntransactions +yes\n/)
     expect(stdout).toMatch(/\nmaxRecordBytes +16777216\n/)
-    expect([code, stderr]).toEqual([0, expect.stringContaining('everything it needs is there')])
+    expect([code, stderr]).toEqual([0, expect.stringContaining('the backend has everything it needs')])
   })
 
   it('names what is missing, and ends with 1', async () => {

@@ -90,7 +90,9 @@ async function importModule(pipeline: Pipeline, from: ModuleReference): Promise<
     return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>
   } catch (cause) {
     const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
-    throw new StreamError('invalid-argument', `${place}: ${from.use} cannot be loaded: ${reason}`, { cause })
+    const missing = /^Cannot find package '([^']+)'/.exec((cause as Error | undefined)?.message ?? '')?.[1]
+    const help = missing === undefined ? '' : `; install it beside the pipeline: npm install ${missing}`
+    throw new StreamError('invalid-argument', `${place}: ${from.use} cannot be loaded: ${reason}${help}`, { cause })
   }
 }
 

@@ -68,6 +68,11 @@ it.each([
   ['none fits', 'export const x = 1', /has no export that is a source.*\(it exports x\)/],
   ['nothing is exported', '', /it exports nothing/],
   ['it throws', 'throw new Error("boom")', /cannot be loaded: Error: boom/],
+  [
+    'it lacks a package',
+    'import "not-there"',
+    /Cannot find package 'not-there'.*; install it .*: npm install not-there$/,
+  ],
 ])('names the line of use when %s', async (_, code, message) => {
   await expect(loadWith('sources: { s: { to: a, use: ./code.mjs } }', code)).rejects.toMatchObject({
     code: 'invalid-argument',

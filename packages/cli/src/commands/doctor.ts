@@ -18,7 +18,8 @@ export const registerDoctor: Register = (program, act) => {
         await reach(context, address, (cloud, tookMs) => {
           tellBackend(context, cloud, tookMs)
           if (pipeline === undefined) context.output.note('no sluice.yaml here; give a folder to check a pipeline')
-          else tellFindings(context, findMissing(pipeline, cloud), `${pipeline.file}: everything it needs is there`)
+          else
+            tellFindings(context, findMissing(pipeline, cloud), `${pipeline.file}: the backend has everything it needs`)
         })
       }),
     )
