@@ -14,6 +14,10 @@ interface ShardDescription {
   readonly closedAtMs: number | undefined
 }
 
+interface ConsumerDescription extends Pick<FanOutConsumer, 'name' | 'arn' | 'madeAtMs' | 'status' | 'policy'> {
+  readonly tags: readonly (readonly [string, string])[]
+}
+
 /** A stream without its records, as JSON keeps it. */
 interface Description {
   readonly origin: StreamOrigin
@@ -26,10 +30,11 @@ interface Description {
   readonly warmThroughputMiB: number | undefined
   readonly spread: boolean
   readonly shardCountChanges: readonly number[]
+  readonly modeChanges: readonly number[]
   readonly planned: number
   readonly nextIndex: number
   readonly shards: readonly ShardDescription[]
-  readonly consumers: readonly FanOutConsumer[]
+  readonly consumers: readonly ConsumerDescription[]
   readonly tags: readonly (readonly [string, string])[]
   readonly metrics: readonly string[]
 }
@@ -48,10 +53,11 @@ export function describeStream(stream: Stream): string {
     warmThroughputMiB,
     spread,
     shardCountChanges: stream.shardCountChanges,
+    modeChanges: stream.modeChanges,
     planned: stream.planned,
     nextIndex: stream.nextIndex,
     shards: [...stream.shards.values()].map(describeShard),
-    consumers: [...stream.consumers.values()],
+    consumers: [...stream.consumers.values()].map((consumer) => ({ ...consumer, tags: [...consumer.tags] })),
     tags: [...stream.tags],
     metrics: [...stream.metrics],
   }
@@ -65,10 +71,13 @@ export function restoreStream(text: string, recordsOf: (shard: string) => readon
   const stream = new Stream(description.origin)
   Object.assign(stream, { mode, status, retentionHours, maxRecordKiB, keyId, policy, warmThroughputMiB, spread })
   stream.shardCountChanges = [...description.shardCountChanges]
-  stream.planned = description.planned
+  stream.modeChanges = [...description.modeChanges]
   stream.nextIndex = description.nextIndex
   for (const one of description.shards) stream.restore(restoreShard(one, recordsOf))
-  for (const consumer of description.consumers) stream.consumers.set(consumer.name, consumer)
+  // Of a stream that has no shards yet it tells how many it is to have.
+  if (stream.shards.size === 0) stream.planned = description.planned
+  for (const consumer of description.consumers)
+    stream.consumers.set(consumer.name, { ...consumer, tags: new Map(consumer.tags) })
   for (const [name, value] of description.tags) stream.tags.set(name, value)
   for (const metric of description.metrics) stream.metrics.add(metric)
   return stream

@@ -27,7 +27,7 @@ export type Fault =
   | (Often & { readonly kind: 'lose-response'; readonly call?: string })
   /** A call is not done, and answered with HTTP 500. */
   | (Often & { readonly kind: 'internal-error'; readonly call?: string })
-  /** A call is done so much later, in milliseconds. With a shard: only what reads that shard. */
+  /** A call is done so much later, in milliseconds. With a stream or a shard: only `GetRecords` and `SubscribeToShard` there. */
   | (Place & Often & { readonly kind: 'slow'; readonly call?: string; readonly ms: number })
 
 interface Active {
@@ -90,10 +90,13 @@ export class Faults {
     )
   }
 
-  /** How long reading a shard is to take longer. */
-  delayOfShard(stream: Stream, shard: Shard): number {
+  /** How long a call is to take longer when it reads that shard. */
+  delayOfShard(stream: Stream, shard: Shard, call: string): number {
     return this.#delay(
-      (fault) => (fault.stream !== undefined || fault.shard !== undefined) && strikes(fault, stream, shard),
+      (fault) =>
+        (fault.stream !== undefined || fault.shard !== undefined) &&
+        (fault.call ?? call) === call &&
+        strikes(fault, stream, shard),
     )
   }
 

@@ -5,16 +5,28 @@ import type { StatementSync } from 'node:sqlite'
 import { StreamError, systemErrorCode } from '@sluice/driver'
 import type { StoredRecord } from './shard.ts'
 
-/** What outlives the server: a description of each stream, and its records. */
+/** Records of one shard. */
+export interface ShardRecords {
+  readonly shard: string
+  readonly records: readonly StoredRecord[]
+}
+
+/** A shard of which everything below a place goes. */
+export interface Trim {
+  readonly shard: string
+  readonly below: number
+}
+
+/** What outlives the server: a description of each stream, and its records. Each call is done as a whole or not at all. */
 export interface Journal {
   /** Every stream that was saved, as it was described. */
   load(): readonly { readonly id: string; readonly description: string }[]
   /** Records of a shard, oldest first. */
   records(stream: string, shard: string): readonly StoredRecord[]
   save(stream: string, description: string): void
-  append(stream: string, shard: string, records: readonly StoredRecord[]): void
-  /** Forgets the records of a shard below a place. */
-  trim(stream: string, shard: string, below: number): void
+  append(stream: string, all: readonly ShardRecords[]): void
+  /** Saves the description too: it tells which places come next, when no record is left to tell. */
+  trim(stream: string, description: string, trims: readonly Trim[]): void
   /** Forgets the stream with all its records. */
   remove(stream: string): void
   /** A value of its own that is made once and then kept. */
@@ -38,19 +50,15 @@ export const noJournal: Journal = {
 export class FileJournal implements Journal {
   readonly #database: DatabaseSync
   readonly #insert: StatementSync
+  readonly #save: StatementSync
+  readonly #trim: StatementSync
 
+  /** Makes the folder where it is missing; the one above it has to be there. Throws `conflict` when another server has it. */
   constructor(folder: string) {
     this.#database = openDatabase(folder)
-    this.#database.exec(`
-      PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-      CREATE TABLE IF NOT EXISTS streams (id TEXT PRIMARY KEY, description TEXT NOT NULL) STRICT;
-      CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL) STRICT;
-      CREATE TABLE IF NOT EXISTS records (
-        stream TEXT NOT NULL, shard TEXT NOT NULL, place INTEGER NOT NULL, sequence TEXT NOT NULL,
-        arrival_ms INTEGER NOT NULL, partition_key TEXT NOT NULL, encrypted INTEGER NOT NULL, data BLOB NOT NULL,
-        PRIMARY KEY (stream, shard, place)) STRICT, WITHOUT ROWID;
-    `)
     this.#insert = this.#database.prepare('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
+    this.#save = this.#database.prepare('INSERT OR REPLACE INTO streams VALUES (?, ?)')
+    this.#trim = this.#database.prepare('DELETE FROM records WHERE stream = ? AND shard = ? AND place < ?')
   }
 
   load(): readonly { readonly id: string; readonly description: string }[] {
@@ -75,18 +83,22 @@ export class FileJournal implements Journal {
   }
 
   save(stream: string, description: string): void {
-    this.#database.prepare('INSERT OR REPLACE INTO streams VALUES (?, ?)').run(stream, description)
+    this.#save.run(stream, description)
   }
 
-  append(stream: string, shard: string, records: readonly StoredRecord[]): void {
+  append(stream: string, all: readonly ShardRecords[]): void {
     this.#atOnce(() => {
-      for (const { place, sequence, arrivalMs, partitionKey, encrypted, data } of records)
-        this.#insert.run(stream, shard, place, sequence, arrivalMs, partitionKey, encrypted ? 1 : 0, data)
+      for (const { shard, records } of all)
+        for (const { place, sequence, arrivalMs, partitionKey, encrypted, data } of records)
+          this.#insert.run(stream, shard, place, sequence, arrivalMs, partitionKey, encrypted ? 1 : 0, data)
     })
   }
 
-  trim(stream: string, shard: string, below: number): void {
-    this.#database.prepare('DELETE FROM records WHERE stream = ? AND shard = ? AND place < ?').run(stream, shard, below)
+  trim(stream: string, description: string, trims: readonly Trim[]): void {
+    this.#atOnce(() => {
+      this.#save.run(stream, description)
+      for (const { shard, below } of trims) this.#trim.run(stream, shard, below)
+    })
   }
 
   remove(stream: string): void {
@@ -114,27 +126,59 @@ export class FileJournal implements Journal {
       write()
       this.#database.exec('COMMIT')
     } catch (error) {
-      this.#database.exec('ROLLBACK')
+      // SQLite has rolled back by itself when the disk is full.
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
       throw error
     }
   }
 }
 
-function nothing(): void {
-  // There is nothing to keep.
-}
+const schema = `
+  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = NORMAL;
+  BEGIN IMMEDIATE;
+  CREATE TABLE IF NOT EXISTS streams (id TEXT PRIMARY KEY, description TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS records (
+    stream TEXT NOT NULL, shard TEXT NOT NULL, place INTEGER NOT NULL, sequence TEXT NOT NULL,
+    arrival_ms INTEGER NOT NULL, partition_key TEXT NOT NULL, encrypted INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (stream, shard, place)) STRICT, WITHOUT ROWID;
+  COMMIT;
+`
 
-/** Makes the folder where it is missing; the one above it has to be there. */
+/** Opens the file for this server alone, for as long as it lives. */
 function openDatabase(folder: string): DatabaseSync {
+  let database: DatabaseSync | undefined
   try {
     if (!existsSync(folder)) mkdirSync(folder)
-    return new DatabaseSync(join(folder, 'kinesis.sqlite'))
+    database = new DatabaseSync(join(folder, 'kinesis.sqlite'))
+    database.exec(schema)
+    return database
   } catch (cause) {
-    const { message } = cause as Error
-    throw new StreamError(
-      systemErrorCode(cause) ?? 'unavailable',
-      `the folder ${folder} cannot be used: ${message}; name one that can be written to, in a folder that is there`,
-      { cause, details: { file: folder } },
-    )
+    database?.close()
+    throw unusable(folder, cause as Error & { readonly errcode?: number })
   }
+}
+
+/** SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB. Source: https://sqlite.org/rescode.html */
+const [busy, corrupt, noDatabase] = [5, 11, 26]
+
+function unusable(folder: string, cause: Error & { readonly errcode?: number }): StreamError {
+  const details = { file: folder }
+  const code = (cause.errcode ?? 0) & 0xff
+  if (code === busy) {
+    const message = `the folder ${folder} is in use by another server; end that one, or name another folder`
+    return new StreamError('conflict', message, { cause, details })
+  }
+  if (code === corrupt || code === noDatabase) {
+    const message = `what is in ${folder} is not the store of a Kinesis server, or broken (${cause.message}); name another folder, or empty it`
+    return new StreamError('corrupt', message, { cause, details })
+  }
+  const message = `the folder ${folder} cannot be used: ${cause.message}; name one that can be written to, in a folder that is there`
+  return new StreamError(systemErrorCode(cause) ?? 'unavailable', message, { cause, details })
+}
+
+function nothing(): void {
+  // There is nothing to keep.
 }

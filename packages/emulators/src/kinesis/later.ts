@@ -3,10 +3,13 @@ import type { Clock, Timer } from '@sluice/driver'
 /** What happens later: the states of streams that take time to change. Ends with the server. */
 export class Later {
   readonly #clock: Clock
+  readonly #onFailed: (error: Error) => void
   readonly #timers = new Set<Timer>()
 
-  constructor(clock: Clock) {
+  /** `onFailed` is told what goes wrong later, when whoever asked for it is answered already. */
+  constructor(clock: Clock, onFailed: (error: Error) => void) {
     this.#clock = clock
+    this.#onFailed = onFailed
   }
 
   /** Does it after `ms`; at once when that is nothing. */
@@ -16,7 +19,11 @@ export class Later {
       ms,
       () => {
         this.#timers.delete(timer)
-        act()
+        try {
+          act()
+        } catch (error) {
+          this.#onFailed(error instanceof Error ? error : new Error(String(error)))
+        }
       },
       true,
     )

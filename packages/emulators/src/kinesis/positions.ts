@@ -32,7 +32,7 @@ export function placeOf(stream: Stream, shard: Shard, position: Position, nowMs:
     case 'LATEST':
       return shard.next
     case 'AT_TIMESTAMP':
-      return placeAtTime(shard, timeMs, nowMs)
+      return placeAtTime(shard, timeMs, Math.max(nowMs, shard.lastArrivalMs))
     case 'AT_SEQUENCE_NUMBER':
       return placeOfSequence(stream, shard, sequence ?? '', position.call)
     case 'AFTER_SEQUENCE_NUMBER':

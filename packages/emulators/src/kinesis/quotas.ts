@@ -6,6 +6,7 @@ import type { Stream } from './stream.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 const mebibyte = 1024 * 1024
+const mostBuckets = 1_000
 
 /**
  * What the service allows a shard and a stream in a second. Source: "Quotas and limits", Amazon Kinesis Data Streams Developer
@@ -65,17 +66,26 @@ export class Quotas {
   }
 
   /** Throws `LimitExceededException` when there were too many calls of that kind. */
-  call(operation: string, account: string, stream: string | undefined): void {
+  call(operation: string, account: string, region: string, stream: string | undefined): void {
     const quota = perCall[operation]
     if (!this.#enforced || quota === undefined) return
-    const key = quota.each === 'stream' ? `${operation} ${account} ${stream ?? ''}` : `${operation} ${account}`
+    const key = `${operation} ${region} ${quota.each === 'stream' ? (stream ?? '') : ''}`
     let bucket = this.#calls.get(key)
-    if (bucket === undefined) this.#calls.set(key, (bucket = new TokenBucket(quota.calls, this.#now)))
+    if (bucket === undefined) {
+      this.#forgetIdle()
+      this.#calls.set(key, (bucket = new TokenBucket(quota.calls, this.#now)))
+    }
     if (!bucket.has(1)) {
       const where = quota.each === 'stream' && stream !== undefined ? `stream ${stream} under account` : 'account'
       throw limitExceeded(`Rate exceeded for ${where} ${account}.`)
     }
     bucket.take(1)
+  }
+
+  /** Names that were asked for once would be kept for ever. */
+  #forgetIdle(): void {
+    if (this.#calls.size < mostBuckets) return
+    for (const [key, bucket] of this.#calls) if (bucket.full) this.#calls.delete(key)
   }
 
   /** Whether the shard takes a record now; counts it if so. */

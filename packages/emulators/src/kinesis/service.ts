@@ -46,23 +46,33 @@ export class Service {
   readonly #journal: Journal
   readonly #streams = new Map<string, Stream>()
   readonly #closing = new AbortController()
+  #broken: Error | undefined
 
   constructor(options: ServiceOptions) {
     this.options = options
     this.#journal = options.folder === undefined ? noJournal : new FileJournal(options.folder)
     this.quotas = new Quotas(options.quotas, () => options.clock.monotonic())
     this.tokens = new Tokens(this.#journal.secret(() => randomBytes(32)))
-    this.later = new Later(options.clock)
+    this.later = new Later(options.clock, (error) => (this.#broken ??= error))
     for (const { id, description } of this.#journal.load()) {
       const stream = restoreStream(description, (shard) => this.#journal.records(id, shard))
-      // Nobody saw the end of its deletion; it is over.
-      if (stream.status === 'DELETING') this.#journal.remove(id)
-      else this.#streams.set(id, settled(stream, this.nowMs))
+      if (stream.status === 'DELETING') {
+        // Nobody saw the end of its deletion; it is over.
+        this.#journal.remove(id)
+        continue
+      }
+      this.#streams.set(id, settled(stream, this.nowMs))
+      this.#journal.save(id, describeStream(stream))
     }
   }
 
   get nowMs(): number {
-    return this.options.clock.now()
+    return Math.floor(this.options.clock.now())
+  }
+
+  /** What went wrong where nobody could be told: from then on everybody is. */
+  get broken(): Error | undefined {
+    return this.#broken
   }
 
   /** Ends when the server does. */
@@ -106,7 +116,7 @@ export class Service {
       return StreamName
     }
     const [, , , arnRegion, account, resource = ''] = StreamARN.split(':')
-    const name = resource.split('/')[1] ?? ''
+    const name = resource.replace(/^stream\//, '')
     if (StreamName !== undefined && StreamName !== name)
       throw invalidArgument('StreamARN and StreamName do not name the same stream.')
     if (arnRegion !== region || account !== this.options.account)
@@ -115,7 +125,8 @@ export class Service {
   }
 
   arnOf(region: string, name: string): string {
-    return `arn:aws:kinesis:${region}:${this.options.account}:stream/${name}`
+    const partition = region.startsWith('cn-') ? 'aws-cn' : region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws'
+    return `arn:${partition}:kinesis:${region}:${this.options.account}:stream/${name}`
   }
 
   make(region: string, name: string): Stream {
@@ -127,33 +138,45 @@ export class Service {
 
   /** What is set for the stream has changed. */
   changed(region: string, stream: Stream): void {
-    this.#journal.save(`${region}/${stream.name}`, describeStream(stream))
+    const id = this.#currentId(region, stream)
+    if (id !== undefined) this.#journal.save(id, describeStream(stream))
   }
 
   remove(region: string, stream: Stream): void {
-    const id = `${region}/${stream.name}`
-    if (this.#streams.get(id) === stream) {
-      this.#streams.delete(id)
+    const id = this.#currentId(region, stream)
+    if (id !== undefined) {
       this.#journal.remove(id)
+      this.#streams.delete(id)
     }
     for (const shard of stream.shards.values()) shard.wake()
   }
 
-  /** Keeps what was appended to a shard. */
-  keep(region: string, stream: Stream, shard: Shard, records: readonly StoredRecord[]): void {
-    this.#journal.append(`${region}/${stream.name}`, shard.id, records)
+  /** Keeps records that are about to be added to shards. Throws when they cannot be kept; then none is. */
+  keep(region: string, stream: Stream, stored: ReadonlyMap<Shard, readonly StoredRecord[]>): void {
+    const id = this.#currentId(region, stream)
+    if (id === undefined || stored.size === 0) return
+    this.#journal.append(
+      id,
+      [...stored].map(([{ id: shard }, records]) => ({ shard, records })),
+    )
   }
 
   /** Forgets what is too old. */
   trim(region: string, stream: Stream): void {
+    const id = this.#currentId(region, stream)
     const before = [...stream.shards.values()]
-    if (!stream.trim(this.nowMs)) return
+    if (!stream.trim(this.nowMs) || id === undefined) return
+    const trims = before.map((shard) => ({
+      shard: shard.id,
+      below: stream.shards.has(shard.id) ? shard.first : Number.MAX_SAFE_INTEGER,
+    }))
+    this.#journal.trim(id, describeStream(stream), trims)
+  }
+
+  /** `undefined`: the stream was deleted; its name may be that of another by now. */
+  #currentId(region: string, stream: Stream): string | undefined {
     const id = `${region}/${stream.name}`
-    for (const shard of before) {
-      const gone = !stream.shards.has(shard.id)
-      this.#journal.trim(id, shard.id, gone ? Number.MAX_SAFE_INTEGER : shard.first)
-    }
-    this.changed(region, stream)
+    return this.#streams.get(id) === stream ? id : undefined
   }
 
   close(): void {

@@ -11,19 +11,24 @@ export interface Shape<T> {
 /** What the service says of a request that breaks its constraints. */
 export class Notes {
   readonly #lines: string[] = []
+  #count = 0
 
+  /** Of many problems ten are told, and kept. */
   note(value: string, at: string, constraint: string): void {
-    this.#lines.push(`Value ${value} at '${at}' failed to satisfy constraint: Member must ${constraint}`)
+    this.#count++
+    if (this.#lines.length < mostTold)
+      this.#lines.push(`Value ${value} at '${at}' failed to satisfy constraint: Member must ${constraint}`)
   }
 
-  /** Throws what was noted, if anything was. Of many problems the service tells ten. */
+  /** Throws what was noted, if anything was. */
   settle(): void {
-    const count = this.#lines.length
-    if (count === 0) return
-    const shown = this.#lines.slice(0, 10).join('; ')
-    throw invalid(`${count} validation error${count === 1 ? '' : 's'} detected: ${shown}`)
+    if (this.#count === 0) return
+    const what = `${this.#count} validation error${this.#count === 1 ? '' : 's'} detected`
+    throw invalid(`${what}: ${this.#lines.join('; ')}`)
   }
 }
+
+const mostTold = 10
 
 /** The type of what a shape reads. */
 export type ValueOf<S> = S extends Shape<infer T> ? T : never
@@ -57,8 +62,9 @@ export function text<T extends string = string>(rules: TextRules = {}): Shape<T 
     read(value, at, notes) {
       if (value === undefined || value === null) return undefined
       if (typeof value !== 'string') throw unreadable(`${kindOf(value)} can not be converted to a String`)
-      noteLength(value.length, () => value, at, rules, notes)
-      if (pattern?.test(value) === false)
+      const fits = noteLength(lengthOf(value, rules), () => value, at, rules, notes)
+      // A text that is too long is looked at no further.
+      if (fits && pattern?.test(value) === false)
         notes.note(`'${value}'`, at, `satisfy regular expression pattern: ${rules.pattern}`)
       if (rules.oneOf?.includes(value) === false)
         notes.note(`'${value}'`, at, `satisfy enum value set: [${rules.oneOf.join(', ')}]`)
@@ -71,7 +77,8 @@ export function integer(bounds: Bounds = {}): Shape<number | undefined> {
   return {
     read(value, at, notes) {
       if (value === undefined || value === null) return undefined
-      if (typeof value !== 'number') throw unreadable(`${kindOf(value)} can not be converted to an Integer`)
+      if (typeof value !== 'number' || !Number.isFinite(value))
+        throw unreadable(`${kindOf(value)} can not be converted to an Integer`)
       const whole = Math.trunc(value)
       if (bounds.min !== undefined && whole < bounds.min)
         notes.note(`'${whole}'`, at, `have value greater than or equal to ${bounds.min}`)
@@ -97,10 +104,10 @@ export function time(): Shape<number | undefined> {
   return {
     read(value) {
       if (value === undefined || value === null) return undefined
-      if (value instanceof Date) return value.getTime()
-      if (typeof value !== 'number')
-        throw unreadable(`${kindOf(value)} can not be converted to milliseconds since epoch`)
-      return Math.round(value * 1_000)
+      const ms =
+        value instanceof Date ? value.getTime() : typeof value === 'number' ? Math.round(value * 1_000) : Number.NaN
+      if (!Number.isFinite(ms)) throw unreadable(`${kindOf(value)} can not be converted to milliseconds since epoch`)
+      return ms
     },
   }
 }
@@ -123,7 +130,7 @@ export function list<T>(of: Shape<T>, bounds: Bounds = {}): Shape<readonly T[] |
     read(value, at, notes) {
       if (value === undefined || value === null) return undefined
       if (!Array.isArray(value)) throw unreadable(structureKind(value))
-      noteLength(value.length, () => shown(value), at, bounds, notes)
+      if (!noteLength(value.length, () => `[${value.length} items]`, at, bounds, notes)) return []
       return value.map((item: unknown, index) => of.read(item, `${at}.${index + 1}.member`, notes))
     },
   }
@@ -141,7 +148,7 @@ export function textMap(
       if (value === undefined || value === null) return undefined
       if (typeof value !== 'object' || Array.isArray(value)) throw unreadable(structureKind(value))
       const entries = Object.entries(value)
-      noteLength(entries.length, () => shown(value), at, bounds, notes)
+      if (!noteLength(entries.length, () => `{${entries.length} entries}`, at, bounds, notes)) return new Map()
       return new Map(
         entries.map(([name, item]) => [
           names.read(name, at, notes) ?? '',
@@ -185,21 +192,30 @@ function labelOf(name: string): string {
   return name.charAt(0).toLowerCase() + name.slice(1)
 }
 
-function noteLength(length: number, show: () => string, at: string, bounds: Bounds, notes: Notes): void {
+/** Says whether the length is no longer than it may be. */
+function noteLength(length: number, show: () => string, at: string, bounds: Bounds, notes: Notes): boolean {
   if (bounds.min !== undefined && length < bounds.min)
     notes.note(`'${show()}'`, at, `have length greater than or equal to ${bounds.min}`)
-  if (bounds.max !== undefined && length > bounds.max)
-    notes.note(`'${show()}'`, at, `have length less than or equal to ${bounds.max}`)
+  if (bounds.max === undefined || length <= bounds.max) return true
+  notes.note(`'${show().slice(0, mostShown)}'`, at, `have length less than or equal to ${bounds.max}`)
+  return false
+}
+
+const mostShown = 2_048
+
+/** In Unicode characters, which are counted only where it matters: there are never more than code units. */
+function lengthOf(value: string, { max = Infinity }: Bounds): number {
+  if (value.length <= max || value.length > 2 * max) return value.length
+  let length = 0
+  for (const _ of value) length++
+  return length
 }
 
 function fromBase64(value: unknown): Buffer {
   if (typeof value !== 'string') throw unreadable(`${kindOf(value)} can not be converted to a Blob`)
-  const bytes = Buffer.from(value, 'base64')
-  // Node passes over what is not base64; then less comes out than went in.
-  const padding = value.endsWith('==') ? 2 : value.endsWith('=') ? 1 : 0
-  if (value.length % 4 !== 0 || bytes.length !== (value.length / 4) * 3 - padding)
+  if (value.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(value))
     throw unreadable(`'${value.slice(0, 40)}' is not valid base64`)
-  return bytes
+  return Buffer.from(value, 'base64')
 }
 
 function kindOf(value: unknown): string {
@@ -214,9 +230,4 @@ function structureKind(value: unknown): string {
   return typeof value === 'object'
     ? 'Start of structure or map found where not expected'
     : `Unexpected ${kindOf(value)}`
-}
-
-/** A list or map in a message: enough to know it by. */
-function shown(value: unknown): string {
-  return JSON.stringify(value)?.slice(0, 200) ?? 'null'
 }

@@ -79,26 +79,39 @@ export class Shard {
     return this.#log.first
   }
 
-  /** Stores a record. Times never go back. */
-  append(record: NewRecord, nowMs: number): StoredRecord {
+  /** When the last record came, or the shard was made. */
+  get lastArrivalMs(): number {
+    return this.#lastArrivalMs
+  }
+
+  /** Numbers a record that is to be added behind so many others. Times never go back. */
+  number(record: NewRecord, behind: number, nowMs: number): StoredRecord {
     const arrivalMs = Math.max(this.#lastArrivalMs, nowMs)
-    this.#lastArrivalMs = arrivalMs
-    const place = this.#log.next
-    this.#log.append({ ...record, arrivalMs })
+    const place = this.#log.next + behind
     return { ...record, place, arrivalMs, sequence: this.#sequenceOf(place, arrivalMs) }
+  }
+
+  /** Adds records as they were numbered, in that order, and tells who watches. */
+  add(records: readonly StoredRecord[]): void {
+    for (const record of records) {
+      if (record.place !== this.#log.next) throw new RangeError(`record ${record.sequence} is out of its place`)
+      this.#log.append(record)
+      this.#lastArrivalMs = record.arrivalMs
+    }
+    this.wake()
   }
 
   /** Puts records back that were stored before: all up to the place `next`. */
   restore(records: readonly StoredRecord[], next: number, closedAtMs: number | undefined): void {
     this.#log = new RecordLog(records[0]?.place ?? next)
-    for (const record of records) this.#log.append(record)
-    this.#lastArrivalMs = records.at(-1)?.arrivalMs ?? this.#lastArrivalMs
+    this.add(records)
     if (closedAtMs !== undefined) this.close(closedAtMs)
   }
 
   /** Takes no more records from here on. */
   close(nowMs: number): void {
-    this.#closed = { atMs: nowMs, sequence: this.#form.at(closingPlace, Math.floor(nowMs / 1_000)) }
+    const atMs = Math.max(this.#lastArrivalMs, nowMs)
+    this.#closed = { atMs, sequence: this.#form.at(closingPlace, Math.floor(atMs / 1_000)) }
     this.wake()
   }
 

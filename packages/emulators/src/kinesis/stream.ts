@@ -8,11 +8,17 @@ export type StreamStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING'
 export type StreamMode = 'PROVISIONED' | 'ON_DEMAND'
 
 /** A registered consumer for enhanced fan-out. */
-export interface FanOutConsumer {
+export interface FanOutConsumer extends Resource {
   readonly name: string
   readonly arn: string
   readonly madeAtMs: number
   status: 'CREATING' | 'ACTIVE' | 'DELETING'
+}
+
+/** What can have tags, and a policy of its own. */
+export interface Resource {
+  readonly tags: Map<string, string>
+  policy: string | undefined
 }
 
 /** What a stream is made of. */
@@ -25,7 +31,7 @@ export interface StreamOrigin {
 }
 
 /** One stream: its shards, open and closed, and what is set for it. Knows no time and no wire. */
-export class Stream {
+export class Stream implements Resource {
   readonly origin: StreamOrigin
   readonly shards: Map<string, Shard> = new Map()
   readonly consumers: Map<string, FanOutConsumer> = new Map()
@@ -40,9 +46,11 @@ export class Stream {
   warmThroughputMiB: number | undefined
   /** Whether the service spreads records as it likes, whatever their key. On-demand streams only. */
   spread = false
+  /** Times of changes of its mode, for their daily limit. */
+  modeChanges: number[] = []
   /** Times of `UpdateShardCount` calls, for their daily limit. */
   shardCountChanges: number[] = []
-  /** How many shards it is to have once it is made. */
+  /** How many open shards it has, or is to have once it is made or changed. */
   planned = 1
   /** The index of the next shard. Indexes are never used again. */
   nextIndex = 0
@@ -203,5 +211,6 @@ export class Stream {
     this.#open = [...this.shards.values()]
       .filter(({ open }) => open)
       .toSorted((a, b) => (a.origin.range.start < b.origin.range.start ? -1 : 1))
+    this.planned = this.#open.length
   }
 }

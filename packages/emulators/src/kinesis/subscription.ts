@@ -75,7 +75,7 @@ export async function* eventsOf(subscribed: Subscribed, gone: AbortSignal): Asyn
     if (replaced.aborted) throw replaced.reason as Error
     if (service.find(region, stream.name) !== stream || stream.consumers.get(consumer.name) !== consumer)
       throw notFound(`Consumer ${consumer.arn} or its stream has been deleted.`)
-    const waitMs = Math.max(quota?.bytes.waitMs ?? 0, service.faults.delayOfShard(stream, shard))
+    const waitMs = Math.max(quota?.bytes.waitMs ?? 0, service.faults.delayOfShard(stream, shard, call.name))
     if (waitMs > 0) {
       await pause(service, shard, waitMs, [gone, replaced], false)
       if (quota?.bytes.has() === false) continue

@@ -24,9 +24,17 @@ export class TokenBucket {
     return least > 0 ? this.#level >= least : this.#level > 0
   }
 
+  /** More than a second's worth is paid for in full, whatever was saved up. */
   take(amount: number): void {
     this.#fill()
+    if (amount > this.#perSecond) this.#level = Math.min(this.#level, 0)
     this.#level -= amount
+  }
+
+  /** Whether nothing has been taken for so long that it is as new. */
+  get full(): boolean {
+    this.#fill()
+    return this.#level === this.#most
   }
 
   /** How long until something can be taken again, in milliseconds. */

@@ -44,3 +44,29 @@ it('denies calls', async () => {
   expect([name, message]).toEqual(['AccessDeniedException', expect.stringContaining('kinesis:CreateStream')])
   await ask('ListStreams')
 })
+
+it('refuses what was signed for something else, or long ago', async () => {
+  const server = await start({ credentials: [known], clock: new ManualClock(Date.now() + 16 * 60_000) })
+  const late = asker(client(server, { credentials: known }))
+  expect((await refusal(late('ListStreams'))).message).toContain('Signature expired')
+  const today = await start({ credentials: [known] })
+  const scopes = ['20200101/eu-west-1/kinesis/aws4_request', `${day()}/eu-west-1/s3/aws4_request`]
+  for (const scope of scopes) {
+    const response = await fetch(today.url, {
+      method: 'POST',
+      headers: {
+        'x-amz-target': 'Kinesis_20131202.ListStreams',
+        'x-amz-date': `${day()}T${new Date().toISOString().slice(11, 19).replaceAll(':', '')}Z`,
+        authorization: `AWS4-HMAC-SHA256 Credential=AKIDKNOWN/${scope}, SignedHeaders=host;x-amz-date;x-amz-target, Signature=0`,
+      },
+    })
+    expect([scope, ((await response.json()) as { __type: string }).__type]).toEqual([
+      scope,
+      'InvalidSignatureException',
+    ])
+  }
+})
+
+function day(): string {
+  return new Date().toISOString().slice(0, 10).replaceAll('-', '')
+}

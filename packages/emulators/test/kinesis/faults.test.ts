@@ -62,6 +62,15 @@ describe('on demand', () => {
     expect(performance.now() - began).toBeGreaterThan(79)
   })
 
+  it('slowness of a shard for one call leaves the others alone', async () => {
+    const { server, ask, put } = await bench()
+    await put('a')
+    server.faults.add({ kind: 'slow', call: 'SubscribeToShard', stream: 's', ms: 5_000 })
+    const began = performance.now()
+    expect((await readAll(ask, 's', shard(0))).length).toBe(1)
+    expect(performance.now() - began).toBeLessThan(4_000)
+  })
+
   it('faults can be set over HTTP, in any language', async () => {
     const { server, put } = await bench()
     const control = (method: string, body?: object): Promise<Response> =>

@@ -1,7 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { ManualClock } from '@sluice/driver/testing'
 import { expect, it, onTestFinished } from 'vitest'
+import { KinesisServer } from '../../src/index.ts'
 import { asker, bytes, client, readAll, refusal, shard, start } from './fixtures.ts'
 import type { Answer, Ask } from './fixtures.ts'
 
@@ -60,4 +63,93 @@ it('finishes what was under way when it ended', async () => {
   expect(StreamDescriptionSummary).toMatchObject({ StreamStatus: 'ACTIVE', OpenShardCount: 2 })
   await after('DeleteStream', { StreamName: 's' })
   expect((await refusal(after('DescribeStreamSummary', { StreamName: 's' }))).name).toBe('ResourceNotFoundException')
+})
+
+it('keeps what was acknowledged after a restart in the middle of the making', async () => {
+  const path = await folder()
+  const first = await start({ folder: path, stateMs: 600_000 })
+  await asker(client(first))('CreateStream', { StreamName: 's', ShardCount: 1 })
+  await first.close()
+  const second = await start({ folder: path })
+  const put = { StreamName: 's', Data: bytes('x'), PartitionKey: 'k' }
+  const { SequenceNumber } = await asker(client(second))('PutRecord', put)
+  await second.close()
+  const ask = asker(client(await start({ folder: path })))
+  expect((await readAll(ask, 's', shard(0))).map((record) => record.SequenceNumber)).toEqual([SequenceNumber])
+  await ask('PutRecord', put)
+})
+
+it('is for one server at a time', async () => {
+  const path = await folder()
+  await start({ folder: path })
+  await expect(KinesisServer.start({ folder: path })).rejects.toMatchObject({ code: 'conflict' })
+})
+
+it('says so when the folder holds something else', async () => {
+  const path = await folder()
+  await writeFile(
+    join(path, 'kinesis.sqlite'),
+    'no database at all, but long enough to be looked at as one'.repeat(100),
+  )
+  await expect(KinesisServer.start({ folder: path })).rejects.toMatchObject({ code: 'corrupt' })
+})
+
+it('gives sequence numbers out once, also when every record is trimmed before a restart', async () => {
+  const path = await folder()
+  const clock = new ManualClock()
+  const first = await start({ folder: path, clock })
+  const before = asker(client(first))
+  await before('CreateStream', { StreamName: 's', ShardCount: 1 })
+  const put = { StreamName: 's', Data: bytes('x'), PartitionKey: 'k' }
+  const { SequenceNumber } = await before('PutRecord', put)
+  await clock.advance(25 * 3_600_000)
+  expect(await readAll(before, 's', shard(0))).toEqual([])
+  await first.close()
+  const after = asker(client(await start({ folder: path, clock })))
+  expect(BigInt((await after('PutRecord', put)).SequenceNumber) > BigInt(SequenceNumber)).toBe(true)
+})
+
+it('acknowledges nothing that it cannot keep', async () => {
+  const path = await folder()
+  const server = await start({ folder: path })
+  const ask = asker(client(server))
+  await ask('CreateStream', { StreamName: 's', ShardCount: 1 })
+  const put = { StreamName: 's', Data: bytes('x'), PartitionKey: 'k' }
+  const { SequenceNumber } = await ask('PutRecord', put)
+  const prepare = DatabaseSync.prototype.exec
+  // The disk is full: from now on no transaction begins.
+  DatabaseSync.prototype.exec = () => {
+    throw new Error('database or disk is full')
+  }
+  onTestFinished(() => void (DatabaseSync.prototype.exec = prepare))
+  expect(await refusal(ask('PutRecord', put))).toMatchObject({ status: 500 })
+  DatabaseSync.prototype.exec = prepare
+  const second = await ask('PutRecord', put)
+  expect((await readAll(ask, 's', shard(0))).map((record) => record.SequenceNumber)).toEqual([
+    SequenceNumber,
+    second.SequenceNumber,
+  ])
+})
+
+it('does not let a slow reader of a deleted stream touch the next of its name', async () => {
+  const path = await folder()
+  const server = await start({ folder: path })
+  const ask = asker(client(server))
+  const put = { StreamName: 's', Data: bytes('x'), PartitionKey: 'k' }
+  await ask('CreateStream', { StreamName: 's', ShardCount: 1 })
+  await ask('PutRecord', put)
+  const { ShardIterator } = await ask('GetShardIterator', {
+    StreamName: 's',
+    ShardId: shard(0),
+    ShardIteratorType: 'TRIM_HORIZON',
+  })
+  server.faults.add({ kind: 'slow', stream: 's', ms: 200, times: 1 })
+  const slow = refusal(ask('GetRecords', { ShardIterator }))
+  await ask('DeleteStream', { StreamName: 's' })
+  await ask('CreateStream', { StreamName: 's', ShardCount: 1 })
+  await ask('PutRecord', put)
+  expect((await slow).name).toBe('ResourceNotFoundException')
+  await server.close()
+  const after = asker(client(await start({ folder: path })))
+  expect((await readAll(after, 's', shard(0))).length).toBe(1)
 })

@@ -76,7 +76,7 @@ describe('a shard', () => {
     })
     const { Records, NextShardIterator } = await ask('GetRecords', { ShardIterator })
     expect(Records.length).toBe(10)
-    await clock.advance(3_900)
+    await clock.advance(4_900)
     expect((await refusal(ask('GetRecords', { ShardIterator: NextShardIterator }))).name).toBe(
       'ProvisionedThroughputExceededException',
     )

@@ -1,6 +1,6 @@
 import { ManualClock } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
-import { asker, client, refusal, shard, start } from './fixtures.ts'
+import { asker, client, readAll, refusal, shard, start } from './fixtures.ts'
 import type { Answer, Ask } from './fixtures.ts'
 
 const arn = 'arn:aws:kinesis:eu-west-1:000000000000:stream/s'
@@ -148,6 +148,99 @@ describe('a stream', () => {
     const { name, message } = await refusal(ask('CreateStream', { StreamName: 't', ShardCount: 3 }))
     expect(name).toBe('LimitExceededException')
     expect(message).toContain('Current shard count for the account: 3. Limit: 5.')
+  })
+})
+
+describe('what goes wrong on the way', () => {
+  it('leaves no stream behind that was refused', async () => {
+    const ask = asker(client(await start()))
+    const Tags = Object.fromEntries(Array.from({ length: 51 }, (_, at) => [`tag-${at}`, 'x']))
+    expect((await refusal(ask('CreateStream', { StreamName: 's', ShardCount: 1, Tags }))).name).toBe(
+      'InvalidArgumentException',
+    )
+    await ask('CreateStream', { StreamName: 's', ShardCount: 1 })
+  })
+
+  it('takes a consumer away once, and not the next of its name', async () => {
+    const clock = new ManualClock()
+    const ask = await stream({ ShardCount: 1 }, { clock, stateMs: 300 })
+    await clock.advance(300)
+    const consumer = { StreamARN: arn, ConsumerName: 'c' }
+    await ask('RegisterStreamConsumer', consumer)
+    await clock.advance(300)
+    await ask('DeregisterStreamConsumer', consumer)
+    await clock.advance(200)
+    await ask('DeregisterStreamConsumer', consumer)
+    await clock.advance(150)
+    await ask('RegisterStreamConsumer', consumer)
+    await clock.advance(500)
+    expect((await ask('DescribeStreamConsumer', consumer)).ConsumerDescription.ConsumerStatus).toBe('ACTIVE')
+  })
+
+  it('loses no record of a shard that was closed while the clock was behind', async () => {
+    const clock = new ManualClock()
+    const ask = await stream({ ShardCount: 1 }, { clock })
+    await ask('PutRecord', { StreamName: 's', Data: Buffer.alloc(1), PartitionKey: 'k' })
+    clock.jump(-2 * 86_400_000)
+    await ask('SplitShard', { StreamName: 's', ShardToSplit: shard(0), NewStartingHashKey: String(2n ** 127n) })
+    clock.jump(2 * 86_400_000 + 60_000)
+    expect((await readAll(ask, 's', shard(0))).length).toBe(1)
+  })
+})
+
+describe('a consumer', () => {
+  it('has tags and a policy of its own', async () => {
+    const ask = await stream()
+    await ask('RegisterStreamConsumer', { StreamARN: arn, ConsumerName: 'c', Tags: { a: '1' } })
+    const { ConsumerDescription } = await ask('DescribeStreamConsumer', { StreamARN: arn, ConsumerName: 'c' })
+    const { ConsumerARN } = ConsumerDescription
+    await ask('TagResource', { ResourceARN: ConsumerARN, Tags: { b: '2' } })
+    await ask('PutResourcePolicy', { ResourceARN: ConsumerARN, Policy: '{}' })
+    expect((await ask('ListTagsForResource', { ResourceARN: ConsumerARN })).Tags.length).toBe(2)
+    expect((await ask('ListTagsForStream', { StreamName: 's' })).Tags).toEqual([])
+    expect((await refusal(ask('GetResourcePolicy', { ResourceARN: arn }))).name).toBe('ResourceNotFoundException')
+  })
+})
+
+describe('limits', () => {
+  it('of lists hold whatever is asked for', async () => {
+    const ask = await stream({ ShardCount: 1_050 }, { shardLimit: 2_000 })
+    const { StreamDescription } = await ask('DescribeStream', { StreamName: 's', Limit: 10_000 })
+    expect([StreamDescription.Shards.length, StreamDescription.HasMoreShards]).toEqual([100, true])
+    expect((await ask('ListShards', { StreamName: 's', MaxResults: 10_000 })).Shards.length).toBe(1_000)
+  })
+
+  it('of shards count those that are being made', async () => {
+    const ask = await stream({ ShardCount: 400 }, { clock: new ManualClock(), stateMs: 1_000 })
+    expect((await refusal(ask('CreateStream', { StreamName: 't', ShardCount: 400 }))).name).toBe(
+      'LimitExceededException',
+    )
+  })
+
+  it('of streams that are made at a time, and of changes of a mode', async () => {
+    const clock = new ManualClock()
+    const ask = asker(client(await start({ quotas: true, clock, stateMs: 1_000 })))
+    for (let at = 0; at < 5; at++) {
+      await ask('CreateStream', { StreamName: `s${at}`, ShardCount: 1 })
+      await clock.advance(100)
+    }
+    expect((await refusal(ask('CreateStream', { StreamName: 't', ShardCount: 1 }))).message).toContain('CREATING state')
+    await clock.advance(2_000)
+    const toggle = async (StreamMode: string): Promise<unknown> => {
+      await ask('UpdateStreamMode', { StreamARN: `${arn}0`, StreamModeDetails: { StreamMode } })
+      return clock.advance(2_000)
+    }
+    await toggle('ON_DEMAND')
+    await toggle('PROVISIONED')
+    expect((await refusal(toggle('ON_DEMAND'))).name).toBe('LimitExceededException')
+  })
+
+  it('of calls are counted for each region, and for the stream of a consumer', async () => {
+    const server = await start({ quotas: true, clock: new ManualClock() })
+    const [here, there] = [asker(client(server)), asker(client(server, { region: 'us-east-1' }))]
+    for (let time = 0; time < 5; time++) await here('ListStreams')
+    expect((await refusal(here('ListStreams'))).name).toBe('LimitExceededException')
+    await there('ListStreams')
   })
 })
 

@@ -75,7 +75,7 @@ export class Exchange {
       const asked = await this.#bodies.read(request, (body) => this.#understand(request, body, format))
       if (asked === 'too large') return reply(413, undefined)
       if ('status' in asked) return reply(asked.status, asked.value)
-      const output = await this.#run(asked.call, asked.input, response)
+      const output = await this.#run(asked.call, asked.input, request, response)
       if (this.#service.faults.losesResponse(asked.call.name)) return hangUp(request)
       if (output !== 'streamed') reply(200, output)
     } catch (error) {
@@ -93,12 +93,13 @@ export class Exchange {
     return { call: { service: this.#service, region, name }, input: format.decode(body) }
   }
 
-  async #run(call: Call, body: unknown, response: Response): Promise<unknown> {
-    const { faults } = this.#service
+  async #run(call: Call, body: unknown, request: Request, response: Response): Promise<unknown> {
+    const { broken, faults } = this.#service
+    if (broken !== undefined) throw broken
     await this.#service.wait(faults.delayOfCall(call.name))
     if (faults.failsCall(call.name)) throw new ServiceError('InternalFailure', 'Internal service failure.', 500)
     if (call.name === 'SubscribeToShard') {
-      await this.#stream(call, body, response)
+      await this.#stream(call, body, request, response)
       return 'streamed'
     }
     const run = operations[call.name]
@@ -106,7 +107,8 @@ export class Exchange {
     return run(body, call)
   }
 
-  async #stream(call: Call, body: unknown, response: Response): Promise<void> {
+  async #stream(call: Call, body: unknown, request: Request, response: Response): Promise<void> {
+    if (hasLeft(request)) return
     const subscribed = subscribe(body, call, this.#subscriptions)
     response.writeHead(200, {
       'content-type': 'application/vnd.amazon.eventstream',
@@ -114,7 +116,8 @@ export class Exchange {
     })
     const gone = new AbortController()
     response.on('close', () => gone.abort())
-    const write = (frame: Buffer): Promise<void> => writeFrame(response, frame, gone.signal)
+    const ends = AbortSignal.any([gone.signal, subscribed.replaced, this.#service.closing])
+    const write = (frame: Buffer): Promise<void> => writeFrame(response, frame, ends)
     try {
       await write(encodeFrame({ type: 'event', name: 'initial-response' }, Buffer.concat(encodeJson({}))))
       for await (const event of eventsOf(subscribed, gone.signal))
@@ -170,19 +173,22 @@ function send(response: Response, status: number, format: Format, value: unknown
   response.end(body.at(-1) ?? Buffer.alloc(0))
 }
 
-/** Waits while the other side does not take more. */
-function writeFrame(response: Response, frame: Buffer, gone: AbortSignal): Promise<void> {
-  if (gone.aborted) return Promise.resolve()
-  if (response.write(frame)) return Promise.resolve()
+/** Waits while the other side does not take more, until there is nothing to wait for. */
+function writeFrame(response: Response, frame: Buffer, ends: AbortSignal): Promise<void> {
+  if (response.write(frame) || ends.aborted) return Promise.resolve()
   return new Promise((resolve) => {
     const done = (): void => {
       response.removeListener('drain', done)
-      gone.removeEventListener('abort', done)
+      ends.removeEventListener('abort', done)
       resolve()
     }
     response.on('drain', done)
-    gone.addEventListener('abort', done, { once: true })
+    ends.addEventListener('abort', done, { once: true })
   })
+}
+
+function hasLeft(request: Request): boolean {
+  return 'stream' in request ? request.stream.destroyed : request.socket.destroyed
 }
 
 function hangUp(request: Request): void {

@@ -4,7 +4,7 @@ import type { FanOutConsumer, Stream } from '../stream.ts'
 import { byArn, consumerArn, consumerName, nextToken, operation, streamArn } from './operation.ts'
 import type { Call, Operations, Output } from './operation.ts'
 import { pageOf, tokenOf } from './pages.ts'
-import { tagRules } from './tags.ts'
+import { setTags, tagRules } from './tags.ts'
 
 /** Registered consumers of a stream, and how many may be made at a time. Source: API reference, `RegisterStreamConsumer`. */
 const [mostConsumers, mostAtOnce] = [20, 5]
@@ -36,7 +36,9 @@ export const consumerOperations: Operations = {
         )
       const madeAtMs = service.nowMs
       const arn = `${stream.origin.arn}/consumer/${name}:${Math.floor(madeAtMs / 1_000)}`
-      const consumer: FanOutConsumer = { name, arn, madeAtMs, status: 'CREATING' }
+      const tags = new Map<string, string>()
+      if (input.Tags !== undefined) setTags(tags, input.Tags)
+      const consumer: FanOutConsumer = { name, arn, madeAtMs, status: 'CREATING', tags, policy: undefined }
       stream.consumers.set(name, consumer)
       service.changed(region, stream)
       service.later.after(service.options.stateMs, () => {
@@ -56,10 +58,11 @@ export const consumerOperations: Operations = {
   DeregisterStreamConsumer: operation(reference, (input, call) => {
     const { service, region } = call
     const { stream, consumer } = consumerOf(call, input)
+    if (consumer.status === 'DELETING') return undefined
     consumer.status = 'DELETING'
     service.changed(region, stream)
     service.later.after(service.options.stateMs, () => {
-      stream.consumers.delete(consumer.name)
+      if (stream.consumers.get(consumer.name) === consumer) stream.consumers.delete(consumer.name)
       service.changed(region, stream)
       for (const shard of stream.shards.values()) shard.wake()
     })
@@ -75,7 +78,9 @@ export const consumerOperations: Operations = {
     },
     (input, call) => {
       const stream = call.service.stream(call.region, input)
-      const after = input.NextToken === undefined ? '' : pageOf(call, input.NextToken).after
+      const before = input.NextToken === undefined ? undefined : pageOf(call, input.NextToken)
+      if (before !== undefined && before.stream !== stream.name) throw invalidArgument('Invalid NextToken.')
+      const after = before?.after ?? ''
       const all = [...stream.consumers.values()]
         .filter(({ name }) => name > after)
         .toSorted((a, b) => (a.name < b.name ? -1 : 1))

@@ -28,11 +28,17 @@ export function operation<F extends Fields>(
   const shape = structure(fields)
   return (body, call) => {
     const input = readRequest(shape, body)
-    const { StreamName, StreamARN } = input as { readonly StreamName?: unknown; readonly StreamARN?: unknown }
-    const named = typeof StreamName === 'string' ? StreamName : typeof StreamARN === 'string' ? StreamARN : undefined
-    call.service.quotas.call(call.name, call.service.options.account, named?.split('/').at(-1))
+    call.service.quotas.call(call.name, call.service.options.account, call.region, streamIn(input))
     return run(input, call)
   }
+}
+
+/** The name of the stream that an input is about, however it says so. */
+function streamIn(input: object): string | undefined {
+  const { StreamName, StreamARN, ConsumerARN } = input as Readonly<Record<string, unknown>>
+  if (typeof StreamName === 'string') return StreamName
+  const arn = StreamARN ?? ConsumerARN
+  return typeof arn === 'string' ? /stream\/([^/]+)/.exec(arn)?.[1] : undefined
 }
 
 /** A call that was asked only whether it would work, and would. */
@@ -47,14 +53,14 @@ export const streamName: Shape<string | undefined> = text({ min: 1, max: 128, pa
 export const streamArn: Shape<string | undefined> = text({
   min: 1,
   max: 2_048,
-  pattern: String.raw`arn:aws.*:kinesis:.*:\d{12}:stream/\S+`,
+  pattern: String.raw`arn:aws[^:]*:kinesis:[^:]*:\d{12}:stream/[^\s/]+`,
 })
 export const shardId: Shape<string | undefined> = text({ min: 1, max: 128, pattern: name })
 export const consumerName: Shape<string | undefined> = text({ min: 1, max: 128, pattern: name })
 export const consumerArn: Shape<string | undefined> = text({
   min: 1,
   max: 2_048,
-  pattern: String.raw`(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+`,
+  pattern: String.raw`arn:aws[^:]*:kinesis:[^:]*:\d{12}:stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+`,
 })
 export const hashKey: Shape<string | undefined> = text({ pattern: String.raw`0|([1-9]\d{0,38})` })
 export const sequenceNumber: Shape<string | undefined> = text({ pattern: String.raw`0|([1-9]\d{0,128})` })

@@ -102,10 +102,14 @@ export const recordOperations: Operations = {
     async (input, call) => {
       const { service, region } = call
       const { stream, shard, place } = readIterator(call, input.ShardIterator)
+      if (input.StreamARN !== undefined && service.nameOf(region, { StreamARN: input.StreamARN }) !== stream.name)
+        throw invalidArgument('StreamARN and ShardIterator do not name the same stream.')
       checkDryRun(input.DryRun)
       if (service.faults.throttlesRead(stream, shard)) throw throttled(stream, shard)
       service.quotas.takeRead(stream, shard)
-      await service.wait(service.faults.delayOfShard(stream, shard))
+      await service.wait(service.faults.delayOfShard(stream, shard, call.name))
+      // It may have been deleted meanwhile, and made again.
+      if (service.usableStream(region, { StreamName: stream.name }) !== stream) throw noSuchShard(stream, shard.id)
       service.trim(region, stream)
       const limit = { records: input.Limit ?? mostRead, bytes: largestAnswer }
       const { records, next, behindMs, atEnd } = shard.read(place, limit, service.nowMs)
@@ -165,7 +169,7 @@ function checkOrdering(stream: Stream, text: string | undefined): void {
     throw invalidArgument(`ExclusiveMinimumSequenceNumber ${text} used in PutRecord on ${stream.title} is invalid.`)
 }
 
-/** Stores what can be stored, in order, and tells readers once. */
+/** Stores what can be stored, in order: first where it is kept, then where it is read. */
 function putAll(
   { service, region }: Call,
   stream: Stream,
@@ -174,18 +178,18 @@ function putAll(
   const { nowMs } = service
   const stored = new Map<Shard, StoredRecord[]>()
   const fates = entries.map(({ entry: { Data, PartitionKey }, hash }): Fate => {
-    const shard = hash === undefined ? anyShard(stream) : stream.shardFor(hash)
-    const record = { data: Data, partitionKey: PartitionKey ?? '', encrypted: stream.keyId !== undefined }
-    const code = service.faults.ofRecord(stream, shard) ?? overQuota(service, shard, record)
+    const shard = hash === undefined ? anyShard(stream, stored) : stream.shardFor(hash)
+    const fresh = { data: Data, partitionKey: PartitionKey ?? '', encrypted: stream.keyId !== undefined }
+    const code = service.faults.ofRecord(stream, shard) ?? overQuota(service, shard, fresh)
     if (code !== undefined) return { shard, code }
-    const appended = shard.append(record, nowMs)
-    const ofShard = stored.get(shard)
-    if (ofShard === undefined) stored.set(shard, [appended])
-    else ofShard.push(appended)
-    return { shard, record: appended }
+    const ofShard = stored.get(shard) ?? []
+    const record = shard.number(fresh, ofShard.length, nowMs)
+    stored.set(shard, ofShard)
+    ofShard.push(record)
+    return { shard, record }
   })
-  for (const [shard, records] of stored) service.keep(region, stream, shard, records)
-  for (const shard of stored.keys()) shard.wake()
+  service.keep(region, stream, stored)
+  for (const [shard, records] of stored) shard.add(records)
   return fates
 }
 
@@ -198,8 +202,9 @@ function overQuota(
 }
 
 /** Where the service spreads records as it likes, the shard with the fewest takes it. */
-function anyShard(stream: Stream): Shard {
-  return stream.open.reduce((least, shard) => (shard.next < least.next ? shard : least))
+function anyShard(stream: Stream, pending: ReadonlyMap<Shard, readonly unknown[]>): Shard {
+  const held = (shard: Shard): number => shard.next + (pending.get(shard)?.length ?? 0)
+  return stream.open.reduce((least, shard) => (held(shard) < held(least) ? shard : least))
 }
 
 function failureOf(stream: Stream, shard: Shard, code: string): ServiceError {
@@ -245,8 +250,12 @@ function readIterator({ service, region }: Call, token: string): Iterator {
       `Iterator expired. The iterator was created at time ${asJava(Number(atMs))} while right now it is ${asJava(nowMs)} which is further in the future than the tolerated delay of ${service.options.iteratorMs} milliseconds.`,
     )
   const stream = service.usableStream(region, { StreamName: String(name) })
-  if (stream.origin.madeAtMs !== made) throw notFound(`Shard ${id} in ${stream.title} does not exist`)
+  if (stream.origin.madeAtMs !== made) throw noSuchShard(stream, String(id))
   return { stream, shard: stream.shard(String(id)), place: Number(place) }
+}
+
+function noSuchShard(stream: Stream, id: string): ServiceError {
+  return notFound(`Shard ${id} in ${stream.title} does not exist`)
 }
 
 /** A time as Java prints it: `Wed Nov 25 10:00:00 UTC 2026`. */

@@ -11,6 +11,9 @@ import { active, checkShardLimit, update } from './states.ts'
 /** `UpdateShardCount` calls of a stream in 24 hours. Source: API reference, `UpdateShardCount`. */
 const changesADay = 10
 
+/** Source: API reference, `ListShards`, `MaxResults`. */
+const mostShown = 1_000
+
 const filterTypes = [
   'AFTER_SHARD_ID',
   'AT_TRIM_HORIZON',
@@ -52,7 +55,7 @@ export const shardOperations: Operations = {
       const filter = page === undefined ? input.ShardFilter : (JSON.parse(page.filter) as ShardFilter | undefined)
       const after = page?.after ?? input.ExclusiveStartShardId ?? ''
       const shards = filtered(stream, filter, service.nowMs).filter(({ id }) => id > after)
-      const shown = shards.slice(0, input.MaxResults ?? 1_000)
+      const shown = shards.slice(0, Math.min(input.MaxResults ?? mostShown, mostShown))
       const next = { stream: stream.name, after: shown.at(-1)?.id ?? '', filter: JSON.stringify(filter ?? null) }
       return {
         Shards: shown.map(showShard),
@@ -68,6 +71,7 @@ export const shardOperations: Operations = {
       const at = BigInt(input.NewStartingHashKey)
       stream.checkSplit(input.ShardToSplit, at)
       checkShardLimit(call, 1)
+      stream.planned++
       return update(call, input, () => stream.split(input.ShardToSplit, at, call.service.nowMs))
     },
   ),
@@ -95,6 +99,7 @@ export const shardOperations: Operations = {
       checkScaling(stream, target, service.nowMs)
       if (target > current) checkShardLimit(call, target - current)
       stream.shardCountChanges.push(service.nowMs)
+      stream.planned = target
       update(call, input, () => stream.reshape(target, service.nowMs))
       return {
         StreamName: stream.name,

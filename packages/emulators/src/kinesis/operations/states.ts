@@ -10,9 +10,12 @@ export function update({ service, region }: Call, input: StreamReference, change
   service.changed(region, stream)
   service.later.after(service.options.stateMs, () => {
     if (stream.status !== 'UPDATING') return
-    change(stream)
-    stream.status = 'ACTIVE'
-    service.changed(region, stream)
+    try {
+      change(stream)
+    } finally {
+      stream.status = 'ACTIVE'
+      service.changed(region, stream)
+    }
   })
   return undefined
 }
@@ -35,7 +38,10 @@ export function checkShardLimit({ service, region }: Call, more: number): void {
   )
 }
 
-/** Open shards that count against the limit. */
+/** Open shards that count against the limit, those that are being made too. */
 export function openShards(streams: readonly Stream[]): number {
-  return streams.reduce((sum, stream) => sum + (stream.mode === 'PROVISIONED' ? stream.open.length : 0), 0)
+  return streams.reduce(
+    (sum, stream) => sum + (stream.mode === 'PROVISIONED' ? Math.max(stream.open.length, stream.planned) : 0),
+    0,
+  )
 }

@@ -1,8 +1,8 @@
 import { flag, integer, required, structure, text, textMap } from '../shape.ts'
-import { inUse, invalid, invalidArgument } from '../service-error.ts'
-import type { StreamMode } from '../stream.ts'
+import { inUse, invalid, invalidArgument, limitExceeded } from '../service-error.ts'
+import type { Stream, StreamMode } from '../stream.ts'
 import { byArn, byNameOrArn, nextToken, operation, shardId, streamName } from './operation.ts'
-import type { Operations } from './operation.ts'
+import type { Call, Operations } from './operation.ts'
 import { pageOf, tokenOf } from './pages.ts'
 import { showShard, showShards, showStream, showWarmThroughput } from './show.ts'
 import { active, checkShardLimit, openShards, update } from './states.ts'
@@ -14,11 +14,14 @@ const mode = structure({
 const maxRecordKiB = integer({ min: 1_024, max: 10_240 })
 const strategy = text({ oneOf: ['USER_PARTITION_KEY', 'AUTO'] })
 const warmThroughput = integer({ min: 0 })
+const encryption = text({ oneOf: ['NONE', 'KMS'] })
 
 /** Shards of an on-demand stream that is made. Source: Developer Guide, "Choose the data stream capacity mode". */
 const onDemandShards = 4
-/** On-demand streams of an account, if nobody asked for more. */
-const onDemandLimit = 50
+/** On-demand streams of an account, if nobody asked for more; streams that are made at a time; changes of a mode in 24 hours. */
+const [onDemandLimit, mostMaking, modeChangesADay] = [50, 5, 2]
+/** What a list shows at most, whatever it is asked for. Source: API reference, `DescribeStream` and `ListStreams`. */
+const mostShown = 100
 
 export const streamOperations: Operations = {
   CreateStream: operation(
@@ -43,13 +46,16 @@ export const streamOperations: Operations = {
       if (service.find(region, input.StreamName) !== undefined)
         throw inUse(`Stream ${input.StreamName} under account ${service.options.account} already exists.`)
       checkShardLimit(call, shards)
+      checkMaking(call, onDemand)
+      const tags = new Map<string, string>()
+      if (input.Tags !== undefined) setTags(tags, input.Tags)
       const stream = service.make(region, input.StreamName)
       stream.planned = shards
       stream.mode = onDemand ? 'ON_DEMAND' : 'PROVISIONED'
       stream.spread = input.RecordDistributionStrategy === 'AUTO'
       stream.maxRecordKiB = input.MaxRecordSizeInKiB ?? stream.maxRecordKiB
       stream.warmThroughputMiB = input.WarmThroughputMiBps
-      if (input.Tags !== undefined) setTags(stream.tags, input.Tags)
+      for (const [key, value] of tags) stream.tags.set(key, value)
       service.changed(region, stream)
       service.later.after(service.options.stateMs, () => {
         if (stream.status !== 'CREATING') return
@@ -78,7 +84,7 @@ export const streamOperations: Operations = {
       const stream = service.stream(region, input)
       service.trim(region, stream)
       const shards = showShards(stream).filter(({ id }) => id > (input.ExclusiveStartShardId ?? ''))
-      const page = shards.slice(0, input.Limit ?? 100)
+      const page = shards.slice(0, Math.min(input.Limit ?? mostShown, mostShown))
       return {
         StreamDescription: {
           ...showStream(stream),
@@ -111,7 +117,7 @@ export const streamOperations: Operations = {
       const after =
         input.NextToken === undefined ? (input.ExclusiveStartStreamName ?? '') : pageOf(call, input.NextToken).after
       const streams = call.service.streamsOf(call.region).filter(({ name }) => name > after)
-      const page = streams.slice(0, input.Limit ?? 100)
+      const page = streams.slice(0, Math.min(input.Limit ?? mostShown, mostShown))
       const more = page.length < streams.length
       return {
         StreamNames: page.map(({ name }) => name),
@@ -137,12 +143,14 @@ export const streamOperations: Operations = {
 
   UpdateStreamMode: operation(
     { ...byArn, StreamModeDetails: required(mode), WarmThroughputMiBps: warmThroughput },
-    (input, call) =>
-      update(call, input, (stream) => {
+    (input, call) => {
+      checkModeChange(call, call.service.stream(call.region, input))
+      return update(call, input, (stream) => {
         stream.mode = input.StreamModeDetails.StreamMode
         stream.warmThroughputMiB = input.WarmThroughputMiBps ?? stream.warmThroughputMiB
         if (stream.mode === 'PROVISIONED') stream.spread = false
-      }),
+      })
+    },
   ),
 
   UpdateMaxRecordSize: operation({ ...byArn, MaxRecordSizeInKiB: required(maxRecordKiB) }, (input, call) =>
@@ -176,16 +184,19 @@ export const streamOperations: Operations = {
   StartStreamEncryption: operation(
     {
       ...byNameOrArn,
-      EncryptionType: required(text({ oneOf: ['NONE', 'KMS'] })),
+      EncryptionType: required(encryption),
       KeyId: required(text({ min: 1, max: 2_048 })),
     },
-    (input, call) => update(call, input, (stream) => (stream.keyId = input.KeyId)),
+    (input, call) => {
+      if (input.EncryptionType !== 'KMS') throw invalidArgument('EncryptionType must be KMS to start encryption.')
+      return update(call, input, (stream) => (stream.keyId = input.KeyId))
+    },
   ),
 
   StopStreamEncryption: operation(
     {
       ...byNameOrArn,
-      EncryptionType: required(text({ oneOf: ['NONE', 'KMS'] })),
+      EncryptionType: required(encryption),
       KeyId: required(text({ min: 1, max: 2_048 })),
     },
     (input, call) => update(call, input, (stream) => (stream.keyId = undefined)),
@@ -196,4 +207,29 @@ function autoNeedsOnDemand(): Error {
   return invalidArgument(
     'RecordDistributionStrategy AUTO is supported for streams with the on-demand capacity mode only.',
   )
+}
+
+/** Source: API reference, `CreateStream`. */
+function checkMaking({ service, region }: Call, onDemand: boolean): void {
+  if (!service.options.quotas) return
+  const streams = service.streamsOf(region)
+  const making = streams.filter(({ status }) => status === 'CREATING').length
+  if (making >= mostMaking)
+    throw limitExceeded(`There are ${making} streams in the CREATING state, which is the most there may be at a time.`)
+  const count = streams.filter(({ mode }) => mode === 'ON_DEMAND').length
+  if (onDemand && count >= onDemandLimit)
+    throw limitExceeded(`There are ${count} on-demand streams, which is the most the account may have.`)
+}
+
+/** Source: API reference, `UpdateStreamMode`. */
+function checkModeChange({ service }: Call, stream: Stream): void {
+  if (!service.options.quotas) return
+  const { nowMs } = service
+  stream.modeChanges = stream.modeChanges.filter((atMs) => atMs > nowMs - 24 * 3_600_000)
+  if (stream.modeChanges.length >= modeChangesADay)
+    throw limitExceeded(
+      `${stream.title} has changed its mode ${modeChangesADay} times in the last 24 hours, which is the most there may be.`,
+    )
+  active(stream)
+  stream.modeChanges.push(nowMs)
 }

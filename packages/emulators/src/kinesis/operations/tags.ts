@@ -1,7 +1,7 @@
 import { integer, list, required, text, textMap } from '../shape.ts'
 import type { TextRules } from '../shape.ts'
 import { invalidArgument, notFound } from '../service-error.ts'
-import type { Stream } from '../stream.ts'
+import type { Resource, Stream } from '../stream.ts'
 import { byNameOrArn, operation } from './operation.ts'
 import type { Call, Operations } from './operation.ts'
 
@@ -16,7 +16,9 @@ const mostTags = 50
 
 const tags = required(textMap({ min: 1, max: 200 }, tagRules.key, tagRules.value))
 const tagKeys = required(list(text({ min: 1, max: 128 }), { min: 1, max: 50 }))
-const resource = required(text({ min: 1, max: 2_048, pattern: String.raw`arn:aws.*:kinesis:.*:\d{12}:.*stream/\S+` }))
+const resourceArn = required(
+  text({ min: 1, max: 2_048, pattern: String.raw`arn:aws[^:]*:kinesis:[^:]*:\d{12}:[^:]*stream/\S+` }),
+)
 
 export const tagOperations: Operations = {
   AddTagsToStream: operation({ ...byNameOrArn, Tags: tags }, (input, { service, region }) => {
@@ -46,41 +48,41 @@ export const tagOperations: Operations = {
     },
   ),
 
-  TagResource: operation({ ResourceARN: resource, Tags: tags }, (input, call) => {
-    const stream = resourceOf(call, input.ResourceARN)
-    setTags(stream.tags, input.Tags)
+  TagResource: operation({ ResourceARN: resourceArn, Tags: tags }, (input, call) => {
+    const { resource, stream } = resourceOf(call, input.ResourceARN)
+    setTags(resource.tags, input.Tags)
     call.service.changed(call.region, stream)
     return undefined
   }),
 
-  UntagResource: operation({ ResourceARN: resource, TagKeys: tagKeys }, (input, call) => {
-    const stream = resourceOf(call, input.ResourceARN)
-    for (const key of input.TagKeys) stream.tags.delete(key ?? '')
+  UntagResource: operation({ ResourceARN: resourceArn, TagKeys: tagKeys }, (input, call) => {
+    const { resource, stream } = resourceOf(call, input.ResourceARN)
+    for (const key of input.TagKeys) resource.tags.delete(key ?? '')
     call.service.changed(call.region, stream)
     return undefined
   }),
 
-  ListTagsForResource: operation({ ResourceARN: resource }, (input, call) => ({
-    Tags: shown(resourceOf(call, input.ResourceARN)),
+  ListTagsForResource: operation({ ResourceARN: resourceArn }, (input, call) => ({
+    Tags: shown(resourceOf(call, input.ResourceARN).resource),
   })),
 
-  PutResourcePolicy: operation({ ResourceARN: resource, Policy: required(text()) }, (input, call) => {
-    const stream = resourceOf(call, input.ResourceARN)
-    stream.policy = input.Policy
+  PutResourcePolicy: operation({ ResourceARN: resourceArn, Policy: required(text()) }, (input, call) => {
+    const { resource, stream } = resourceOf(call, input.ResourceARN)
+    resource.policy = input.Policy
     call.service.changed(call.region, stream)
     return undefined
   }),
 
-  GetResourcePolicy: operation({ ResourceARN: resource }, (input, call) => {
-    const stream = resourceOf(call, input.ResourceARN)
-    if (stream.policy === undefined) throw notFound(`No resource policy found for resource ARN ${input.ResourceARN}`)
-    return { Policy: stream.policy }
+  GetResourcePolicy: operation({ ResourceARN: resourceArn }, (input, call) => {
+    const { policy } = resourceOf(call, input.ResourceARN).resource
+    if (policy === undefined) throw notFound(`No resource policy found for resource ARN ${input.ResourceARN}`)
+    return { Policy: policy }
   }),
 
-  DeleteResourcePolicy: operation({ ResourceARN: resource }, (input, call) => {
-    const stream = resourceOf(call, input.ResourceARN)
-    if (stream.policy === undefined) throw notFound(`No resource policy found for resource ARN ${input.ResourceARN}`)
-    stream.policy = undefined
+  DeleteResourcePolicy: operation({ ResourceARN: resourceArn }, (input, call) => {
+    const { resource, stream } = resourceOf(call, input.ResourceARN)
+    if (resource.policy === undefined) throw notFound(`No resource policy found for resource ARN ${input.ResourceARN}`)
+    resource.policy = undefined
     call.service.changed(call.region, stream)
     return undefined
   }),
@@ -93,10 +95,16 @@ export function setTags(tags: Map<string, string>, more: ReadonlyMap<string, str
   for (const [key, value] of more) tags.set(key, value)
 }
 
-function shown(stream: Stream): readonly { readonly Key: string; readonly Value: string }[] {
-  return [...stream.tags].map(([Key, Value]) => ({ Key, Value })).toSorted((a, b) => (a.Key < b.Key ? -1 : 1))
+function shown({ tags }: Resource): readonly { readonly Key: string; readonly Value: string }[] {
+  return [...tags].map(([Key, Value]) => ({ Key, Value })).toSorted((a, b) => (a.Key < b.Key ? -1 : 1))
 }
 
-function resourceOf({ service, region }: Call, arn: string): Stream {
-  return service.stream(region, { StreamARN: arn })
+/** A stream, or one of its consumers. */
+function resourceOf({ service, region }: Call, arn: string): { readonly resource: Resource; readonly stream: Stream } {
+  const [streamArn = '', consumerName] = arn.split('/consumer/')
+  const stream = service.stream(region, { StreamARN: streamArn })
+  if (consumerName === undefined) return { resource: stream, stream }
+  const consumer = [...stream.consumers.values()].find((one) => one.arn === arn)
+  if (consumer === undefined) throw notFound(`Consumer ${arn} not found.`)
+  return { resource: consumer, stream }
 }

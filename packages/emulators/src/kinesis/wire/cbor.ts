@@ -6,6 +6,8 @@ import { unreadable } from '../service-error.ts'
  */
 const timeTag = 1
 const deepest = 32
+/** What one request can be made of: 500 records of four members are a few thousand. */
+const mostItems = 200_000
 
 /** A request's body, of which nothing is kept. Bytes come as `Buffer`, times as `Date`. */
 export function decodeCbor(body: Buffer): unknown {
@@ -21,6 +23,7 @@ const stop = Symbol('the end of an item of unknown length')
 class Reader {
   readonly #bytes: Buffer
   #at = 0
+  #items = 0
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
@@ -32,6 +35,7 @@ class Reader {
 
   value(depth: number): unknown {
     if (depth > deepest) throw unreadable('The request body is nested too deep.')
+    if (++this.#items > mostItems) throw unreadable('The request body has too many items.')
     const first = this.#take(1).readUInt8()
     const [kind, info] = [first >> 5, first & 0x1f]
     if (kind === 7) return this.#simple(info)
@@ -46,9 +50,9 @@ class Reader {
       case 3:
         return open ? this.#chunks(depth).join('') : this.#take(this.#count(info)).toString()
       case 4:
-        return open ? this.#chunks(depth) : Array.from({ length: this.#items(info) }, () => this.#item(depth))
+        return open ? this.#chunks(depth) : Array.from({ length: this.#itemCount(info) }, () => this.#item(depth))
       case 5:
-        return this.#map(open ? Infinity : this.#items(info), depth)
+        return this.#map(open ? Infinity : this.#itemCount(info), depth)
       default:
         return this.#tagged(this.#count(info), depth)
     }
@@ -105,9 +109,10 @@ class Reader {
   }
 
   /** A number of items cannot be more than there are bytes left: memory is not asked for on a stranger's word. */
-  #items(info: number): number {
+  #itemCount(info: number): number {
     const count = this.#count(info)
     if (count > this.#bytes.length - this.#at) throw unreadable('The request body is cut off.')
+    if (count > mostItems) throw unreadable('The request body has too many items.')
     return count
   }
 
