@@ -44,8 +44,8 @@ export class Connection {
   readonly #questions: Questions
   readonly #watching: Promise<void>
   #up = true
-  /** How often the user was refused since it was last let in. */
-  #refusals = 0
+  /** What the server said each time that it refused the user, since it was last let in. */
+  #refusals: Error[] = []
   /** What the server said when it refused the user for good. */
   #refusal: Error | undefined
   #lost: StreamError | undefined
@@ -172,7 +172,7 @@ export class Connection {
         for (const listener of this.#listeners) listener.disconnected?.(new DisconnectedError())
       } else if (status.type === 'reconnect') {
         this.#up = true
-        this.#refusals = 0
+        this.#refusals = []
         this.#questions.giveUp()
         this.#logger.info({ backend: this.#safe }, 'reconnected')
         for (const listener of this.#listeners) listener.reconnected?.()
@@ -186,8 +186,15 @@ export class Connection {
       for (const listener of this.#listeners) listener.refused?.(subject, error)
     } else {
       this.#logger.warn({ backend: this.#safe, error: error.message }, 'the server reports an error')
-      if (isRefusal(error) && ++this.#refusals >= refusalsTaken) this.#giveUp(error)
+      if (isRefusal(error)) this.#onRefused(error)
     }
+  }
+
+  /** Of credentials that have expired the server says so at their end, and when they are tried again, not always. */
+  #onRefused(error: Error): void {
+    this.#refusals.push(error)
+    if (this.#refusals.length < refusalsTaken) return
+    this.#giveUp(this.#refusals.find(({ name }) => name === 'UserAuthenticationExpiredError') ?? error)
   }
 
   /** The client would knock for ever, and not tell anybody why. */

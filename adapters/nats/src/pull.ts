@@ -70,6 +70,11 @@ export class Pull {
     return this.#end.promise
   }
 
+  /** How many records it may still bring. */
+  get left(): number {
+    return this.#over ? 0 : this.#left
+  }
+
   /** Ends it. Records that are on their way are still given to `onMessage`, and the server sends no more after. */
   async cancel(): Promise<void> {
     if (this.#over) return

@@ -50,6 +50,8 @@ export class Reading {
   /** The next record alone is over the bytes that are asked for. */
   #nextIsLarge = false
   #pull: Pull | undefined
+  /** The request behind that one: made while records still come, so that the server never waits for the next. */
+  #ahead: Pull | undefined
   #work: Promise<void> | undefined
   #pause: Timer | undefined
   #failures = 0
@@ -99,16 +101,20 @@ export class Reading {
 
   /** The partition may have ended: a request that waits for what will not come is taken back. */
   hurry(): void {
-    if (this.#hasEnded()) void this.#pull?.cancel()
+    if (this.#hasEnded()) void this.#cancel()
   }
 
   /** Hands out nothing more and lets go of the consumer. Never rejects. */
   async close(): Promise<void> {
     this.#closed = true
     this.#pause?.cancel()
-    await this.#pull?.cancel()
+    await this.#cancel()
     await this.#work
     await this.#dropConsumer()
+  }
+
+  async #cancel(): Promise<void> {
+    await Promise.all([this.#pull?.cancel(), this.#ahead?.cancel()])
   }
 
   async #ask(): Promise<void> {
@@ -121,22 +127,35 @@ export class Reading {
   }
 
   async #request(consumer: string): Promise<PullEnd> {
-    const { connection, clock, topic } = this.#context
     if (this.#closed) return 'cancelled'
-    const large = this.#nextIsLarge
-    const request = {
-      records: large ? 1 : maxRecords - (this.#buffer.length - this.#head),
-      bytes: large ? undefined : maxBytes,
-      waitMs: this.#hasEnded() ? 0 : waitMs,
-    }
-    this.#nextIsLarge = false
-    const pull = new Pull(connection, clock, { stream: topic.stream, name: consumer }, request, (message) =>
-      this.#receive(message),
-    )
+    const pull = this.#ahead ?? this.#pullFrom(consumer, maxRecords - (this.#buffer.length - this.#head))
+    this.#ahead = undefined
     this.#pull = pull
     const end = await pull.end
     this.#pull = undefined
     return end
+  }
+
+  #pullFrom(name: string, records: number): Pull {
+    const { connection, clock, topic } = this.#context
+    const large = this.#nextIsLarge
+    const request = {
+      records: large ? 1 : records,
+      bytes: large ? undefined : maxBytes,
+      waitMs: this.#hasEnded() ? 0 : waitMs,
+    }
+    this.#nextIsLarge = false
+    return new Pull(connection, clock, { stream: topic.stream, name }, request, (message) => this.#receive(message))
+  }
+
+  /** While records flow, and there is room for as many again as a half. */
+  #pullAhead(): void {
+    const consumer = this.#consumer
+    if (this.#ahead !== undefined || consumer === undefined || this.#drained || this.#hasEnded()) return
+    const left = this.#pull?.left ?? 0
+    const room = maxRecords - (this.#buffer.length - this.#head) - left
+    if (left === 0 || left > maxRecords / 4 || room < maxRecords / 2 || this.#bufferedBytes > maxBytes / 2) return
+    this.#ahead = this.#pullFrom(consumer, room)
   }
 
   async #after(end: PullEnd): Promise<void> {
@@ -193,7 +212,7 @@ export class Reading {
     if (info === undefined || this.#closed || this.#hasGap) return
     if (info.consumerSequence !== this.#received + 1) {
       this.#hasGap = true
-      void this.#pull?.cancel()
+      void this.#cancel()
       return
     }
     this.#received += 1
@@ -201,13 +220,14 @@ export class Reading {
     const { topic, wake } = this.#context
     if (this.#next > (topic.byId(this.partition)?.endSequence ?? Infinity)) {
       this.#drained = true
-      void this.#pull?.cancel()
+      void this.#cancel()
     }
     const subject = topic.filterOf(this.partition)
     if (subject !== undefined && message.subject !== subject) return
     const record = toRecord(message, info, topic, this.partition, this.epoch)
     this.#bufferedBytes += sizeOf(record)
     this.#buffer.push(record)
+    this.#pullAhead()
     wake()
   }
 
@@ -234,6 +254,9 @@ export class Reading {
     const name = this.#consumer
     if (name === undefined) return
     this.#consumer = undefined
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    await ahead?.cancel()
     const { connection, topic, logger } = this.#context
     if (!connection.up) return
     try {
