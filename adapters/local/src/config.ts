@@ -1,5 +1,5 @@
-import { nearest, StreamError } from '@sluice/driver'
-import type { BackendUrl } from '@sluice/driver'
+import { AddressOptions, nearest } from '@sluice/driver'
+import type { BackendUrl, OptionDescription } from '@sluice/driver'
 
 /** Ways to take capabilities away, so that what core does about it can be proven on any machine. */
 export const profileNames = [
@@ -13,13 +13,6 @@ export const profileNames = [
 
 /** One of {@link profileNames}. */
 export type ProfileName = (typeof profileNames)[number]
-
-/** One option behind the `?` of an address: what the README's table is made from. */
-export interface OptionDescription {
-  readonly name: string
-  readonly default: string
-  readonly meaning: string
-}
 
 /** Every option of `local:` and `memory:` addresses. */
 export const optionDescriptions: readonly OptionDescription[] = [
@@ -74,73 +67,41 @@ export interface LocalConfig {
 /** Reads an address. Throws `invalid-argument` for an unknown option, naming the nearest known one, and for a bad value. */
 export function parseConfig(url: BackendUrl): LocalConfig {
   const scheme = url.scheme === 'memory' ? 'memory' : 'local'
-  refuseUnknown(url)
+  const options = new AddressOptions(url, optionDescriptions, hiddenOptions)
   if (scheme === 'local' && url.path === '') {
-    throw invalid(url, 'names no folder; write local:./data')
+    throw options.invalid('names no folder; write local:./data')
   }
-  if (url.path.includes('\0')) throw invalid(url, 'names a folder with a NUL character in it')
+  if (url.path.includes('\0')) throw options.invalid('names a folder with a NUL character in it')
   const whole = (name: string, fallback: number, min: number, max: number): number =>
-    wholeNumber(url, name, min, max) ?? fallback
+    options.whole(name, min, max) ?? fallback
   return {
     scheme,
     path: url.path,
-    durability: choice(url, 'durability', ['full', 'normal']) ?? 'full',
+    durability: options.choice('durability', ['full', 'normal']) ?? 'full',
     partitions: whole('partitions', 4, 1, 1024),
     failoverMs: whole('failoverMs', 3000, 100, 600_000),
     leaseMs: whole('leaseMs', 30_000, 50, 86_400_000),
     sweepMs: whole('sweepMs', 5000, 10, 86_400_000),
     busyMs: whole('busyMs', 5000, 0, 600_000),
     maxRecordBytes: whole('maxRecordBytes', 16 * 1024 * 1024, 1024, 256 * 1024 * 1024),
-    profiles: profiles(url),
-    maxPages: wholeNumber(url, 'maxPages', 1, 2 ** 32 - 2),
+    profiles: profiles(options),
+    maxPages: options.whole('maxPages', 1, 2 ** 32 - 2),
     safe: url.safe,
   }
 }
 
-function refuseUnknown(url: BackendUrl): void {
-  const known = optionDescriptions.map((option) => option.name)
-  for (const name of Object.keys(url.options)) {
-    if (known.includes(name) || hiddenOptions.includes(name)) continue
-    const meant = nearest(name, known)
-    const hint = meant === undefined ? `known are ${known.join(', ')}` : `did you mean "${meant}"?`
-    throw invalid(url, `has an unknown option "${name}"; ${hint}`)
-  }
-}
-
-function wholeNumber(url: BackendUrl, name: string, min: number, max: number): number | undefined {
-  const text = url.options[name]
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (/^\d+$/.test(text) && value >= min && value <= max) return value
-  throw invalid(url, `has ${name}=${text}; write a whole number from ${min} to ${max}`)
-}
-
-function choice<T extends string>(url: BackendUrl, name: string, choices: readonly T[]): T | undefined {
-  const text = url.options[name]
-  if (text === undefined) return undefined
-  const found = choices.find((candidate) => candidate === text)
-  if (found !== undefined) return found
-  const meant = nearest(text, choices)
-  const hint = meant === undefined ? `write ${choices.join(' or ')}` : `did you mean "${meant}"?`
-  throw invalid(url, `has ${name}=${text}; ${hint}`)
-}
-
-function profiles(url: BackendUrl): readonly ProfileName[] {
-  const text = url.options['profile']
-  if (text === undefined || text === '' || text === 'none') return []
+function profiles(options: AddressOptions): readonly ProfileName[] {
+  const text = options.text('profile')
+  if (text === undefined || text === 'none') return []
   const names = text.split(',').map((name) => {
     const found = profileNames.find((known) => known === name)
     if (found !== undefined) return found
     const meant = nearest(name, profileNames)
     const hint = meant === undefined ? `known are ${profileNames.join(', ')}` : `did you mean "${meant}"?`
-    throw invalid(url, `has an unknown profile "${name}"; ${hint}`)
+    throw options.invalid(`has an unknown profile "${name}"; ${hint}`)
   })
   if (names.includes('no-positions') && names.includes('ordered-queue')) {
-    throw invalid(url, 'asks for the profiles no-positions and ordered-queue, which exclude each other; take one')
+    throw options.invalid('asks for the profiles no-positions and ordered-queue, which exclude each other; take one')
   }
   return [...new Set(names)]
-}
-
-function invalid(url: BackendUrl, problem: string): StreamError {
-  return new StreamError('invalid-argument', `the address ${url.safe} ${problem}`)
 }

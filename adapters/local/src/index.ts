@@ -1,5 +1,5 @@
 export { optionDescriptions, profileNames } from './config.ts'
-export type { OptionDescription, ProfileName } from './config.ts'
+export type { ProfileName } from './config.ts'
 export { localCapabilities, localLimits } from './driver.ts'
 export { localModule as adapter } from './module.ts'
 export type { NativeBatch } from './reading.ts'

@@ -1,12 +1,5 @@
-import { nearest, StreamError } from '@sluice/driver'
-import type { BackendUrl } from '@sluice/driver'
-
-/** One option behind the `?` of an address: what the README's table is made from. */
-export interface OptionDescription {
-  readonly name: string
-  readonly default: string
-  readonly meaning: string
-}
+import { AddressOptions } from '@sluice/driver'
+import type { BackendUrl, OptionDescription } from '@sluice/driver'
 
 /** Every option of `nats:` addresses. */
 export const optionDescriptions: readonly OptionDescription[] = [
@@ -91,18 +84,18 @@ export interface NatsConfig {
 
 /** Reads an address. Throws `invalid-argument` for an unknown option, naming the nearest known one, and for a bad value. Pure. */
 export function parseConfig(url: BackendUrl): NatsConfig {
-  refuseUnknown(url)
+  const options = new AddressOptions(url, optionDescriptions)
   const whole = (name: string, fallback: number, min: number, max: number): number =>
-    wholeNumber(url, name, min, max) ?? fallback
+    options.whole(name, min, max) ?? fallback
   return {
-    servers: servers(url),
-    login: login(url),
-    tls: tls(url),
-    apiPrefix: apiPrefix(url),
-    inboxPrefix: subject(url, 'inboxPrefix'),
-    bucket: matching(url, 'bucket', /^[-\w]+$/, 'letters, digits, "-" and "_"') ?? 'sluice',
+    servers: servers(url, options),
+    login: login(url, options),
+    tls: tls(url, options),
+    apiPrefix: apiPrefix(options),
+    inboxPrefix: subject(options, 'inboxPrefix'),
+    bucket: options.matching('bucket', /^[-\w]+$/, 'letters, digits, "-" and "_"') ?? 'sluice',
     replicas: whole('replicas', 1, 1, 5),
-    storage: choice(url, 'storage', ['file', 'memory']) ?? 'file',
+    storage: options.choice('storage', ['file', 'memory']) ?? 'file',
     partitions: whole('partitions', 4, 1, 1024),
     dedupMs: whole('dedupMs', 120_000, 100, 86_400_000),
     failoverMs: whole('failoverMs', 10_000, 100, 600_000),
@@ -114,49 +107,38 @@ export function parseConfig(url: BackendUrl): NatsConfig {
   }
 }
 
-function refuseUnknown(url: BackendUrl): void {
-  const known = optionDescriptions.map((option) => option.name)
-  for (const name of Object.keys(url.options)) {
-    if (known.includes(name)) continue
-    const meant = nearest(name, known)
-    throw invalid(
-      url,
-      `has an unknown option "${name}"; ${meant === undefined ? `known are ${known.join(', ')}` : `did you mean "${meant}"?`}`,
-    )
-  }
-}
-
-function servers(url: BackendUrl): readonly string[] {
+function servers(url: BackendUrl, options: AddressOptions): readonly string[] {
   const [where = '', ...rest] = url.path.split('/')
   if (rest.join('') !== '')
-    throw invalid(url, 'has a path; NATS has none: write nats://host:4222 and options behind "?"')
+    throw options.invalid('has a path; NATS has none: write nats://host:4222 and options behind "?"')
   const hosts = where.split(',').map((host) => host.trim())
   return hosts.map((host) => {
     if (!/^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i.test(host)) {
-      throw invalid(url, 'names no server; write nats://host:4222, several hosts with commas')
+      throw options.invalid('names no server; write nats://host:4222, several hosts with commas')
     }
     const port = /:(\d+)$/.exec(host)?.[1]
     if (Number(port ?? 1) > 65_535 || Number(port ?? 1) === 0)
-      throw invalid(url, `has port ${port}; write one from 1 to 65535`)
+      throw options.invalid(`has port ${port}; write one from 1 to 65535`)
     return port === undefined ? `${host}:4222` : host
   })
 }
 
-function login(url: BackendUrl): Login {
+function login(url: BackendUrl, options: AddressOptions): Login {
   const ways: Login[] = []
   const userInfo = /^[^:]*:\/\/([^/?#]*)@/.exec(url.href)?.[1]
-  if (userInfo !== undefined) ways.push(loginOf(url, userInfo))
+  if (userInfo !== undefined) ways.push(loginOf(options, userInfo))
   const { token, creds, nkey } = url.options
   if (token !== undefined && token !== '') ways.push({ kind: 'token', token })
   if (creds !== undefined && creds !== '') ways.push({ kind: 'creds', file: creds })
   if (nkey !== undefined && nkey !== '') ways.push({ kind: 'nkey', file: nkey })
   const [only, another] = ways
-  if (another !== undefined) throw invalid(url, `logs in by ${ways.map((way) => way.kind).join(' and ')}; choose one`)
+  if (another !== undefined)
+    throw options.invalid(`logs in by ${ways.map((way) => way.kind).join(' and ')}; choose one`)
   return only ?? { kind: 'none' }
 }
 
 /** `user:password@`, or `token@` as other NATS clients have it. */
-function loginOf(url: BackendUrl, userInfo: string): Login {
+function loginOf(options: AddressOptions, userInfo: string): Login {
   const at = userInfo.indexOf(':')
   try {
     if (at < 0) return { kind: 'token', token: decodeURIComponent(userInfo) }
@@ -167,56 +149,26 @@ function loginOf(url: BackendUrl, userInfo: string): Login {
     }
   } catch {
     // The cause would show what could not be decoded.
-    throw invalid(url, 'has a broken %-escape before the "@"')
+    throw options.invalid('has a broken %-escape before the "@"')
   }
 }
 
-function tls(url: BackendUrl): TlsFiles | undefined {
-  const wanted = choice(url, 'tls', ['true', 'false'])
+function tls(url: BackendUrl, options: AddressOptions): TlsFiles | undefined {
+  const wanted = options.choice('tls', ['true', 'false'])
   const { ca, cert, key } = url.options
-  if ((cert === undefined) !== (key === undefined)) throw invalid(url, 'names only one of cert and key; give both')
+  if ((cert === undefined) !== (key === undefined)) throw options.invalid('names only one of cert and key; give both')
   const implied = ca !== undefined || cert !== undefined
-  if (wanted === 'false' && implied) throw invalid(url, 'has tls=false and certificates; leave one out')
+  if (wanted === 'false' && implied) throw options.invalid('has tls=false and certificates; leave one out')
   return wanted === 'true' || implied ? { ca, cert, key } : undefined
 }
 
-function apiPrefix(url: BackendUrl): string {
-  const domain = matching(url, 'domain', /^[-\w]+$/, 'letters, digits, "-" and "_"')
-  const prefix = subject(url, 'apiPrefix')
-  if (domain !== undefined && prefix !== undefined) throw invalid(url, 'has a domain and an apiPrefix; choose one')
+function apiPrefix(options: AddressOptions): string {
+  const domain = options.matching('domain', /^[-\w]+$/, 'letters, digits, "-" and "_"')
+  const prefix = subject(options, 'apiPrefix')
+  if (domain !== undefined && prefix !== undefined) throw options.invalid('has a domain and an apiPrefix; choose one')
   return prefix ?? (domain === undefined ? '$JS.API' : `$JS.${domain}.API`)
 }
 
-function subject(url: BackendUrl, name: string): string | undefined {
-  return matching(url, name, /^[^\s.*>]+(\.[^\s.*>]+)*$/, 'a subject without wildcards')
-}
-
-function matching(url: BackendUrl, name: string, pattern: RegExp, what: string): string | undefined {
-  const text = url.options[name]
-  if (text === undefined || pattern.test(text)) return text
-  throw invalid(url, `has a bad ${name}; write ${what}`)
-}
-
-function wholeNumber(url: BackendUrl, name: string, min: number, max: number): number | undefined {
-  const text = url.options[name]
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (/^\d+$/.test(text) && value >= min && value <= max) return value
-  throw invalid(url, `has ${name}=${text}; write a whole number from ${min} to ${max}`)
-}
-
-function choice<T extends string>(url: BackendUrl, name: string, choices: readonly T[]): T | undefined {
-  const text = url.options[name]
-  if (text === undefined) return undefined
-  const found = choices.find((candidate) => candidate === text)
-  if (found !== undefined) return found
-  const meant = nearest(text, choices)
-  throw invalid(
-    url,
-    `has ${name}=${text}; ${meant === undefined ? `write ${choices.join(' or ')}` : `did you mean "${meant}"?`}`,
-  )
-}
-
-function invalid(url: BackendUrl, problem: string): StreamError {
-  return new StreamError('invalid-argument', `the address ${url.safe} ${problem}`)
+function subject(options: AddressOptions, name: string): string | undefined {
+  return options.matching(name, /^[^\s.*>]+(\.[^\s.*>]+)*$/, 'a subject without wildcards')
 }

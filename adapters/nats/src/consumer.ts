@@ -1,205 +1,114 @@
-import { StreamError } from '@sluice/driver'
-import type {
-  Commit,
-  CommitOutcome,
-  Credit,
-  IncomingRecord,
-  LogSource,
-  PartitionEvents,
-  PartitionId,
-  Position,
-} from '@sluice/driver'
+import { nuid } from '@nats-io/transport-node'
+import type { LeaseStore, OpenContext, PartitionId, Position, SubscribeOptions } from '@sluice/driver'
+import { AloneMembership, GroupMembership, LeasedLogSource } from '@sluice/lease'
+import type { ListedPartition, Membership } from '@sluice/lease'
 import { toSequence } from './codec.ts'
-import type { Membership, Reader, Tenure } from './membership.ts'
+import type { Connection } from './connection.ts'
+import { scopeOf, startOf } from './groups.ts'
+import type { Groups, Place } from './groups.ts'
+import type { PartitionInfo } from './layout.ts'
 import { Reading } from './reading.ts'
-import type { ReadingContext } from './reading.ts'
-
-/** How long a poll waits for records, in milliseconds. */
-export const pollMs = 1_000
+import type { TopicView } from './topic.ts'
 
 /** What a log source works with. */
-export interface LogSourceContext extends Omit<ReadingContext, 'wake' | 'fail'> {
-  readonly events: PartitionEvents
+export interface LogSourceContext extends Pick<OpenContext, 'clock' | 'logger' | 'random'> {
+  readonly connection: Connection
+  readonly topic: TopicView
+  readonly groups: Groups
+  readonly leases: LeaseStore
+  readonly failoverMs: number
   readonly onClosed: () => void
 }
 
-/** Reads a topic's partitions, those the membership gives it. */
-export class NatsLogSource implements LogSource, Reader {
-  readonly shape = 'log'
-  readonly #context: LogSourceContext
-  readonly #reading: ReadingContext
-  readonly #readings = new Map<PartitionId, Reading>()
-  readonly #paused = new Set<PartitionId>()
-  readonly #ended = new Set<PartitionId>()
-  /** Readings that were given up and still let go of what they hold. */
-  readonly #leaving = new Set<Promise<void>>()
+/** Reads a topic's partitions, those that its membership gives it; a reading begins at a sequence. */
+export class NatsLogSource extends LeasedLogSource<number> {
   readonly #unlisten: () => void
-  #membership: Membership | undefined
-  #turn = 0
-  #woken: PromiseWithResolvers<void> | undefined
-  #polling: Promise<unknown> = Promise.resolve()
-  #closing: Promise<void> | undefined
 
-  constructor(context: LogSourceContext) {
-    this.#context = context
-    const fail = (error: StreamError): void => context.events.failed(error)
-    this.#reading = { ...context, wake: () => this.#wake(), fail }
-    this.#unlisten = context.connection.listen({ reconnected: () => this.#wake(), ended: fail })
-  }
-
-  /** Takes part from now on. */
-  async start(membership: Membership): Promise<void> {
-    this.#membership = membership
-    await membership.start()
-  }
-
-  assign(partition: PartitionId, epoch: number, from: number): void {
-    if (this.#closing !== undefined) return
-    this.#drop(partition)
-    const reading = new Reading(this.#reading, partition, epoch, from)
-    this.#readings.set(partition, reading)
-    this.#context.events.assigned(partition, epoch)
-    reading.want()
-    this.#wake()
-  }
-
-  tenuresOf(partitions: readonly PartitionId[]): readonly Tenure[] {
-    return partitions.flatMap((partition) => {
-      const reading = this.#readings.get(partition)
-      return reading === undefined ? [] : [{ partition, epoch: reading.epoch }]
+  constructor(context: LogSourceContext, { events }: SubscribeOptions) {
+    const { connection, topic, clock } = context
+    super({
+      topic: topic.name,
+      clock,
+      events,
+      read: (partition, epoch, from) =>
+        new Reading(
+          { ...context, wake: () => this.wake(), fail: (error) => events.failed(error) },
+          partition,
+          epoch,
+          from,
+        ),
+      startAt: (partition: PartitionId, position: Position) => toSequence(position, partition),
+      childrenOf: (partition) => topic.childrenOf(partition),
+      onClosed: context.onClosed,
     })
+    this.#unlisten = connection.listen({ reconnected: () => this.wake(), ended: (error) => events.failed(error) })
   }
 
-  withdraw(tenures: readonly Tenure[]): boolean {
-    const gone = tenures.filter(({ partition, epoch }) => this.#readings.get(partition)?.epoch === epoch)
-    for (const { partition } of gone) {
-      this.#drop(partition)
-      this.#paused.delete(partition)
-    }
-    this.#wake()
-    return gone.length > 0
-  }
-
-  topicChanged(): void {
-    for (const reading of this.#readings.values()) reading.hurry()
-  }
-
-  async poll(credit: Credit, signal: AbortSignal): Promise<readonly IncomingRecord[]> {
-    const what = `poll of topic "${this.#context.topic.name}"`
-    if (this.#closing !== undefined) throw new StreamError('closed', `${what} failed: the source is closed`)
-    if (signal.aborted) throw StreamError.aborted(signal, what)
-    const polling = this.#poll(credit, signal, what)
-    this.#polling = polling.catch(() => undefined)
-    return polling
-  }
-
-  async #poll(credit: Credit, signal: AbortSignal, what: string): Promise<readonly IncomingRecord[]> {
-    const wake = (): void => this.#wake()
-    let late = false
-    const timer = this.#context.clock.after(pollMs, () => {
-      late = true
-      wake()
-    })
-    signal.addEventListener('abort', wake, { once: true })
-    try {
-      for (;;) {
-        if (signal.aborted) throw StreamError.aborted(signal, what)
-        this.#woken = Promise.withResolvers()
-        const records = this.#take(credit)
-        this.#wantMore()
-        this.#tellEnds()
-        if (records.length > 0 || late || this.#closing !== undefined) return records
-        await this.#woken.promise
-      }
-    } finally {
-      this.#woken = undefined
-      timer.cancel()
-      signal.removeEventListener('abort', wake)
-    }
-  }
-
-  /** Hands out what is here, beginning with another partition each time. */
-  #take(credit: Credit): readonly IncomingRecord[] {
-    const readings = this.#active()
-    const records: IncomingRecord[] = []
-    const turn = this.#turn++
-    let { bytes } = credit
-    for (let i = 0; i < readings.length && records.length < credit.records && bytes > 0; i++) {
-      bytes -= readings[(i + turn) % readings.length]?.take(records, credit.records, bytes) ?? 0
-    }
-    return records
-  }
-
-  #wantMore(): void {
-    if (this.#closing === undefined) for (const reading of this.#active()) reading.want()
-  }
-
-  #tellEnds(): void {
-    for (const reading of this.#active()) {
-      if (!reading.finished || this.#ended.has(reading.partition)) continue
-      this.#ended.add(reading.partition)
-      this.#context.events.ended(reading.partition, this.#context.topic.childrenOf(reading.partition))
-      this.#membership?.drained(reading.partition)
-    }
-  }
-
-  #active(): readonly Reading[] {
-    return [...this.#readings.values()].filter((reading) => !this.#paused.has(reading.partition))
-  }
-
-  async commit(commits: readonly Commit[], signal: AbortSignal): Promise<readonly CommitOutcome[]> {
-    if (signal.aborted) throw StreamError.aborted(signal, `commit on topic "${this.#context.topic.name}"`)
-    if (this.#membership === undefined || this.#closing !== undefined) {
-      throw new StreamError('closed', `the source of topic "${this.#context.topic.name}" is closed`)
-    }
-    return this.#membership.commit(commits)
-  }
-
-  pause(partitions: readonly PartitionId[]): void {
-    for (const partition of partitions) this.#paused.add(partition)
-  }
-
-  resume(partitions: readonly PartitionId[]): void {
-    for (const partition of partitions) this.#paused.delete(partition)
-    this.#wake()
-  }
-
-  rewind(partition: PartitionId, at: Position): void {
-    const from = toSequence(at, partition)
-    const reading = this.#readings.get(partition)
-    if (reading === undefined) return
-    this.#drop(partition)
-    this.#readings.set(partition, new Reading(this.#reading, partition, reading.epoch, from))
-    this.#wake()
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
-  }
-
-  async #close(): Promise<void> {
+  override close(): Promise<void> {
     this.#unlisten()
-    this.#wake()
-    await this.#polling
-    await this.#membership?.close()
-    for (const partition of this.#readings.keys()) this.#drop(partition)
-    await Promise.all(this.#leaving)
-    this.#context.onClosed()
+    return super.close()
   }
+}
 
-  /** Gives a reading up, if there is one. */
-  #drop(partition: PartitionId): void {
-    const reading = this.#readings.get(partition)
-    if (reading === undefined) return
-    this.#readings.delete(partition)
-    this.#ended.delete(partition)
-    const leaving = reading.close()
-    this.#leaving.add(leaving)
-    void leaving.finally(() => this.#leaving.delete(leaving))
-  }
+/** How a source takes part: as a member of its group, or alone. */
+export function membershipOf(
+  context: LogSourceContext,
+  options: SubscribeOptions,
+  reader: NatsLogSource,
+  onClosed: (membership: Membership) => void,
+): Membership {
+  const { topic, groups, leases, failoverMs, clock, logger, random } = context
+  const { group, member, start, events } = options
+  if (group === undefined) return alone(context, options, reader)
+  const placeOf = async (): Promise<Place> => (await groups.get(topic, group)).value
+  return new GroupMembership<number>({
+    store: leases,
+    scope: scopeOf(topic.info.id, group),
+    member: `${member}#${nuid.next()}`,
+    failoverMs,
+    clock,
+    random,
+    logger,
+    events,
+    reader,
+    join: async () => void (await groups.join(topic, group, start)),
+    listPartitions: async () => {
+      await topic.refresh()
+      return listed(topic, await placeOf())
+    },
+    startOf: async ({ partition, checkpoint }) =>
+      checkpoint === undefined ? startOf(await placeOf(), partition) : toSequence(checkpoint, partition) + 1,
+    onClosed,
+  })
+}
 
-  #wake(): void {
-    this.#woken?.resolve()
-  }
+function alone(context: LogSourceContext, { start }: SubscribeOptions, reader: NatsLogSource): Membership {
+  const { topic, groups, failoverMs, clock, logger } = context
+  let place: Place | undefined
+  return new AloneMembership<number>({
+    topic: topic.name,
+    reader,
+    clock,
+    logger,
+    everyMs: failoverMs,
+    listPartitions: async () => {
+      await topic.refresh()
+      place ??= await groups.place(topic, start)
+      return listed(topic, place)
+    },
+    startOf: (partition) => startOf(place ?? { from: 1 }, partition),
+  })
+}
+
+function listed(topic: TopicView, place: Place): readonly ListedPartition[] {
+  return topic.info.partitions.map((partition) => ({
+    id: partition.id,
+    parents: partition.parents,
+    ended: isBehind(partition, place),
+  }))
+}
+
+/** Whether the partition ended before the place: nothing in it is wanted. */
+function isBehind(partition: PartitionInfo, place: Place): boolean {
+  return partition.endSequence !== undefined && partition.endSequence < startOf(place, partition.id)
 }

@@ -1,4 +1,3 @@
-import { nuid } from '@nats-io/transport-node'
 import { specVersion, StreamError } from '@sluice/driver'
 import type {
   Capabilities,
@@ -13,18 +12,18 @@ import type {
   Source,
   SubscribeOptions,
 } from '@sluice/driver'
+import type { Membership } from '@sluice/lease'
 import { Acks } from './acks.ts'
 import { NatsAdmin } from './admin.ts'
 import type { NatsConfig } from './config.ts'
 import { Connection } from './connection.ts'
-import { NatsLogSource } from './consumer.ts'
+import { membershipOf, NatsLogSource } from './consumer.ts'
+import type { LogSourceContext } from './consumer.ts'
 import { Durables } from './durables.ts'
 import { toStreamError } from './errors.ts'
 import { Groups } from './groups.ts'
 import { LeaseGroups } from './lease-groups.ts'
 import { BucketLeaseStore } from './leases.ts'
-import { AloneMembership, GroupMembership } from './membership.ts'
-import type { Membership } from './membership.ts'
 import { NatsTopic } from './nats-topic.ts'
 import { NatsProducer } from './producer.ts'
 import { NatsQueueSource } from './queue-source.ts'
@@ -185,15 +184,22 @@ export class NatsDriver implements Driver {
     if (view.info.order === 'none' && options.group !== undefined) {
       return this.#queueSource(view, options.group, options)
     }
-    const source: NatsLogSource = new NatsLogSource({
+    const { random } = this.#context
+    const context: LogSourceContext = {
       ...this.#ports(),
+      random,
       topic: view,
-      events: options.events,
+      groups: this.#groups,
+      leases: this.#leases,
+      failoverMs: this.#config.failoverMs,
       onClosed: () => this.#opened.delete(source),
-    })
+    }
+    const source: NatsLogSource = new NatsLogSource(context, options)
     this.#opened.add(source)
     try {
-      await source.start(this.#membership(view, options, source))
+      const membership = membershipOf(context, options, source, (left) => this.#memberships.delete(left))
+      if (options.group !== undefined) this.#memberships.set(membership, view.name)
+      await source.start(membership)
       return source
     } catch (error) {
       await source.close()
@@ -214,34 +220,6 @@ export class NatsDriver implements Driver {
     })
     this.#opened.add(source)
     return source
-  }
-
-  #membership(topic: TopicView, options: SubscribeOptions, reader: NatsLogSource): Membership {
-    const { clock, random, logger } = this.#context
-    const { group, start, events } = options
-    const { failoverMs } = this.#config
-    const groups = this.#groups
-    if (group === undefined) {
-      return new AloneMembership({ topic, groups, start, reader, clock, logger, everyMs: failoverMs })
-    }
-    const owner = `${options.member}#${nuid.next()}`
-    const membership: Membership = new GroupMembership({
-      topic,
-      groups,
-      group,
-      owner,
-      start,
-      events,
-      reader,
-      failoverMs,
-      clock,
-      random,
-      logger,
-      leases: this.#leases,
-      onClosed: () => this.#memberships.delete(membership),
-    })
-    this.#memberships.set(membership, topic.name)
-    return membership
   }
 
   #ports(): Pick<OpenContext, 'clock' | 'logger'> & { readonly connection: Connection } {

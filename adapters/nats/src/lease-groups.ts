@@ -1,14 +1,12 @@
-import { sleep, StreamError } from '@sluice/driver'
+import { StreamError } from '@sluice/driver'
 import type { Clock, Lease, LeaseStore, PartitionLag, StartFrom } from '@sluice/driver'
+import { hasLivingMembers, resetLease } from '@sluice/lease'
 import { toSequence } from './codec.ts'
 import { scopeOf, startOf } from './groups.ts'
 import type { Groups, Place } from './groups.ts'
 import { parentsFirst } from './layout.ts'
 import type { PartitionInfo } from './layout.ts'
 import type { TopicView } from './topic.ts'
-
-/** How soon to look again after somebody else wrote first, in milliseconds. */
-const lookEveryMs = 5
 
 /** What looking after groups of key-ordered topics takes. */
 export interface LeaseGroupsContext {
@@ -28,22 +26,22 @@ export class LeaseGroups {
 
   /** Moves the group. Members that run lose their partitions, and read on from the new place under a new epoch. */
   async move(topic: TopicView, group: string, to: StartFrom): Promise<void> {
-    const { groups, leases } = this.#context
+    const { groups, leases, clock } = this.#context
     await groups.move(topic, group, to)
     const scope = scopeOf(topic.info.id, group)
     const known = new Set((await leases.list(scope)).map((lease) => lease.partition))
     const moved = (id: string): boolean => to.kind !== 'position' || to.positions[id] !== undefined
     // A child must not be free before its parents are wanted again.
     for (const { id } of parentsFirst(topic.info.partitions))
-      if (known.has(id) && moved(id)) await this.#reset(scope, id)
+      if (known.has(id) && moved(id)) await resetLease(leases, clock, scope, id)
   }
 
   /** Forgets the group. Rejects with `conflict` while members run: while somebody renews its leases. */
   async forget(topic: TopicView, group: string, signal: AbortSignal): Promise<void> {
-    const { groups, leases } = this.#context
+    const { groups, leases, failoverMs, clock } = this.#context
     const scope = scopeOf(topic.info.id, group)
     await groups.get(topic, group)
-    if (await this.#isRunning(scope, signal)) {
+    if (await hasLivingMembers(leases, clock, scope, failoverMs, signal)) {
       throw new StreamError('conflict', `group "${group}" has running members on topic "${topic.name}"; end them first`)
     }
     for (const lease of await leases.list(scope)) await leases.remove(lease)
@@ -80,34 +78,4 @@ export class LeaseGroups {
     const messages = timeMs === undefined ? 0 : await groups.pending(topic, from, id)
     return { ...told, messages, ageMs: timeMs === undefined ? 0 : Math.max(0, nowMs - timeMs) }
   }
-
-  /** Takes the lease from whoever has it, and its progress with it. */
-  async #reset(scope: string, partition: string): Promise<void> {
-    const { leases } = this.#context
-    for (;;) {
-      const lease = (await leases.list(scope)).find((each) => each.partition === partition)
-      if (lease === undefined) return
-      const free = { owner: undefined, handoffTo: undefined, checkpoint: undefined, ended: false }
-      if ((await leases.replace({ ...lease, ...free, epoch: lease.epoch + 1 })) !== undefined) return
-      await sleep(this.#context.clock, lookEveryMs)
-    }
-  }
-
-  /** A member that runs renews each of its leases within a third of the failover time. */
-  async #isRunning(scope: string, signal: AbortSignal): Promise<boolean> {
-    const { leases, clock, failoverMs } = this.#context
-    const before = versionsOfOwned(await leases.list(scope))
-    const end = clock.monotonic() + failoverMs
-    while (before.size > 0) {
-      const now = versionsOfOwned(await leases.list(scope))
-      if ([...now].some(([partition, version]) => before.get(partition) !== version)) return true
-      if (now.size === 0 || clock.monotonic() > end) return false
-      await sleep(clock, failoverMs / 10, signal)
-    }
-    return false
-  }
-}
-
-function versionsOfOwned(leases: readonly Lease[]): ReadonlyMap<string, number> {
-  return new Map(leases.filter((lease) => lease.owner !== undefined).map((lease) => [lease.partition, lease.version]))
 }

@@ -12,7 +12,6 @@ import type {
 } from '@sluice/driver'
 import { parseDelivery } from './codec.ts'
 import type { Connection } from './connection.ts'
-import { pollMs } from './consumer.ts'
 import type { Durable, Durables } from './durables.ts'
 import { isConsumerMissing, isUnanswered, toStreamError } from './errors.ts'
 import { Pull } from './pull.ts'
@@ -20,6 +19,8 @@ import type { PullEnd, PullRequest } from './pull.ts'
 import { toRecord } from './reading.ts'
 import type { TopicView } from './topic.ts'
 
+/** How long a pull waits for records, in milliseconds. */
+const pollMs = 1_000
 /** What one request asks for, at most. */
 const maxRecords = 1_000
 /** How soon a consumer that nobody answers for is asked again, in milliseconds, and how often before it is looked at. */

@@ -2,6 +2,7 @@ import { AckPolicy, DeliverPolicy } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
 import type { Msg } from '@nats-io/transport-node'
 import type { Clock, IncomingRecord, Logger, PartitionId, StreamError, Timer } from '@sluice/driver'
+import type { PartitionReading } from '@sluice/lease'
 import { decodeRecord, parseDelivery, toPosition } from './codec.ts'
 import type { DeliveryInfo } from './codec.ts'
 import type { Connection } from './connection.ts'
@@ -34,7 +35,7 @@ export interface ReadingContext {
  * One partition being read under one tenure: a consumer of ours that keeps no acknowledgements, asked for more whenever
  * less than half of what may be read ahead is here. Whatever goes wrong, the consumer is made anew behind the last record.
  */
-export class Reading {
+export class Reading implements PartitionReading {
   readonly partition: PartitionId
   readonly epoch: number
   readonly #context: ReadingContext

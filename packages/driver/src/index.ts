@@ -1,4 +1,6 @@
 export type { DriverAdmin, PartitionDescription, PartitionLag, TopicDescription, TopicSpec } from './admin.ts'
+export { AddressOptions } from './address-options.ts'
+export type { OptionDescription } from './address-options.ts'
 export { parseBackendUrl } from './backend-url.ts'
 export { portableBodyBytes, portableHeaders } from './capabilities.ts'
 export type { AdminOperation, Capabilities, Limits, SourceShape, StartKind, TopicOrder } from './capabilities.ts'

@@ -170,7 +170,9 @@ export class LeaseCoordinator implements AsyncDisposable {
     if (clock.monotonic() < this.#discoverAtMs) return leases
     try {
       const dueMs = clock.monotonic() + this.#settings.discoverEveryMs
-      const listed = await this.#store.call('list the partitions', (signal) => this.#options.listPartitions(signal))
+      const listed = await this.#store.call('list the partitions', (signal) =>
+        this.#options.listPartitions(signal, leases),
+      )
       this.#discoverAtMs = dueMs
       const created = await createMissingLeases(this.#store, scope, listed, leases)
       return created ? (await this.#store.list()).leases : leases

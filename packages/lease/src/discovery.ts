@@ -41,7 +41,7 @@ function unownedLease(scope: string, partition: ListedPartition): Lease {
     owner: undefined,
     epoch: 0,
     handoffTo: undefined,
-    checkpoint: undefined,
+    checkpoint: partition.checkpoint,
     ended: partition.ended ?? false,
     parents: partition.parents,
     version: 0,

@@ -1,4 +1,4 @@
-import type { Clock, Lease, LeaseStore, Logger, PartitionId, Random, StreamError } from '@sluice/driver'
+import type { Clock, Lease, LeaseStore, Logger, PartitionId, Position, Random, StreamError } from '@sluice/driver'
 
 /** A partition the backend has, as {@link LeaseCoordinatorOptions.listPartitions} reports it. */
 export interface ListedPartition {
@@ -10,6 +10,8 @@ export interface ListedPartition {
    * the lease is created. A closed partition that still holds wanted records is not `ended`. Default: false.
    */
   readonly ended?: boolean
+  /** The progress with which its lease is created: a place to begin, in the reader's own terms. Default: none. */
+  readonly checkpoint?: Position
 }
 
 /**
@@ -44,8 +46,11 @@ export interface LeaseCoordinatorOptions {
   /** Default: silent. Store outages are `warn`, changes of ownership `info`. */
   readonly logger?: Logger
   readonly events: LeaseEvents
-  /** Every partition the backend has now. Called at start, every `discoverEveryMs`, on `refresh()` and when a partition ended. */
-  listPartitions(signal: AbortSignal): Promise<readonly ListedPartition[]>
+  /**
+   * Every partition the backend has now. Called at start, every `discoverEveryMs`, on `refresh()` and when a partition ended,
+   * with the leases that there are.
+   */
+  listPartitions(signal: AbortSignal, leases: readonly Lease[]): Promise<readonly ListedPartition[]>
   /** Whether that member is known to be gone, so that its leases are free at once. Default: nobody is. */
   isDead?(owner: string): boolean
   /**
