@@ -25,7 +25,7 @@ function projects(): TestProjectConfiguration[] {
 const execArgv = ['--no-wasm-native-module-cache', '--no-wasm-code-gc']
 
 /** Their tests start processes: the command, members that are killed. On a busy machine a start takes seconds. */
-const processFolders = new Set(['packages/cli', 'adapters/local', 'adapters/nats'])
+const processFolders = new Set(['packages/cli', 'adapters/local', 'adapters/nats', 'adapters/kinesis'])
 
 /**
  * Child processes and threads run from the sources too: what Node has stripped of types and compiled once, it finds again.

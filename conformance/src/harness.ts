@@ -56,6 +56,8 @@ export interface Broker {
   readonly patientUrlAt?: (endpoint: Endpoint) => string
   /** SIGKILLs it and starts it again, with its data, at the same place; resolves when it answers. Where that can be done. */
   readonly restart?: () => Promise<void>
+  /** Where leases are kept, if not in it. */
+  readonly leaseStore?: Pick<Broker, 'endpoint' | 'urlAt'>
 }
 
 /** A backend under test. Only `name` and `url` are needed. */

@@ -118,6 +118,7 @@ export const ${name}Capabilities: Capabilities = {
   lag: [],
   transactions: false,
   headers: true,
+  ids: true,
   balancing: 'lease',
   admin: ['create', 'delete', 'describe', 'list'],
 }

@@ -51,6 +51,7 @@ export const localCapabilities: Capabilities = {
   lag: ['messages', 'age'],
   transactions: true,
   headers: true,
+  ids: true,
   balancing: 'lease',
   admin: ['create', 'delete', 'describe', 'list', 'retention'],
 }

@@ -54,6 +54,7 @@ export const natsCapabilities: Capabilities = {
   lag: ['messages', 'age'],
   transactions: false,
   headers: true,
+  ids: true,
   balancing: 'lease',
   admin: ['create', 'delete', 'describe', 'list', 'retention'],
 }

@@ -147,7 +147,7 @@ async function halfOpen(context: CaseContext): Promise<void> {
 }
 
 async function leaseStoreDown(context: CaseContext): Promise<void> {
-  const stream = await StreamUnderFault.start(context)
+  const stream = await StreamUnderFault.start(context, { leases: true })
   const { failoverMs, patienceMs } = context.world.tuning
   const heir = read(context, member(numbers(stream.direct.cloud, stream.name), stream.group), { member: 'heir' })
   await context.eventually(() => that(heir.deliveries.length > 0, 'the other member has its part'))

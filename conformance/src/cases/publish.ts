@@ -119,12 +119,17 @@ async function oneBad(context: CaseContext): Promise<void> {
   const large = 'x'.repeat(Math.min(limits.maxRecordBytes, 64 * 1024 * 1024) + 1)
   const loose = cloud.topic(name)
   const good = range(9)
+  const bad = context.world.capabilities.headers
+    ? [
+        { value: 'header', headers: { 'No Such Name': 'x' } },
+        { value: 'header', headers: { lines: 'one\ntwo' } },
+      ]
+    : [{ value: 'key', key: '\ud800' }]
   const results = await loose.sendAll([
     ...good.slice(0, 4).map((value) => ({ value })),
     { value: large },
     ...good.slice(4).map((value) => ({ value })),
-    { value: 'header', headers: { 'No Such Name': 'x' } },
-    { value: 'header', headers: { lines: 'one\ntwo' } },
+    ...bad,
   ])
   const codes = results.map((result) => (result.ok ? 'stored' : result.error.code))
   equal(
@@ -133,8 +138,7 @@ async function oneBad(context: CaseContext): Promise<void> {
       ...range(4).map(() => 'stored'),
       'too-large',
       ...range(5).map(() => 'stored'),
-      'invalid-argument',
-      'invalid-argument',
+      ...bad.map(() => 'invalid-argument'),
     ],
     'outcomes',
   )
@@ -264,7 +268,7 @@ async function ambiguous(context: CaseContext): Promise<void> {
   each(texts(reading.values()), texts(range(20)), most, 'records whose answer was lost')
   if (context.world.order === 'key') {
     for (const key of [0, 1]) {
-      const seen = firsts(ofKey(reading.deliveries, `k${key}`), (delivery) => delivery.id).map(
+      const seen = firsts(ofKey(reading.deliveries, `k${key}`), (delivery) => String(delivery.value)).map(
         (delivery) => delivery.value,
       )
       sameOrder(

@@ -12,6 +12,14 @@ const keys = 8
 /** What a member holds in hand, and what it may have handled and not committed: both bound what a fault repeats. */
 const settings = { maxBufferedRecords: 100, maxUncommitted: 100 }
 
+/** What stands behind the proxy, and how. */
+interface UnderFaultOptions {
+  /** The line will be slow. */
+  readonly patient?: boolean
+  /** The lease store alone, where that is something else than the broker. */
+  readonly leases?: boolean
+}
+
 /** A producer and a consumer of one topic, both behind a proxy, that go on while it is made to fail. */
 export class StreamUnderFault {
   readonly broker: Broker
@@ -45,14 +53,16 @@ export class StreamUnderFault {
   }
 
   /** Begins, and resolves once records flow. */
-  static async start(context: CaseContext, options: { readonly patient?: boolean } = {}): Promise<StreamUnderFault> {
+  static async start(context: CaseContext, options: UnderFaultOptions = {}): Promise<StreamUnderFault> {
     const broker = await brokerOf(context)
-    const proxy = await TcpProxy.start(broker.endpoint)
+    const behindProxy: Pick<Broker, 'endpoint' | 'urlAt' | 'patientUrlAt'> =
+      (options.leases === true ? broker.leaseStore : undefined) ?? broker
+    const proxy = await TcpProxy.start(behindProxy.endpoint)
     context.defer(() => proxy.close())
     const direct = await context.shimmed()
     const name = await context.createTopic(direct.cloud, context.world.order === 'key' ? { partitions: 3 } : {})
     const patient = { retry: { maxElapsedMs: 300_000, maxAttempts: 1_000, maxMs: 500 }, requestTimeoutMs: 5_000 }
-    const urlAt = options.patient === true ? (broker.patientUrlAt ?? broker.urlAt) : broker.urlAt
+    const urlAt = options.patient === true ? (behindProxy.patientUrlAt ?? behindProxy.urlAt) : behindProxy.urlAt
     const behind = await context.shimmed({ producer: patient }, urlAt(proxy.endpoint))
     context.defer(() => proxy.heal())
     const stream = new StreamUnderFault(context, { broker, proxy, direct, name, cloud: behind.cloud })

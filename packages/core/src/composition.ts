@@ -34,7 +34,7 @@ export interface Parts {
 }
 
 /** The schemes that adapters exist for. */
-const knownSchemes = ['local', 'memory', 'nats']
+const knownSchemes = ['local', 'memory', 'nats', 'kinesis']
 const packageOfScheme: Readonly<Record<string, string>> = { memory: '@sluice/local' }
 
 /** Puts the container together. The one place that knows inversify. */

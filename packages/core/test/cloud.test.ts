@@ -29,10 +29,10 @@ const adapterModule = (adapter: Adapter): ContainerModule =>
   new ContainerModule(({ bind }) => void bind(tokens.Adapter).toConstantValue(adapter))
 
 describe('connect', () => {
-  it.each(['kafka', 'kinesis', 'x'])('says which adapters there are when there is none for %s:', async (scheme) => {
+  it.each(['kafka', 'pulsar', 'x'])('says which adapters there are when there is none for %s:', async (scheme) => {
     expect(await errorOf(() => connect(`${scheme}://localhost`))).toMatchObject({
       code: 'invalid-argument',
-      message: `there is no adapter for "${scheme}:" addresses; known are local:, memory:, nats:, and a third party's adapter can be passed in connect(..., { adapters })`,
+      message: `there is no adapter for "${scheme}:" addresses; known are local:, memory:, nats:, kinesis:, and a third party's adapter can be passed in connect(..., { adapters })`,
     })
   })
 

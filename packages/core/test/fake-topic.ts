@@ -22,6 +22,7 @@ export const allCapabilities: Capabilities = {
   lag: ['messages', 'age'],
   transactions: true,
   headers: true,
+  ids: true,
   balancing: 'lease',
   admin: ['create', 'delete', 'describe', 'list', 'retention'],
 }

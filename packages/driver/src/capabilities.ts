@@ -57,6 +57,12 @@ export interface Capabilities {
   readonly transactions: boolean
   /** Headers travel with records. */
   readonly headers: boolean
+  /**
+   * Records keep the id that their producer gave them, and no key stays none. False: what is stored is the key and the body
+   * alone; whoever reads is given ids made of partition and position, and a record sent without a key may come with one.
+   * Receipts and errors name the producer's id all the same.
+   */
+  readonly ids: boolean
   /** Who assigns partitions to members: the backend, or leases in a store. */
   readonly balancing: 'broker' | 'lease'
   /** What can be administered through this connection. */

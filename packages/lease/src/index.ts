@@ -1,4 +1,5 @@
 export { LeaseCoordinator } from './coordinator.ts'
+export { generations } from './discovery.ts'
 export { hasLivingMembers, resetLease } from './group-leases.ts'
 export { MemoryLeaseStore } from './memory-lease-store.ts'
 export type { LeaseCoordinatorOptions, LeaseEvents, ListedPartition } from './options.ts'

@@ -141,6 +141,11 @@ const rules: readonly Rule[] = [
     'put what they say into the value',
   ),
   lost(
+    ({ capabilities }) => capabilities.ids,
+    () => 'records do not keep their ids, and those without a key come with one',
+    'put an id into the value where readers look for repeats',
+  ),
+  lost(
     ({ capabilities }) => capabilities.emptyKey,
     () => 'the empty string is no key',
     'leave the key out for a message without order',

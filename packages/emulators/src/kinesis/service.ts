@@ -45,6 +45,8 @@ export class Service {
   readonly later: Later
   readonly #journal: Journal
   readonly #streams = new Map<string, Stream>()
+  /** By the names of streams that were deleted a moment ago: the first second that the next one may use. */
+  readonly #seconds = new Map<string, number>()
   readonly #closing = new AbortController()
   #broken: Error | undefined
 
@@ -131,7 +133,8 @@ export class Service {
 
   make(region: string, name: string): Stream {
     const { account } = this.options
-    const stream = new Stream({ name, arn: this.arnOf(region, name), account, madeAtMs: this.nowMs })
+    const notBeforeSecond = this.#seconds.get(`${region}/${name}`) ?? 0
+    const stream = new Stream({ name, arn: this.arnOf(region, name), account, madeAtMs: this.nowMs, notBeforeSecond })
     this.#streams.set(`${region}/${name}`, stream)
     return stream
   }
@@ -147,8 +150,16 @@ export class Service {
     if (id !== undefined) {
       this.#journal.remove(id)
       this.#streams.delete(id)
+      this.#noteSeconds(id, stream)
     }
     for (const shard of stream.shards.values()) shard.wake()
+  }
+
+  /** Sequence numbers tell seconds apart, no less, and none may be given out twice under a name. */
+  #noteSeconds(id: string, stream: Stream): void {
+    const thisSecond = Math.floor(this.nowMs / 1_000)
+    for (const [other, second] of this.#seconds) if (second < thisSecond) this.#seconds.delete(other)
+    this.#seconds.set(id, Math.max(...[...stream.shards.values()].map(({ origin }) => origin.madeSecond), 0) + 1)
   }
 
   /** Keeps records that are about to be added to shards. Throws when they cannot be kept; then none is. */

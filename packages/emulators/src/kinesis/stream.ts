@@ -28,6 +28,8 @@ export interface StreamOrigin {
   /** The number of the account, for messages. */
   readonly account: string
   readonly madeAtMs: number
+  /** Its sequence numbers are of this second or later: an earlier one of its name had those before. */
+  readonly notBeforeSecond?: number
 }
 
 /** One stream: its shards, open and closed, and what is set for it. Knows no time and no wire. */
@@ -196,7 +198,7 @@ export class Stream implements Resource {
   }
 
   #make(range: HashRange, parents: readonly Shard[], nowMs: number): void {
-    const earliest = Math.max(0, ...parents.map(({ origin }) => origin.madeSecond + 1))
+    const earliest = Math.max(this.origin.notBeforeSecond ?? 0, ...parents.map(({ origin }) => origin.madeSecond + 1))
     const shard = new Shard({
       index: this.nextIndex++,
       range,

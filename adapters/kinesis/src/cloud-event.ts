@@ -1,0 +1,135 @@
+import type { Headers, OutgoingRecord } from '@sluice/driver'
+
+/*
+ * A record as a CloudEvent in JSON (structured mode), for readers that know neither Sluice nor the KPL.
+ * Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+ *
+ * Names of extension attributes are letters and digits alone, so headers stand together in one, as JSON.
+ */
+const source = 'sluice'
+const type = 'sluice.record'
+const jsonType = /^application\/(?:[\w.+-]+\+)?json\b/i
+
+/** What a record says besides its body. */
+export interface EventContent {
+  readonly id: string
+  readonly key: string | undefined
+  readonly headers: Headers
+  readonly expiresAtMs: number | undefined
+  readonly body: Uint8Array
+}
+
+/** The record as a CloudEvent: its value as it is where it is JSON, else in base64. */
+export function encodeEvent(record: OutgoingRecord): Buffer {
+  const { 'content-type': contentType, traceparent, tracestate, ...headers } = record.headers
+  const event = {
+    specversion: '1.0',
+    id: record.id,
+    source,
+    type,
+    time: new Date(record.producedAtMs).toISOString(),
+    ...(contentType === undefined ? {} : { datacontenttype: contentType }),
+    ...(record.key === undefined ? {} : { partitionkey: record.key }),
+    ...(record.expiresAtMs === undefined ? {} : { expirytime: new Date(record.expiresAtMs).toISOString() }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(tracestate === undefined ? {} : { tracestate }),
+    ...(Object.keys(headers).length === 0 ? {} : { sluiceheaders: JSON.stringify(headers) }),
+  }
+  const envelope = JSON.stringify(event).slice(0, -1)
+  const body = Buffer.from(record.body.buffer, record.body.byteOffset, record.body.length)
+  const data = contentType !== undefined && jsonType.test(contentType) ? jsonOf(body) : undefined
+  return Buffer.from(
+    `${envelope},${data === undefined ? `"data_base64":"${body.toString('base64')}"` : `"data":${data}`}}`,
+  )
+}
+
+/** Reads a CloudEvent of whomever; `undefined`: it is none. */
+export function decodeEvent(data: Buffer): EventContent | undefined {
+  // An object, after white space at most.
+  if (data[0] !== 0x7b && data.subarray(0, 16).toString('latin1').trimStart()[0] !== '{') return undefined
+  const event = parsed(data)
+  const { specversion, id, source: from, type: kind } = event ?? {}
+  if (event === undefined || typeof specversion !== 'string' || typeof id !== 'string') return undefined
+  if (typeof from !== 'string' || typeof kind !== 'string') return undefined
+  const body = bodyOf(event)
+  if (body === undefined) return undefined
+  const expiresAtMs = typeof event['expirytime'] === 'string' ? Date.parse(event['expirytime']) : Number.NaN
+  return {
+    id,
+    key: typeof event['partitionkey'] === 'string' ? event['partitionkey'] : undefined,
+    headers: from === source && kind === type ? ourHeaders(event) : theirHeaders(event),
+    expiresAtMs: Number.isNaN(expiresAtMs) ? undefined : expiresAtMs,
+    body,
+  }
+}
+
+function parsed(data: Buffer): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(data.toString())
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Readonly<Record<string, unknown>>)
+      : undefined
+  } catch {
+    // What only looks like an object is a record as it stands.
+    return undefined
+  }
+}
+
+/** The body as JSON, where it is the very text that readers will make of it again: of others digits could be lost. */
+function jsonOf(body: Buffer): string | undefined {
+  try {
+    const text = body.toString()
+    return JSON.stringify(JSON.parse(text)) === text && Buffer.from(text).equals(body) ? text : undefined
+  } catch {
+    // A codec may call its bytes JSON and not mean it.
+    return undefined
+  }
+}
+
+function bodyOf(event: Readonly<Record<string, unknown>>): Uint8Array | undefined {
+  const { data, data_base64: base64, datacontenttype } = event
+  if (typeof base64 === 'string') return Buffer.from(base64, 'base64')
+  if (base64 !== undefined) return undefined
+  if (data === undefined) return new Uint8Array(0)
+  const isText = typeof data === 'string' && typeof datacontenttype === 'string' && !jsonType.test(datacontenttype)
+  return Buffer.from(isText ? data : JSON.stringify(data))
+}
+
+function ourHeaders(event: Readonly<Record<string, unknown>>): Headers {
+  const headers = contextHeaders(event)
+  const { sluiceheaders: more } = event
+  if (typeof more !== 'string') return headers
+  const values = parsed(Buffer.from(more)) ?? {}
+  for (const [name, value] of Object.entries(values)) if (typeof value === 'string') headers[name] = value
+  return headers
+}
+
+/** The attributes of an event that another program wrote, under the names that they have elsewhere: `ce-type`. */
+function theirHeaders(event: Readonly<Record<string, unknown>>): Headers {
+  const headers = contextHeaders(event)
+  for (const [name, value] of Object.entries(event)) {
+    if (known.has(name) || !['string', 'number', 'boolean'].includes(typeof value)) continue
+    headers[`ce-${name}`] = String(value)
+  }
+  return headers
+}
+
+const known: ReadonlySet<string> = new Set([
+  'data',
+  'data_base64',
+  'datacontenttype',
+  'partitionkey',
+  'expirytime',
+  'traceparent',
+  'tracestate',
+])
+
+function contextHeaders(event: Readonly<Record<string, unknown>>): Record<string, string> {
+  const headers: Record<string, string> = {}
+  if (typeof event['datacontenttype'] === 'string') headers['content-type'] = event['datacontenttype']
+  for (const name of ['traceparent', 'tracestate']) {
+    const value = event[name]
+    if (typeof value === 'string') headers[name] = value
+  }
+  return headers
+}

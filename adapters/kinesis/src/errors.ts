@@ -1,0 +1,225 @@
+import { StreamError, systemErrorCode } from '@sluice/driver'
+import type { ErrorCode, ErrorContext } from '@sluice/driver'
+
+interface Meaning {
+  readonly code: ErrorCode
+  /** What happened and what to do about it. */
+  readonly text: string
+  readonly retryable?: boolean
+  readonly ambiguous?: boolean
+}
+
+/** What the SDK and the service say, without the SDK's classes: two installed copies still agree. */
+interface Native {
+  readonly name: string
+  readonly message: string
+  /** Node's code of a socket error. */
+  readonly code: string | undefined
+  readonly httpStatus: number | undefined
+}
+
+const unknownUser: Meaning = {
+  code: 'unauthenticated',
+  text: 'AWS does not accept the credentials; check the access key, the profile and the account',
+}
+const expired: Meaning = {
+  code: 'unauthenticated',
+  text: 'the credentials have expired; log in again, or let a role renew them',
+}
+const noCredentials: Meaning = {
+  code: 'unauthenticated',
+  text: 'no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (?profile=), or run where a role gives them',
+}
+const forbidden: Meaning = {
+  code: 'permission-denied',
+  text: 'the policy does not allow it; the README lists what is needed',
+}
+const tooFast: Meaning = {
+  code: 'throttled',
+  text: 'the quota of the shard or the table is used up; it goes on more slowly, or add shards or capacity',
+}
+const tooManyCalls: Meaning = { code: 'throttled', text: 'too many calls, or a limit of the account is reached' }
+const notNow: Meaning = { code: 'unavailable', text: 'the service has trouble; try again', ambiguous: true }
+const keyTrouble: Meaning = {
+  code: 'conflict',
+  text: 'the KMS key cannot be used; enable it, or give the stream another',
+}
+
+/** By the name of the service's exception. Source: API references of Kinesis Data Streams and DynamoDB, "Common errors". */
+const byName: Readonly<Record<string, Meaning>> = {
+  ResourceNotFoundException: {
+    code: 'not-found',
+    text: 'it does not exist in this account and region; create it, or check the region in the address',
+  },
+  ResourceInUseException: { code: 'conflict', text: 'it is being changed at the moment, or exists already' },
+  InvalidArgumentException: { code: 'invalid-argument', text: 'the service refuses an argument' },
+  ValidationException: { code: 'invalid-argument', text: 'the service refuses the request' },
+  SerializationException: { code: 'invalid-argument', text: 'the service cannot read the request' },
+  ProvisionedThroughputExceededException: tooFast,
+  RequestLimitExceeded: tooFast,
+  ThrottlingException: tooManyCalls,
+  Throttling: tooManyCalls,
+  LimitExceededException: tooManyCalls,
+  KMSThrottlingException: { code: 'throttled', text: 'too many calls to KMS' },
+  KMSAccessDeniedException: { code: 'permission-denied', text: 'the policy does not allow the use of the KMS key' },
+  KMSDisabledException: keyTrouble,
+  KMSInvalidStateException: keyTrouble,
+  KMSNotFoundException: { code: 'not-found', text: 'the KMS key does not exist' },
+  KMSOptInRequired: { code: 'permission-denied', text: 'the account has no KMS; subscribe to it' },
+  AccessDeniedException: forbidden,
+  AccessDenied: forbidden,
+  NotAuthorized: forbidden,
+  OptInRequired: { code: 'permission-denied', text: 'the account is not subscribed to the service' },
+  UnrecognizedClientException: unknownUser,
+  InvalidClientTokenId: unknownUser,
+  InvalidSignatureException: unknownUser,
+  SignatureDoesNotMatch: unknownUser,
+  IncompleteSignature: unknownUser,
+  MissingAuthenticationTokenException: unknownUser,
+  MissingAuthenticationToken: unknownUser,
+  ExpiredTokenException: expired,
+  ExpiredToken: expired,
+  CredentialsProviderError: noCredentials,
+  TokenProviderError: noCredentials,
+  InternalFailure: notNow,
+  InternalFailureException: notNow,
+  InternalServerError: notNow,
+  ServiceUnavailable: notNow,
+  ServiceUnavailableException: notNow,
+  ExpiredIteratorException: { code: 'unavailable', text: 'an iterator has expired; reading goes on with another' },
+  ExpiredNextTokenException: { code: 'unavailable', text: 'a list took too long to be read; try again' },
+  ConditionalCheckFailedException: { code: 'conflict', text: 'somebody else was first' },
+  TimeoutError: { code: 'timeout', text: 'no answer in time', ambiguous: true },
+  RequestTimeout: { code: 'timeout', text: 'no answer in time', ambiguous: true },
+  RequestTimeoutException: { code: 'timeout', text: 'no answer in time', ambiguous: true },
+}
+
+const unreachable: Meaning = {
+  code: 'unavailable',
+  text: 'the endpoint cannot be reached; is the region or ?endpoint right, and does the network allow it?',
+}
+const cut: Meaning = {
+  code: 'unavailable',
+  text: 'the connection was cut before the answer came',
+  ambiguous: true,
+}
+const badCertificate: Meaning = {
+  code: 'unavailable',
+  text: "the server's certificate is not trusted or not made for that host; check ?endpoint",
+  retryable: false,
+}
+
+/** Connections that never came about: nothing was sent. */
+const neverConnected: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+])
+
+/** Maps an error of the SDK or the service to the closed set. Pure. */
+export function toStreamError(error: unknown, context: ErrorContext): StreamError {
+  if (StreamError.is(error)) return error
+  const native = toNative(error)
+  const meaning = meaningOf(native, error)
+  const details = { ...context, native: native.code ?? native.name }
+  if (meaning === undefined) {
+    return new StreamError('internal', `${describeContext(context)} failed: ${native.message}`, {
+      cause: error,
+      details,
+    })
+  }
+  const { code, text, retryable, ambiguous } = meaning
+  return new StreamError(code, `${describeContext(context)} failed: ${text} (${native.name}: ${native.message})`, {
+    cause: error,
+    details,
+    ...(retryable === undefined ? {} : { retryable }),
+    ...(ambiguous === undefined ? {} : { ambiguous }),
+  })
+}
+
+/** Whether the service knows no such stream, shard, consumer or table. */
+export function isMissing(error: unknown): boolean {
+  return toNative(error).name === 'ResourceNotFoundException'
+}
+
+/** Whether it exists already, or is being changed at the moment. */
+export function isInUse(error: unknown): boolean {
+  return toNative(error).name === 'ResourceInUseException'
+}
+
+export function isExpiredIterator(error: unknown): boolean {
+  return toNative(error).name === 'ExpiredIteratorException'
+}
+
+/** Whether a condition of a write was not met: somebody else wrote first. */
+export function isConditionFailed(error: unknown): boolean {
+  return toNative(error).name === 'ConditionalCheckFailedException'
+}
+
+/** Whether an argument was refused, for whatever reason. */
+export function isRefused(error: unknown): boolean {
+  return toNative(error).name === 'InvalidArgumentException'
+}
+
+export function isLimitExceeded(error: unknown): boolean {
+  return toNative(error).name === 'LimitExceededException'
+}
+
+/** What a record of PutRecords came back with. */
+export function recordError(code: string, message: string, topic: string): StreamError {
+  return toStreamError({ name: code, message }, { operation: 'send', topic })
+}
+
+function meaningOf(native: Native, error: unknown): Meaning | undefined {
+  const { name, message, code, httpStatus } = native
+  if (isTooLarge(native)) return { code: 'too-large', text: 'the record or request is larger than the service takes' }
+  if (name === 'AccessDeniedException' && /expired/i.test(message)) return expired
+  if (name === 'Error' && /region is missing/i.test(message))
+    return {
+      code: 'invalid-argument',
+      text: 'no region; write it into the address, kinesis://eu-west-1, or set AWS_REGION',
+    }
+  const known = byName[name]
+  if (known !== undefined) return known
+  if (code !== undefined) {
+    if (neverConnected.has(code)) return unreachable
+    if (/^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER))/.test(code)) return badCertificate
+    if (/^(ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_|ERR_STREAM_PREMATURE_CLOSE)/.test(code)) return cut
+  }
+  if (httpStatus !== undefined && httpStatus >= 500) return notNow
+  const system = systemErrorCode(error)
+  return system === 'timeout' ? byName['TimeoutError'] : system === 'unavailable' ? cut : undefined
+}
+
+function isTooLarge({ name, message }: Native): boolean {
+  if (name === 'RequestEntityTooLargeException') return true
+  if (name !== 'InvalidArgumentException' && name !== 'ValidationException') return false
+  return /length less than or equal to \d{6,}|\b(?:record|request|payload)\b.*\b(?:exceed|larger)/i.test(message)
+}
+
+function toNative(error: unknown): Native {
+  if (typeof error !== 'object' || error === null) {
+    return { name: 'Error', message: String(error), code: undefined, httpStatus: undefined }
+  }
+  const { name, message, code, $metadata } = error as Readonly<Record<string, unknown>>
+  const { httpStatusCode } = ($metadata ?? {}) as { readonly httpStatusCode?: unknown }
+  return {
+    name: typeof name === 'string' ? name : 'Error',
+    message: typeof message === 'string' && message !== '' ? withoutSecrets(message) : 'no message',
+    code: typeof code === 'string' ? code : undefined,
+    httpStatus: typeof httpStatusCode === 'number' ? httpStatusCode : undefined,
+  }
+}
+
+/** A signature that does not match comes with the whole request as it was signed, session token and all. */
+function withoutSecrets(message: string): string {
+  return message.replace(/\s*The Canonical String\b.*/s, '')
+}
+
+function describeContext(context: ErrorContext): string {
+  const topic = context.topic === undefined ? '' : ` on topic "${context.topic}"`
+  const group = context.group === undefined ? '' : ` for group "${context.group}"`
+  return `${context.operation}${topic}${group}`
+}

@@ -1,0 +1,174 @@
+import {
+  DeregisterStreamConsumerCommand,
+  DescribeStreamConsumerCommand,
+  RegisterStreamConsumerCommand,
+  SubscribeToShardCommand,
+} from '@aws-sdk/client-kinesis'
+import type { ConsumerDescription, SubscribeToShardEventStream } from '@aws-sdk/client-kinesis'
+import { sleep, StreamError } from '@sluice/driver'
+import type { PartitionId } from '@sluice/driver'
+import type { Subscriber } from './clients.ts'
+import { isInUse, isMissing } from './errors.ts'
+import { toStartingPosition } from './iterators.ts'
+import type { Place } from './places.ts'
+import type { Fetched, ReadingContext, ShardFetcher } from './reading.ts'
+import type { StreamInfo, StreamsContext } from './streams.ts'
+
+/** A subscription ends after five minutes; it is made anew before that. */
+const renewMs = 285_000
+/** There is an event about every five seconds, also where there are no records. */
+const silenceMs = 30_000
+const lookEveryMs = 250
+
+/** Has a shard's records sent by SubscribeToShard: two megabytes a second of its own for each group. */
+export class FanOut implements ShardFetcher {
+  readonly #context: ReadingContext
+  readonly #partition: PartitionId
+  readonly #consumer: string
+  readonly #subscriber: Subscriber
+  readonly #closing = new AbortController()
+  #events: AsyncIterator<SubscribeToShardEventStream> | undefined
+  #sinceMs = 0
+  /** Behind the last event, whether it had records or not. */
+  #continuation: string | undefined
+  #work: Promise<unknown> = Promise.resolve()
+
+  constructor(context: ReadingContext, partition: PartitionId, consumer: string, subscriber: Subscriber) {
+    this.#context = context
+    this.#partition = partition
+    this.#consumer = consumer
+    this.#subscriber = subscriber
+  }
+
+  fetch(place: Place): Promise<Fetched> {
+    const fetched = this.#fetch(place)
+    this.#work = fetched.catch(() => undefined)
+    return fetched
+  }
+
+  reset(): void {
+    this.#events = undefined
+    this.#subscriber.drop()
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#subscriber.drop()
+    await this.#work
+  }
+
+  async #fetch(place: Place): Promise<Fetched> {
+    const { calls, clock, topic } = this.#context
+    if (this.#events !== undefined && clock.monotonic() - this.#sinceMs > renewMs) this.reset()
+    const events = (this.#events ??= await this.#subscribe(place))
+    const what = { operation: `read ${this.#partition}`, topic: topic.name, signal: this.#closing.signal }
+    const next = await calls.run({ ...what, timeoutMs: silenceMs }, () => events.next())
+    if (next.done === true) {
+      this.#events = undefined
+      return { records: [], atEnd: false, restMs: 0 }
+    }
+    const { SubscribeToShardEvent: event } = next.value
+    if (event === undefined) {
+      // Also what goes wrong comes as an event.
+      const trouble: unknown = Object.values(next.value)[0]
+      if (trouble instanceof Error) throw inTheirWords(trouble, this.#partition)
+      return { records: [], atEnd: false, restMs: 0 }
+    }
+    this.#continuation = event.ContinuationSequenceNumber
+    return { records: event.Records ?? [], atEnd: (event.ChildShards ?? []).length > 0, restMs: 0 }
+  }
+
+  async #subscribe(place: Place): Promise<AsyncIterator<SubscribeToShardEventStream>> {
+    const { calls, clock, topic } = this.#context
+    const StartingPosition =
+      this.#continuation === undefined
+        ? toStartingPosition(place)
+        : { Type: 'AFTER_SEQUENCE_NUMBER' as const, SequenceNumber: this.#continuation }
+    const what = { operation: `subscribe to ${this.#partition}`, topic: topic.name, signal: this.#closing.signal }
+    try {
+      const { EventStream } = await calls.run(what, (abortSignal) =>
+        this.#subscriber.client.send(
+          new SubscribeToShardCommand({ ConsumerARN: this.#consumer, ShardId: this.#partition, StartingPosition }),
+          { abortSignal },
+        ),
+      )
+      this.#sinceMs = clock.monotonic()
+      if (EventStream === undefined) throw new StreamError('unavailable', `${what.operation} brought no events`)
+      return EventStream[Symbol.asyncIterator]()
+    } catch (error) {
+      throw error instanceof StreamError ? inTheirWords(error, this.#partition) : error
+    }
+  }
+}
+
+/** Somebody else has the subscription, or had it a moment ago: in some seconds it can be ours. */
+function inTheirWords(error: Error, partition: PartitionId): Error {
+  const cause = error instanceof StreamError ? error.cause : error
+  if (!isInUse(cause)) return error
+  return new StreamError('unavailable', `${partition} has another subscription of the same consumer; trying again`, {
+    cause,
+  })
+}
+
+/** Consumers of enhanced fan-out: one for a group. */
+export class FanOutConsumers {
+  readonly #context: StreamsContext
+
+  constructor(context: StreamsContext) {
+    this.#context = context
+  }
+
+  /** The consumer of a group, registered where it is not, once it can subscribe. Gives its ARN. */
+  async ensure(stream: StreamInfo, group: string, signal: AbortSignal): Promise<string> {
+    const { client, calls, clock, config } = this.#context
+    const input = { StreamARN: stream.arn, ConsumerName: consumerName(group) }
+    const end = clock.monotonic() + config.readyTimeoutMs
+    for (;;) {
+      const known = await this.#describe(stream, group, signal)
+      if (known?.ConsumerStatus === 'ACTIVE' && known.ConsumerARN !== undefined) return known.ConsumerARN
+      if (known === undefined) {
+        try {
+          await calls.run({ operation: 'register a consumer', topic: stream.name, group, signal }, (abortSignal) =>
+            client.send(new RegisterStreamConsumerCommand(input), { abortSignal }),
+          )
+        } catch (error) {
+          // Another member was first.
+          if (!(error instanceof StreamError) || !isInUse(error.cause)) throw error
+        }
+      }
+      if (clock.monotonic() > end)
+        throw new StreamError('timeout', `consumer ${input.ConsumerName} did not become active in time`)
+      await sleep(clock, lookEveryMs, signal)
+    }
+  }
+
+  /** Forgets the consumer of a group, if it has one. */
+  async forget(stream: StreamInfo, group: string, signal: AbortSignal): Promise<void> {
+    const { client, calls } = this.#context
+    const input = { StreamARN: stream.arn, ConsumerName: consumerName(group) }
+    if ((await this.#describe(stream, group, signal)) === undefined) return
+    await calls.run({ operation: 'deregister a consumer', topic: stream.name, group, signal }, (abortSignal) =>
+      client.send(new DeregisterStreamConsumerCommand(input), { abortSignal }),
+    )
+  }
+
+  async #describe(stream: StreamInfo, group: string, signal: AbortSignal): Promise<ConsumerDescription | undefined> {
+    const { client, calls } = this.#context
+    const input = { StreamARN: stream.arn, ConsumerName: consumerName(group) }
+    try {
+      const { ConsumerDescription } = await calls.run(
+        { operation: 'describe a consumer', topic: stream.name, group, signal },
+        (abortSignal) => client.send(new DescribeStreamConsumerCommand(input), { abortSignal }),
+      )
+      return ConsumerDescription
+    } catch (error) {
+      if (error instanceof StreamError && isMissing(error.cause)) return undefined
+      throw error
+    }
+  }
+}
+
+/** A group's name as a consumer may have it, with every other character spelt out. */
+function consumerName(group: string): string {
+  return group.replaceAll(/[^\w.-]/gu, (character) => `_${character.codePointAt(0)?.toString(16) ?? ''}_`).slice(0, 128)
+}

@@ -1,0 +1,3 @@
+export { optionDescriptions } from './config.ts'
+export { kinesisCapabilities } from './driver.ts'
+export { kinesisModule as adapter } from './module.ts'

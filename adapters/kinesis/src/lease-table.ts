@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto'
+import {
+  CreateTableCommand,
+  DeleteTableCommand,
+  DescribeTableCommand,
+  ListTablesCommand,
+  ListTagsOfResourceCommand,
+  ScanCommand,
+} from '@aws-sdk/client-dynamodb'
+import type { AttributeValue, DynamoDBClient, TableDescription } from '@aws-sdk/client-dynamodb'
+import { sleep, StreamError } from '@sluice/driver'
+import type { Clock } from '@sluice/driver'
+import type { Calls } from './calls.ts'
+import type { KinesisConfig } from './config.ts'
+import { isInUse, isMissing } from './errors.ts'
+
+/** What lease tables are looked after with. */
+export interface LeaseTablesContext {
+  readonly client: DynamoDBClient
+  readonly calls: Calls
+  readonly config: KinesisConfig
+  readonly clock: Clock
+}
+
+/** An item of a table. */
+export type Item = Readonly<Record<string, AttributeValue>>
+
+/** What a table made here says of itself, so that it is deleted with its group; others stay, emptied. */
+const ownTag = { Key: 'created-by', Value: 'sluice' }
+const lookEveryMs = 100
+const longestName = 255
+
+/** The tables that keep leases: one for a topic and a group, as the KCL has one for an application. */
+export class LeaseTables {
+  readonly #context: LeaseTablesContext
+
+  constructor(context: LeaseTablesContext) {
+    this.#context = context
+  }
+
+  /** The table of a group. */
+  nameOf(topic: string, group: string): string {
+    const { leaseTable } = this.#context.config
+    const name = leaseTable.replaceAll('{topic}', plain(topic)).replaceAll('{group}', plain(group))
+    if (name.length >= 3 && name.length <= longestName) return name
+    if (name.length < 3) return `${name}${'_'.repeat(3 - name.length)}`
+    return `${name.slice(0, longestName - 17)}-${digest(name)}`
+  }
+
+  /** Tables that may hold leases of a topic. */
+  async candidates(topic: string, signal: AbortSignal): Promise<readonly string[]> {
+    const { client, calls, config } = this.#context
+    const [start = ''] = config.leaseTable.replaceAll('{topic}', plain(topic)).split('{group}')
+    const names: string[] = []
+    let last: string | undefined
+    do {
+      const input = last === undefined ? {} : { ExclusiveStartTableName: last }
+      const page = await calls.run({ operation: 'list lease tables', topic, signal }, (abortSignal) =>
+        client.send(new ListTablesCommand(input), { abortSignal }),
+      )
+      names.push(...(page.TableNames ?? []).filter((name) => name.startsWith(start)))
+      last = page.LastEvaluatedTableName
+    } while (last !== undefined)
+    return names
+  }
+
+  /** Every item; `undefined`: there is no such table. */
+  async scan(table: string, signal?: AbortSignal): Promise<readonly Item[] | undefined> {
+    const { client, calls } = this.#context
+    const items: Item[] = []
+    let last: Item | undefined
+    try {
+      do {
+        const input = {
+          TableName: table,
+          ConsistentRead: true,
+          ...(last === undefined ? {} : { ExclusiveStartKey: last }),
+        }
+        const page = await calls.run({ operation: `read lease table ${table}`, signal }, (abortSignal) =>
+          client.send(new ScanCommand(input), { abortSignal }),
+        )
+        items.push(...(page.Items ?? []))
+        last = page.LastEvaluatedKey
+      } while (last !== undefined)
+      return items
+    } catch (error) {
+      if (error instanceof StreamError && isMissing(error.cause)) return undefined
+      throw error
+    }
+  }
+
+  /** Makes the table unless it is there, and waits until it can be used. */
+  async ensure(table: string, signal?: AbortSignal): Promise<void> {
+    const { client, calls, config } = this.#context
+    // Whoever may not describe tables, or make them, can use one that is there.
+    if ((await this.scan(table, signal)) !== undefined) return
+    const { leaseUnits, leaseTags } = config
+    const tags = Object.entries(leaseTags).map(([Key, Value]) => ({ Key, Value }))
+    try {
+      await calls.run({ operation: `create lease table ${table}`, signal }, (abortSignal) =>
+        client.send(
+          new CreateTableCommand({
+            TableName: table,
+            AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
+            KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
+            Tags: [...tags, ownTag],
+            ...(leaseUnits === undefined
+              ? { BillingMode: 'PAY_PER_REQUEST' as const }
+              : {
+                  ProvisionedThroughput: { ReadCapacityUnits: leaseUnits.read, WriteCapacityUnits: leaseUnits.write },
+                }),
+          }),
+          { abortSignal },
+        ),
+      )
+    } catch (error) {
+      // Another member was first.
+      if (!(error instanceof StreamError) || !isInUse(error.cause)) throw error
+    }
+    await this.#until(table, 'ACTIVE', signal)
+  }
+
+  /** Deletes a table that was made here; says whether it was. */
+  async drop(table: string, signal: AbortSignal): Promise<boolean> {
+    const { client, calls } = this.#context
+    const { TableArn: ResourceArn } = (await this.#describe(table, signal)) ?? {}
+    if (ResourceArn === undefined) return false
+    const { Tags } = await calls.run({ operation: `read the tags of lease table ${table}`, signal }, (abortSignal) =>
+      client.send(new ListTagsOfResourceCommand({ ResourceArn }), { abortSignal }),
+    )
+    if (Tags?.some(({ Key, Value }) => Key === ownTag.Key && Value === ownTag.Value) !== true) return false
+    try {
+      await calls.run({ operation: `delete lease table ${table}`, signal }, (abortSignal) =>
+        client.send(new DeleteTableCommand({ TableName: table }), { abortSignal }),
+      )
+    } catch (error) {
+      if (!(error instanceof StreamError) || !isMissing(error.cause)) throw error
+    }
+    await this.#until(table, undefined, signal)
+    return true
+  }
+
+  async #describe(table: string, signal: AbortSignal | undefined): Promise<TableDescription | undefined> {
+    const { client, calls } = this.#context
+    try {
+      const { Table } = await calls.run({ operation: `describe lease table ${table}`, signal }, (abortSignal) =>
+        client.send(new DescribeTableCommand({ TableName: table }), { abortSignal }),
+      )
+      return Table
+    } catch (error) {
+      if (error instanceof StreamError && isMissing(error.cause)) return undefined
+      throw error
+    }
+  }
+
+  async #status(table: string, signal: AbortSignal | undefined): Promise<string | undefined> {
+    return (await this.#describe(table, signal))?.TableStatus
+  }
+
+  async #until(table: string, status: string | undefined, signal: AbortSignal | undefined): Promise<void> {
+    const { clock, config } = this.#context
+    const end = clock.monotonic() + config.readyTimeoutMs
+    while ((await this.#status(table, signal)) !== status) {
+      if (clock.monotonic() > end)
+        throw new StreamError('timeout', `lease table ${table} did not become ready within ${config.readyTimeoutMs} ms`)
+      await sleep(clock, lookEveryMs, signal)
+    }
+  }
+}
+
+/** A name as a table may have it; one that had to be changed gets a mark of its own, so that two stay two. */
+function plain(name: string): string {
+  const kept = name.replaceAll(/[^\w.-]/g, '_')
+  return kept === name ? name : `${kept}-${digest(name)}`
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+}

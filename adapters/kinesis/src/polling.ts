@@ -1,0 +1,66 @@
+import { GetRecordsCommand } from '@aws-sdk/client-kinesis'
+import type { PartitionId } from '@sluice/driver'
+import { StreamError } from '@sluice/driver'
+import { isExpiredIterator } from './errors.ts'
+import { iteratorAt } from './iterators.ts'
+import type { Place } from './places.ts'
+import type { Fetched, ReadingContext, ShardFetcher } from './reading.ts'
+
+/** What one call asks for; it ends earlier at 10 MiB. */
+const mostRecords = 1_000
+
+/**
+ * Asks a shard by GetRecords. All groups together have five calls and 2 MB a second of a shard; so one that is behind is
+ * asked every `paceMs`, and one that had nothing more every `pollMs`.
+ */
+export class Polling implements ShardFetcher {
+  readonly #context: ReadingContext
+  readonly #partition: PartitionId
+  readonly #closing = new AbortController()
+  #iterator: string | undefined
+  #work: Promise<unknown> = Promise.resolve()
+
+  constructor(context: ReadingContext, partition: PartitionId) {
+    this.#context = context
+    this.#partition = partition
+  }
+
+  fetch(place: Place): Promise<Fetched> {
+    const fetched = this.#fetch(place)
+    this.#work = fetched.catch(() => undefined)
+    return fetched
+  }
+
+  reset(): void {
+    this.#iterator = undefined
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#work
+  }
+
+  async #fetch(place: Place): Promise<Fetched> {
+    const { client, calls, topic, config, clock } = this.#context
+    const { signal } = this.#closing
+    const begunMs = clock.monotonic()
+    this.#iterator ??= await iteratorAt(client, calls, topic.name, this.#partition, place, signal)
+    const input = { ShardIterator: this.#iterator, Limit: mostRecords }
+    try {
+      const answer = await calls.run(
+        { operation: `read ${this.#partition}`, topic: topic.name, signal },
+        (abortSignal) => client.send(new GetRecordsCommand(input), { abortSignal }),
+      )
+      const records = answer.Records ?? []
+      this.#iterator = answer.NextShardIterator
+      const isBehind = (answer.MillisBehindLatest ?? 0) > 0 || records.length === mostRecords
+      const restMs = (isBehind ? config.paceMs : config.pollMs) - (clock.monotonic() - begunMs)
+      return { records, atEnd: answer.NextShardIterator === undefined, restMs }
+    } catch (error) {
+      // Five minutes went by, because nobody had room for more.
+      if (!(error instanceof StreamError) || !isExpiredIterator(error.cause)) throw error
+      this.#iterator = undefined
+      return { records: [], atEnd: false, restMs: 0 }
+    }
+  }
+}

@@ -1,0 +1,214 @@
+import { Buffer } from 'node:buffer'
+import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import type { KinesisClient, PutRecordsResultEntry } from '@aws-sdk/client-kinesis'
+import { StreamError } from '@sluice/driver'
+import type { DriverProducer, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
+import type { Calls } from './calls.ts'
+import { recordError } from './errors.ts'
+import type { HotShards } from './hot-shards.ts'
+import { pack } from './packing.ts'
+import type { Lane, PackingOptions, Parcel } from './packing.ts'
+import { toPosition } from './places.ts'
+import type { TopicView } from './topic.ts'
+
+/** What one request may hold. The service takes 10 MiB by now; others still the 5 MiB of before. */
+const most = { records: 500, bytes: 5 * 1024 * 1024 }
+
+/** What a producer works with. */
+export interface ProducerContext {
+  readonly client: KinesisClient
+  readonly calls: Calls
+  readonly topic: TopicView
+  readonly hot: HotShards
+  readonly packing: PackingOptions
+  readonly onClosed: () => void
+}
+
+/** A parcel on its way, and what of its lane comes after. */
+interface Sending {
+  readonly lane: Lane
+  readonly at: number
+  readonly parcel: Parcel
+}
+
+/** What became of a parcel. */
+type Answer =
+  | { readonly partition: PartitionId | undefined; readonly sequence: string | undefined }
+  | { readonly error: StreamError }
+
+/**
+ * Writes requests to one stream. PutRecords keeps no order and can refuse any record of a request, so of each lane one
+ * parcel is under way at a time, and what comes after one that failed fails too.
+ */
+export class KinesisProducer implements DriverProducer {
+  readonly #context: ProducerContext
+  readonly #inFlight = new Set<Promise<unknown>>()
+  #closed = false
+
+  constructor(context: ProducerContext) {
+    this.#context = context
+  }
+
+  async sendBatch(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<readonly SendOutcome[]> {
+    const what = `send to topic "${this.#context.topic.name}"`
+    if (this.#closed) throw new StreamError('closed', `${what} failed: the producer is closed`)
+    if (signal.aborted) throw StreamError.aborted(signal, what)
+    const sending = this.#send(records, signal)
+    this.#inFlight.add(sending)
+    try {
+      return await sending
+    } finally {
+      this.#inFlight.delete(sending)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#inFlight)
+    this.#context.onClosed()
+  }
+
+  async #send(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<readonly SendOutcome[]> {
+    const { topic, packing } = this.#context
+    const unknown = records.some(({ partition }) => partition !== undefined && topic.refusal(partition) !== undefined)
+    // It may have come since the shards were listed.
+    if (unknown) await topic.refresh()
+    const outcomes: SendOutcome[] = []
+    let next: readonly Sending[] = pack(records, packing).flatMap((lane) => sendingOf(lane, 0))
+    for (let first = true; next.length > 0; first = false) {
+      const answers = await this.#put(next, signal, first)
+      next = next.flatMap((sent, index) => this.#settle(sent, answers[index] as Answer, outcomes))
+    }
+    return outcomes
+  }
+
+  /** Notes what became of a parcel; gives the next one of its lane where there is one to send. */
+  #settle({ lane, at, parcel }: Sending, answer: Answer, outcomes: SendOutcome[]): readonly Sending[] {
+    if ('error' in answer) {
+      for (const index of parcel.members) outcomes[index] = { ok: false, error: answer.error }
+      const behind = new StreamError(
+        'unavailable',
+        'an earlier record of the key was not sent, so this one was not tried',
+      )
+      for (const later of lane.parcels.slice(at + 1))
+        for (const index of later.members) outcomes[index] = { ok: false, error: behind }
+      return []
+    }
+    const { partition, sequence } = answer
+    for (const [place, index] of parcel.members.entries()) {
+      outcomes[index] = {
+        ok: true,
+        ...(partition === undefined ? {} : { partition }),
+        ...(sequence === undefined ? {} : { position: toPosition(sequence, place) }),
+      }
+    }
+    return sendingOf(lane, at + 1)
+  }
+
+  /** Writes parcels of different lanes. Rejects when a whole request failed that nothing went before. */
+  async #put(sendings: readonly Sending[], signal: AbortSignal, first: boolean): Promise<readonly Answer[]> {
+    const answers: Answer[] = []
+    const able: number[] = []
+    for (const [index, sending] of sendings.entries()) {
+      const refusal = this.#refusalOf(sending)
+      if (refusal === undefined) able.push(index)
+      else answers[index] = { error: refusal }
+    }
+    const requests = cut(able, (index) => sizeOf(sendings[index] as Sending))
+    const whole = first && requests.length === 1 && able.length === sendings.length
+    await Promise.all(
+      requests.map(async (indexes) => {
+        try {
+          const results = await this.#request(
+            indexes.map((index) => sendings[index] as Sending),
+            signal,
+          )
+          for (const [at, index] of indexes.entries()) answers[index] = results[at] as Answer
+        } catch (cause) {
+          if (whole) throw cause
+          const error = StreamError.from(cause, 'sending failed')
+          for (const index of indexes) answers[index] = { error }
+        }
+      }),
+    )
+    return answers
+  }
+
+  /** Why a parcel is not sent now: its partition takes nothing, or its shard is left alone. */
+  #refusalOf({ lane, parcel }: Sending): StreamError | undefined {
+    const { topic, hot } = this.#context
+    if (lane.partition !== undefined) {
+      const refusal = topic.refusal(lane.partition)
+      if (refusal !== undefined) return refusal
+    }
+    return hot.any ? hot.refusal(this.#shardOf(lane, parcel), topic.name) : undefined
+  }
+
+  async #request(sendings: readonly Sending[], signal: AbortSignal): Promise<readonly Answer[]> {
+    const { client, calls, topic } = this.#context
+    const Records = sendings.map(({ lane, parcel }) => ({
+      PartitionKey: parcel.partitionKey,
+      Data: parcel.data,
+      ...this.#hashKeyOf(lane),
+    }))
+    const result = await calls.run({ operation: 'send', topic: topic.name, signal }, (abortSignal) =>
+      client.send(new PutRecordsCommand({ StreamName: topic.name, Records }), { abortSignal }),
+    )
+    return sendings.map((sending, index) => this.#answerOf(sending, result.Records?.[index]))
+  }
+
+  #answerOf({ lane, parcel }: Sending, result: PutRecordsResultEntry | undefined): Answer {
+    const { hot, topic } = this.#context
+    if (result?.ErrorCode !== undefined) {
+      const error = recordError(result.ErrorCode, result.ErrorMessage ?? '', topic.name)
+      const shard = this.#shardOf(lane, parcel)
+      if (error.code === 'throttled' && shard !== undefined) hot.refused(shard)
+      return { error }
+    }
+    if (result?.SequenceNumber === undefined)
+      return {
+        error: new StreamError('unavailable', `send on topic "${topic.name}" had no answer for a record`, {
+          ambiguous: true,
+        }),
+      }
+    if (result.ShardId !== undefined) hot.took(result.ShardId)
+    return { partition: result.ShardId, sequence: result.SequenceNumber }
+  }
+
+  #shardOf(lane: Lane, parcel: Parcel): PartitionId | undefined {
+    return lane.partition ?? this.#context.topic.shards.shardOf(parcel.partitionKey)
+  }
+
+  /** Where the shard begins that was asked for: a hash key goes before the partition key. */
+  #hashKeyOf(lane: Lane): { readonly ExplicitHashKey?: string } {
+    const shard = lane.partition === undefined ? undefined : this.#context.topic.shards.byId(lane.partition)
+    return shard === undefined ? {} : { ExplicitHashKey: String(shard.from) }
+  }
+}
+
+function sendingOf(lane: Lane, at: number): readonly Sending[] {
+  const parcel = lane.parcels[at]
+  return parcel === undefined ? [] : [{ lane, at, parcel }]
+}
+
+function sizeOf({ parcel }: Sending): number {
+  return parcel.data.length + Buffer.byteLength(parcel.partitionKey)
+}
+
+/** Cuts what goes out at once into requests. */
+function cut(indexes: readonly number[], size: (index: number) => number): readonly (readonly number[])[] {
+  const requests: number[][] = []
+  let bytes = 0
+  for (const index of indexes) {
+    const own = size(index)
+    const last = requests.at(-1)
+    if (last === undefined || last.length >= most.records || bytes + own > most.bytes) {
+      requests.push([index])
+      bytes = own
+    } else {
+      last.push(index)
+      bytes += own
+    }
+  }
+  return requests
+}

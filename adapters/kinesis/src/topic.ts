@@ -1,0 +1,69 @@
+import { StreamError } from '@sluice/driver'
+import type { PartitionId } from '@sluice/driver'
+import type { ShardMap } from './shards.ts'
+import type { StreamInfo, Streams } from './streams.ts'
+
+/** What is known of a stream, shared by its producers and sources, and read again when it turns out stale. */
+export class TopicView {
+  readonly info: StreamInfo
+  readonly #streams: Streams
+  #shards: ShardMap
+  #refreshing: Promise<void> | undefined
+
+  private constructor(streams: Streams, info: StreamInfo, shards: ShardMap) {
+    this.#streams = streams
+    this.info = info
+    this.#shards = shards
+  }
+
+  /** Waits for one that is being made. Rejects with `not-found` when there is none, and `unsupported` when it ignores keys. */
+  static async open(streams: Streams, name: string, signal?: AbortSignal): Promise<TopicView> {
+    const info = await streams.active(name, signal)
+    if (info.ignoresKeys)
+      throw new StreamError(
+        'unsupported',
+        `stream "${name}" spreads records by itself (RecordDistributionStrategy AUTO) and ignores their keys, so no order can be kept; switch it back with UpdateStreamRecordDistributionStrategy to USER_PARTITION_KEY`,
+        { details: { topic: name } },
+      )
+    return new TopicView(streams, info, await streams.shards(name, signal))
+  }
+
+  get name(): string {
+    return this.info.name
+  }
+
+  get shards(): ShardMap {
+    return this.#shards
+  }
+
+  /** An error where records cannot be sent to the partition. */
+  refusal(partition: PartitionId): StreamError | undefined {
+    const shard = this.#shards.byId(partition)
+    if (shard?.open === true) return undefined
+    const known = this.#shards.open.map(({ id }) => id).join(', ')
+    return new StreamError(
+      shard === undefined ? 'not-found' : 'conflict',
+      `partition "${partition}" of topic "${this.name}" ${shard === undefined ? 'does not exist' : 'has ended and takes no more records'}; open ones are ${known}`,
+      { details: { topic: this.name, partition } },
+    )
+  }
+
+  /** Lists the shards again. Calls at the same time share one request. Rejects with `not-found` when it is another stream by now. */
+  async refresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh()
+    await this.#refreshing
+  }
+
+  async #refresh(): Promise<void> {
+    try {
+      const now = await this.#streams.shards(this.name)
+      if (this.#shards.contradicts(now))
+        throw new StreamError('not-found', `stream "${this.name}" was deleted and made anew; open it again`, {
+          details: { topic: this.name },
+        })
+      this.#shards = now
+    } finally {
+      this.#refreshing = undefined
+    }
+  }
+}

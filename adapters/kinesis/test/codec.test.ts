@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest'
+import type { OutgoingRecord } from '@sluice/driver'
+import { decodeRecords, encodeRecords, hashOf, measureRecord, partitionKeyOf } from '../src/codec.ts'
+import type { Encoding } from '../src/config.ts'
+import { outgoing } from './fixtures.ts'
+
+const many = Object.fromEntries(Array.from({ length: 64 }, (_, at) => [`header-${at}`, 'ü'.repeat(512)]))
+const json = { 'content-type': 'application/json' }
+
+const records: readonly (readonly [string, Partial<OutgoingRecord>])[] = [
+  ['a bare record', {}],
+  ['no key', { key: undefined }],
+  ['an empty key', { key: '' }],
+  ['a key with everything in it', { key: ' 100 %,\r\n\tключ\0🙂 ' }],
+  ['an expiry', { expiresAtMs: 1_700_000_000_001 }],
+  ['headers', { headers: { one: 'a', 'two.of-them_': '', traceparent: '00-0af7-b7ad-01', tracestate: 'a=b' } }],
+  ['headers that are not ASCII', { headers: { greeting: 'Grüße', lines: 'a\nb', outer: ' a ' } }],
+  ['many headers', { headers: many }],
+  ['an empty body', { body: new Uint8Array(0) }],
+  ['bytes that are no text', { body: new Uint8Array([0xff, 0, 0x80, 0xfe]) }],
+  ['JSON', { headers: json, body: Buffer.from('{"big":12345678901234567890,"f":1.0}') }],
+  ['what calls itself JSON and is none', { headers: json, body: Buffer.from('{"a":') }],
+  ['text that looks like JSON', { headers: { 'content-type': 'text/plain' }, body: Buffer.from('"a"') }],
+]
+
+describe.each<Encoding>(['kpl', 'cloudevents-json'])('a record in %s', (encoding) => {
+  it.each(records)('%s comes back as it was', (_name, changes) => {
+    const sent = outgoing(changes)
+    const partitionKey = partitionKeyOf(sent.key)
+    const [read, ...others] = decodeRecords(encoding, partitionKey, encodeRecords(encoding, partitionKey, [sent]))
+    expect(others).toEqual([])
+    expect(read).toMatchObject({ id: sent.id, headers: sent.headers })
+    expect([read?.key, read?.expiresAtMs]).toEqual([sent.key, sent.expiresAtMs])
+    expect(Buffer.from(read?.body ?? []).toString('hex')).toBe(Buffer.from(sent.body).toString('hex'))
+  })
+
+  it.each(records)('%s takes as many bytes as measured', (_name, changes) => {
+    const sent = outgoing(changes)
+    const partitionKey = partitionKeyOf(sent.key)
+    const bytes = encodeRecords(encoding, partitionKey, [sent]).length + Buffer.byteLength(partitionKey)
+    expect(measureRecord(encoding, sent)).toBe(bytes)
+  })
+})
+
+describe('a raw record', () => {
+  it('is its body, and its key the partition key', () => {
+    const sent = outgoing({ body: Buffer.from('as it is') })
+    expect(encodeRecords('raw', 'customer-7', [sent]).toString()).toBe('as it is')
+    expect(measureRecord('raw', sent)).toBe('as it is'.length + 'customer-7'.length)
+    const [read] = decodeRecords('raw', 'customer-7', Buffer.from('as it is'))
+    expect(read).toMatchObject({ id: undefined, key: 'customer-7', headers: {} })
+  })
+
+  it('that is a CloudEvent stays one where raw is written, and is read as one elsewhere', () => {
+    const event = Buffer.from('{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":1}}')
+    expect(Buffer.from(decodeRecords('raw', 'k', event)[0]?.body ?? [])).toEqual(event)
+    const [read] = decodeRecords('kpl', 'k', event)
+    expect(read).toMatchObject({ id: '1', key: undefined, headers: { 'ce-type': 't', 'ce-source': '/s' } })
+    expect(Buffer.from(read?.body ?? []).toString()).toBe('{"a":1}')
+  })
+})
+
+it('puts several records of a key into one, in order', () => {
+  const sent = [outgoing({ id: 'a' }), outgoing({ id: 'b', body: Buffer.from('2') }), outgoing({ id: 'c' })] as const
+  const data = encodeRecords('kpl', 'customer-7', sent)
+  expect(decodeRecords('kpl', 'customer-7', data).map(({ id }) => id)).toEqual(['a', 'b', 'c'])
+})
+
+it('gives the empty key and no key partition keys that are none of theirs', () => {
+  expect(partitionKeyOf('')).not.toBe('')
+  expect(partitionKeyOf(undefined)).not.toBe(partitionKeyOf(undefined))
+})
+
+it('finds the shard of a key by its MD5', () => {
+  expect(hashOf('a')).toBe(0x0cc175b9c0f1b6a831c399e269772661n)
+})

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest'
+import type { ErrorCode } from '@sluice/driver'
+import { toStreamError } from '../src/errors.ts'
+
+const context = { operation: 'send', topic: 'orders' }
+
+function native(name: string, message = 'text', more: object = {}): Error {
+  return Object.assign(new Error(message), { name, ...more })
+}
+
+const socket = (code: string): Error => native('Error', `it said ${code}`, { code })
+
+const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous: boolean])[] = [
+  [native('ResourceNotFoundException'), 'not-found', false, false],
+  [native('ResourceInUseException'), 'conflict', false, false],
+  [native('InvalidArgumentException'), 'invalid-argument', false, false],
+  [
+    native('ValidationException', "Value at 'data' failed: Member must have length less than or equal to 1048576"),
+    'too-large',
+    false,
+    false,
+  ],
+  [native('InvalidArgumentException', 'The record exceeds the size of the stream'), 'too-large', false, false],
+  [
+    native('ValidationException', 'Member must have length less than or equal to 256'),
+    'invalid-argument',
+    false,
+    false,
+  ],
+  [native('ProvisionedThroughputExceededException'), 'throttled', true, false],
+  [native('ThrottlingException'), 'throttled', true, false],
+  [native('AccessDeniedException'), 'permission-denied', false, false],
+  [native('AccessDeniedException', 'The security token has expired'), 'unauthenticated', false, false],
+  [native('ExpiredTokenException'), 'unauthenticated', false, false],
+  [native('InvalidSignatureException'), 'unauthenticated', false, false],
+  [native('CredentialsProviderError'), 'unauthenticated', false, false],
+  [native('Error', 'Region is missing'), 'invalid-argument', false, false],
+  [native('KMSDisabledException'), 'conflict', false, false],
+  [native('InternalFailure'), 'unavailable', true, true],
+  [native('Whatever', 'x', { $metadata: { httpStatusCode: 503 } }), 'unavailable', true, true],
+  [native('Whatever'), 'internal', false, false],
+  [native('TimeoutError'), 'timeout', true, true],
+  [socket('ECONNREFUSED'), 'unavailable', true, false],
+  [socket('ENOTFOUND'), 'unavailable', true, false],
+  [socket('ECONNRESET'), 'unavailable', true, true],
+  [socket('ERR_HTTP2_STREAM_ERROR'), 'unavailable', true, true],
+  [socket('ERR_TLS_CERT_ALTNAME_INVALID'), 'unavailable', false, false],
+]
+
+describe('an error of the SDK', () => {
+  it.each(table)('%s becomes %s', (error, code, retryable, ambiguous) => {
+    const mapped = toStreamError(error, context)
+    expect({ code: mapped.code, retryable: mapped.retryable, ambiguous: mapped.ambiguous }).toEqual({
+      code,
+      retryable,
+      ambiguous,
+    })
+    expect(mapped.message).toContain('send on topic "orders" failed')
+    expect(mapped.cause).toBe(error)
+  })
+
+  it('that shows the whole request as it was signed shows no session token', () => {
+    const text = `The request signature we calculated does not match. The Canonical String for this request should have been\n'POST\nx-amz-security-token:geheim'`
+    expect(toStreamError(native('InvalidSignatureException', text), context).message).not.toContain('geheim')
+  })
+})

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest'
+import { disaggregate } from '../src/aggregate.ts'
+import { pack } from '../src/packing.ts'
+import type { PackingOptions } from '../src/packing.ts'
+import { outgoing } from './fixtures.ts'
+
+const kpl: PackingOptions = { encoding: 'kpl', aggregation: true, aggregateBytes: 1_024 }
+
+function keyed(...keys: readonly (string | undefined)[]): ReturnType<typeof outgoing>[] {
+  return keys.map((key, index) => outgoing({ id: String(index), key }))
+}
+
+describe('packing', () => {
+  it('puts the records of a key together, and keeps their order', () => {
+    const lanes = pack(keyed('a', 'b', 'a', 'b', 'a'), kpl)
+    expect(lanes.map(({ parcels }) => parcels.map(({ partitionKey, members }) => [partitionKey, members]))).toEqual([
+      [['a', [0, 2, 4]]],
+      [['b', [1, 3]]],
+    ])
+    expect(disaggregate(lanes[0]?.parcels[0]?.data ?? Buffer.alloc(0))?.length).toBe(3)
+  })
+
+  it('begins another aggregate where one would grow too large, to be sent after it', () => {
+    const records = keyed('a', 'a', 'a', 'a').map((record) => ({ ...record, body: Buffer.alloc(400) }))
+    const [lane, ...others] = pack(records, kpl)
+    expect(others).toEqual([])
+    expect(lane?.parcels.map(({ members }) => members)).toEqual([
+      [0, 1],
+      [2, 3],
+    ])
+    expect(Math.max(...(lane?.parcels ?? []).map(({ data }) => data.length))).toBeLessThanOrEqual(1_024)
+  })
+
+  it('lets a record that is larger than an aggregate may grow stand alone', () => {
+    const records = keyed('a', 'a', 'a').map((record, at) => ({ ...record, body: Buffer.alloc(at === 1 ? 5_000 : 1) }))
+    expect(pack(records, kpl)[0]?.parcels.map(({ members }) => members)).toEqual([[0], [1], [2]])
+  })
+
+  it('spreads records without a key, each aggregate under a key of its own', () => {
+    const records = keyed(undefined, undefined, undefined, undefined).map((record) => ({
+      ...record,
+      body: Buffer.alloc(400),
+    }))
+    const lanes = pack(records, kpl)
+    expect(lanes.map(({ parcels }) => parcels.length)).toEqual([1, 1])
+    expect(new Set(lanes.map(({ parcels }) => parcels[0]?.partitionKey)).size).toBe(2)
+  })
+
+  it('keeps apart what asks for another partition', () => {
+    const records = [
+      outgoing({ partition: 's1' }),
+      outgoing({ partition: 's2' }),
+      outgoing({ partition: 's1' }),
+      outgoing(),
+    ]
+    expect(pack(records, kpl).map(({ partition, parcels }) => [partition, parcels[0]?.members])).toEqual([
+      ['s1', [0, 2]],
+      ['s2', [1]],
+      [undefined, [3]],
+    ])
+  })
+
+  it.each<PackingOptions>([
+    { ...kpl, aggregation: false },
+    { ...kpl, encoding: 'raw', aggregation: false },
+    { ...kpl, encoding: 'cloudevents-json', aggregation: false },
+  ])('without aggregation, $encoding, every record is one of the stream, those of a key in turn', (options) => {
+    const lanes = pack(keyed('a', 'a', undefined, undefined), options)
+    expect(lanes.map(({ parcels }) => parcels.map(({ members }) => members))).toEqual([[[2]], [[3]], [[0], [1]]])
+  })
+})

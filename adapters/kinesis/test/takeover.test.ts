@@ -1,0 +1,125 @@
+import { CreateTableCommand, DynamoDBClient, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb'
+import type { AttributeValue } from '@aws-sdk/client-dynamodb'
+import {
+  GetRecordsCommand,
+  GetShardIteratorCommand,
+  PutRecordsCommand,
+  SplitShardCommand,
+} from '@aws-sdk/client-kinesis'
+import type { _Record, KinesisClient } from '@aws-sdk/client-kinesis'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { aggregate } from '../src/aggregate.ts'
+import { backend, collect, open, texts } from './fixtures.ts'
+
+const shard = 'shardId-000000000000'
+
+describe('a KCL application', () => {
+  it('is taken over where it stood, also in an aggregate, and its shards that are done stay done', async () => {
+    const { dynamo, url } = await backend()
+    const cloud = await open(url('&leaseTable={group}'))
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const kinesis = cloud.native() as KinesisClient
+    // As a program with the KPL writes: one aggregate of three, then plain records.
+    const three = aggregate(
+      'k',
+      ['a', 'b', 'c'].map((value) => ({ data: Buffer.from(value), tags: [] })),
+    )
+    await put(kinesis, three)
+    await put(kinesis, Buffer.from('d'))
+    const [first] = await readAll(kinesis)
+    await kinesis.send(
+      new SplitShardCommand({ StreamName: 't', ShardToSplit: shard, NewStartingHashKey: String(2n ** 127n) }),
+    )
+
+    const tables = new DynamoDBClient({
+      endpoint: dynamo.url,
+      region: 'eu-west-1',
+      credentials: { accessKeyId: 'A', secretAccessKey: 'b' },
+    })
+    onTestFinished(() => tables.destroy())
+    await leftBehind(tables, 'kcl-app', [
+      // What KCL 1 to 3 have in a lease; the worker is gone.
+      lease(shard, { checkpoint: { S: first?.SequenceNumber ?? '' }, checkpointSubSequenceNumber: { N: '1' } }),
+    ])
+    await put(kinesis, Buffer.from('e'))
+    expect(await collect(texts(cloud, 't'), 'kcl-app', 3)).toEqual(['c', 'd', 'e'])
+
+    const items = (await tables.send(new ScanCommand({ TableName: 'kcl-app' }))).Items ?? []
+    const kept = items.find((item) => item['leaseKey']?.S === shard)
+    // The KCL can go on with it: the end is told in its words, the children are nobody's, and stand where we were.
+    expect(kept).toMatchObject({ checkpoint: { S: 'SHARD_END' }, throughputKBps: { N: '12' } })
+    const children = items.filter((item) => item !== kept)
+    expect(children.map((item) => [item['leaseOwner'], item['parentShardId']])).toEqual([
+      [undefined, { SS: [shard] }],
+      [undefined, { SS: [shard] }],
+    ])
+    const next = children.find((item) => /^\d+$/.test(item['checkpoint']?.S ?? ''))
+    expect(next?.['checkpointSubSequenceNumber']).toEqual({ N: '0' })
+  })
+
+  it('that took the lease of a finished parent away is not made to read it again', async () => {
+    const { dynamo, url } = await backend()
+    const cloud = await open(url('&leaseTable={group}'))
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const kinesis = cloud.native() as KinesisClient
+    await put(kinesis, Buffer.from('old'))
+    await kinesis.send(
+      new SplitShardCommand({ StreamName: 't', ShardToSplit: shard, NewStartingHashKey: String(2n ** 127n) }),
+    )
+    const tables = new DynamoDBClient({
+      endpoint: dynamo.url,
+      region: 'eu-west-1',
+      credentials: { accessKeyId: 'A', secretAccessKey: 'b' },
+    })
+    onTestFinished(() => tables.destroy())
+    await leftBehind(tables, 'kcl-app', [
+      lease('shardId-000000000001', { parentShardId: { SS: [shard] } }),
+      lease('shardId-000000000002', { parentShardId: { SS: [shard] } }),
+    ])
+    await put(kinesis, Buffer.from('new'))
+    expect(await collect(texts(cloud, 't'), 'kcl-app', 1)).toEqual(['new'])
+  })
+})
+
+async function put(kinesis: KinesisClient, Data: Buffer): Promise<void> {
+  const { FailedRecordCount } = await kinesis.send(
+    new PutRecordsCommand({ StreamName: 't', Records: [{ PartitionKey: 'k', Data }] }),
+  )
+  expect(FailedRecordCount).toBe(0)
+}
+
+async function readAll(kinesis: KinesisClient): Promise<readonly _Record[]> {
+  const { ShardIterator } = await kinesis.send(
+    new GetShardIteratorCommand({ StreamName: 't', ShardId: shard, ShardIteratorType: 'TRIM_HORIZON' }),
+  )
+  return (await kinesis.send(new GetRecordsCommand({ ShardIterator }))).Records ?? []
+}
+
+function lease(leaseKey: string, more: Record<string, AttributeValue>): Record<string, AttributeValue> {
+  return {
+    leaseKey: { S: leaseKey },
+    leaseOwner: { S: 'worker-of-the-past' },
+    leaseCounter: { N: '77' },
+    checkpoint: { S: 'TRIM_HORIZON' },
+    checkpointSubSequenceNumber: { N: '0' },
+    ownerSwitchesSinceCheckpoint: { N: '0' },
+    throughputKBps: { N: '12' },
+    ...more,
+  }
+}
+
+async function leftBehind(
+  tables: DynamoDBClient,
+  TableName: string,
+  leases: readonly Record<string, AttributeValue>[],
+): Promise<void> {
+  await tables.send(
+    new CreateTableCommand({
+      TableName,
+      AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
+      KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
+      BillingMode: 'PAY_PER_REQUEST',
+    }),
+  )
+  for (const Item of leases) await tables.send(new PutItemCommand({ TableName, Item }))
+}

@@ -1,0 +1,239 @@
+import {
+  CreateStreamCommand,
+  DescribeStreamSummaryCommand,
+  ListShardsCommand,
+  MergeShardsCommand,
+  SplitShardCommand,
+  UpdateMaxRecordSizeCommand,
+  UpdateStreamRecordDistributionStrategyCommand,
+} from '@aws-sdk/client-kinesis'
+import type { KinesisClient } from '@aws-sdk/client-kinesis'
+import { eventually } from '@sluice/driver/testing'
+import { describe, expect, it } from 'vitest'
+import { backend, collect, failure, forward, open, refuse, stubService, texts } from './fixtures.ts'
+
+const clientOf = (cloud: { native(): unknown }): KinesisClient => cloud.native() as KinesisClient
+
+describe('records that fail', () => {
+  it('one by one, and answers that are lost, change no order and lose nothing', async () => {
+    const { kinesis, url } = await backend()
+    const cloud = await open(url('&aggregateBytes=1024'))
+    await cloud.admin.createTopic('t', { partitions: 3 })
+    const topic = texts(cloud, 't')
+    const producer = topic.producer({ retry: { baseMs: 1, maxMs: 5 } })
+    for (let nth = 1; nth < 60; nth += 3) kinesis.faults.add({ kind: 'fail-record', nth, times: 1 })
+    kinesis.faults.add({ kind: 'lose-response', call: 'PutRecords', times: 3 })
+    const sent = Array.from({ length: 600 }, (_, at) => ({ key: `k${at % 7}`, value: `${at % 7}:${at}` }))
+    const receipts = await Promise.all(sent.map((message) => producer.send(message)))
+    expect(new Set(receipts.map(({ id }) => id)).size).toBe(600)
+
+    const read: string[] = []
+    for await (const message of topic.read()) read.push(message.value)
+    expect(new Set(read)).toEqual(new Set(sent.map(({ value }) => value)))
+    for (let key = 0; key < 7; key++) {
+      const firsts = [...new Set(read.filter((value) => value.startsWith(`${key}:`)))].map((value) =>
+        Number(value.slice(2)),
+      )
+      expect(firsts).toEqual(firsts.toSorted((a, b) => a - b))
+    }
+  })
+
+  it('of a shard that is over its quota wait; those of the others go on', async () => {
+    const { kinesis, url } = await backend()
+    const cloud = await open(url())
+    await cloud.admin.createTopic('t', { partitions: 2 })
+    const topic = texts(cloud, 't')
+    const off = kinesis.faults.add({ kind: 'throttle', what: 'write', shard: 'shardId-000000000000' })
+    // "a" is in the first half of the hash keys, "b" in the second.
+    let stored = false
+    const waiting = topic.send({ key: 'a', value: 'hot' }).then(() => (stored = true))
+    for (let at = 0; at < 20; at++) await topic.send({ key: 'b', value: String(at) })
+    expect(stored).toBe(false)
+    off()
+    await waiting
+  })
+})
+
+describe('resharding by somebody else', () => {
+  it('is followed by running members: a split, and a merge with two parents, in order', async () => {
+    const { url } = await backend()
+    const cloud = await open(url())
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const topic = texts(cloud, 't')
+    const seen: string[] = []
+    const consumer = topic.consumer({ group: 'g', commitIntervalMs: 10, deadLetter: false })
+    const running = consumer.run((message) => void seen.push(message.value))
+    const send = async (from: number): Promise<void> => {
+      for (let at = from; at < from + 20; at++) await topic.send({ key: `k${at % 4}`, value: `${at % 4}:${at}` })
+    }
+    await send(0)
+    const client = clientOf(cloud)
+    const half = String(2n ** 127n)
+    await client.send(
+      new SplitShardCommand({ StreamName: 't', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: half }),
+    )
+    await send(20)
+    await eventually(async () => {
+      const { StreamDescriptionSummary: summary } = await client.send(
+        new DescribeStreamSummaryCommand({ StreamName: 't' }),
+      )
+      expect(summary?.StreamStatus).toBe('ACTIVE')
+    })
+    await client.send(
+      new MergeShardsCommand({
+        StreamName: 't',
+        ShardToMerge: 'shardId-000000000001',
+        AdjacentShardToMerge: 'shardId-000000000002',
+      }),
+    )
+    await send(40)
+    await eventually(() => expect(new Set(seen).size).toBe(60), 15_000)
+    await consumer.close()
+    await running
+    for (let key = 0; key < 4; key++) {
+      const order = seen.filter((value) => value.startsWith(`${key}:`)).map((value) => Number(value.slice(2)))
+      expect(order).toEqual(order.toSorted((a, b) => a - b))
+    }
+    const lag = await cloud.admin.lag('t', 'g')
+    expect(lag.map(({ ageMs }) => ageMs)).toEqual([0, 0, 0, 0])
+  })
+
+  it('splits and merges by hand when UpdateShardCount is used up for the day', async () => {
+    const { url } = await backend({ quotas: true })
+    const cloud = await open(url())
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    for (let times = 0; times < 6; times++) {
+      await cloud.admin.setPartitions('t', 2)
+      await cloud.admin.setPartitions('t', 1)
+    }
+    await cloud.admin.setPartitions('t', 5)
+    const { Shards } = await clientOf(cloud).send(new ListShardsCommand({ StreamName: 't' }))
+    const open5 = (Shards ?? []).filter(({ SequenceNumberRange: range }) => range?.EndingSequenceNumber === undefined)
+    expect(open5.length).toBe(5)
+    await cloud.admin.setPartitions('t', 3)
+    const { partitions } = await cloud.admin.describeTopic('t')
+    expect(partitions.filter(({ state }) => state === 'open').length).toBe(3)
+  }, 60_000)
+})
+
+describe('what a stream says of itself', () => {
+  it('that it spreads records by itself: no order can be kept, so it is refused', async () => {
+    const { url } = await backend()
+    const cloud = await open(url('&capacity=on-demand'))
+    await cloud.admin.createTopic('t')
+    const client = clientOf(cloud)
+    const { StreamDescriptionSummary: summary } = await client.send(
+      new DescribeStreamSummaryCommand({ StreamName: 't' }),
+    )
+    await client.send(
+      new UpdateStreamRecordDistributionStrategyCommand({
+        StreamARN: summary?.StreamARN,
+        RecordDistributionStrategy: 'AUTO',
+      }),
+    )
+    const error = await failure(texts(cloud, 't').send({ value: 'x' }))
+    expect(error).toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('no order can be kept') as string,
+    })
+    expect(await failure(cloud.admin.setPartitions('t', 3))).toMatchObject({ code: 'unsupported' })
+  })
+
+  it('that it takes larger records: they are sent', async () => {
+    const { url } = await backend()
+    const cloud = await open(url())
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const large = 'x'.repeat(3 * 1024 * 1024)
+    expect(await failure(texts(cloud, 't').send({ value: large }))).toMatchObject({ code: 'too-large' })
+    const client = clientOf(cloud)
+    const { StreamDescriptionSummary: summary } = await client.send(
+      new DescribeStreamSummaryCommand({ StreamName: 't' }),
+    )
+    await client.send(
+      new UpdateMaxRecordSizeCommand({ StreamARN: summary?.StreamARN ?? '', MaxRecordSizeInKiB: 4_096 }),
+    )
+    await eventually(async () => {
+      const again = await open(url())
+      await texts(again, 't').send({ key: 'k', value: large })
+    })
+    const [first] = await collect(texts(cloud, 't'), 'g', 1)
+    expect(first?.length).toBe(large.length)
+  })
+})
+
+describe('who may not, or cannot', () => {
+  it('a stream that is in another region is not found, and said where', async () => {
+    const { url } = await backend()
+    const home = await open(url())
+    await home.admin.createTopic('t', { partitions: 1 })
+    const away = await open(url().replace('eu-west-1', 'us-east-1'))
+    const error = await failure(texts(away, 't').send({ value: 'x' }))
+    expect(error).toMatchObject({ code: 'not-found', message: expect.stringContaining('region') as string })
+  })
+
+  it('credentials that are wrong or expired are unauthenticated, before anything else', async () => {
+    const wall = Date.now()
+    const credentials = [
+      { accessKeyId: 'A', secretAccessKey: 'right' },
+      { accessKeyId: 'OLD', secretAccessKey: 'b', expiresAtMs: wall - 1_000 },
+    ]
+    const { url } = await backend({ credentials })
+    const wrong = await failure(open(url()))
+    expect(wrong).toMatchObject({ code: 'unauthenticated', retryable: false })
+    const old = await failure(open(url().replace('A:b', 'OLD:b')))
+    expect(old).toMatchObject({ code: 'unauthenticated', retryable: false })
+    expect(old.message).toContain('expired')
+  })
+
+  it('a table that may not be read is permission-denied, and named', async () => {
+    const { kinesis } = await backend()
+    const dynamo = await stubService((call, _request, response) =>
+      refuse(response, 'AccessDeniedException', `User is not authorized to perform: dynamodb:${call}`),
+    )
+    const cloud = await open(`kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${dynamo}`)
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const error = await failure(
+      texts(cloud, 't')
+        .consumer({ group: 'g', deadLetter: false })
+        .run(() => undefined),
+    )
+    expect(error).toMatchObject({ code: 'permission-denied', retryable: false })
+    expect(error.message).toContain('sluice.t.g')
+  })
+
+  it('a table that is throttled for a while is outlived', async () => {
+    const { kinesis, dynamo } = await backend()
+    let throttled = 0
+    const slow = await stubService((call, request, response, body) => {
+      const busy = (call === 'UpdateItem' || call === 'Scan') && throttled < 40 && throttled++ % 2 === 0
+      if (busy)
+        refuse(response, 'ProvisionedThroughputExceededException', 'The level of configured throughput was exceeded')
+      else forward(dynamo.url, request, response, body)
+    })
+    const cloud = await open(
+      `kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${slow}&failoverMs=2000&pollMs=20`,
+    )
+    await cloud.admin.createTopic('t', { partitions: 2 })
+    const topic = texts(cloud, 't')
+    for (let at = 0; at < 20; at++) await topic.send({ key: `k${at}`, value: String(at) })
+    expect(new Set(await collect(topic, 'g', 20)).size).toBe(20)
+    expect(throttled).toBeGreaterThan(2)
+  })
+
+  it('a group whose table is another’s is a conflict, not shared progress', async () => {
+    const { url } = await backend()
+    const cloud = await open(url('&leaseTable=everybody'))
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const topic = texts(cloud, 't')
+    await topic.send({ value: 'x' })
+    expect(await collect(topic, 'one', 1)).toEqual(['x'])
+    expect(await failure(collect(topic, 'two', 1))).toMatchObject({ code: 'conflict' })
+  })
+
+  it('a stream that is being made is waited for', async () => {
+    const { url } = await backend({ stateMs: 400 })
+    const cloud = await open(url())
+    await clientOf(cloud).send(new CreateStreamCommand({ StreamName: 't', ShardCount: 1 }))
+    expect(await texts(cloud, 't').send({ value: 'x' })).toMatchObject({ partition: 'shardId-000000000000' })
+  })
+})
