@@ -172,12 +172,18 @@ export class Service {
     )
   }
 
-  /** Forgets what is too old. */
-  trim(region: string, stream: Stream): void {
+  /** A shard that is to be read, once what is too old in it is forgotten; one that is too old itself is not there. */
+  trimmedShard(region: string, stream: Stream, id: string): Shard {
+    this.trim(region, stream, [stream.shard(id)])
+    return stream.shard(id)
+  }
+
+  /** Forgets what is too old, in all shards where none are named. */
+  trim(region: string, stream: Stream, shards: readonly Shard[] = [...stream.shards.values()]): void {
+    const trimmed = shards.filter((shard) => stream.trim(shard, this.nowMs))
     const id = this.#currentId(region, stream)
-    const before = [...stream.shards.values()]
-    if (!stream.trim(this.nowMs) || id === undefined) return
-    const trims = before.map((shard) => ({
+    if (trimmed.length === 0 || id === undefined) return
+    const trims = trimmed.map((shard) => ({
       shard: shard.id,
       below: stream.shards.has(shard.id) ? shard.first : Number.MAX_SAFE_INTEGER,
     }))

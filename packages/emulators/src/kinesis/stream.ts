@@ -173,17 +173,12 @@ export class Stream implements Resource {
     }
   }
 
-  /** Forgets records that are older than the retention, and shards that were closed before it; says whether there were any. */
-  trim(nowMs: number): boolean {
+  /** Forgets records that are older than the retention, and the shard if it was closed before it; says whether there were any. */
+  trim(shard: Shard, nowMs: number): boolean {
     const horizon = nowMs - this.retentionHours * 3_600_000
-    let trimmed = false
-    for (const shard of this.shards.values()) {
-      if (shard.trim(horizon)) trimmed = true
-      if (shard.closedAtMs === undefined || shard.closedAtMs >= horizon) continue
-      this.shards.delete(shard.id)
-      trimmed = true
-    }
-    return trimmed
+    const trimmed = shard.trim(horizon)
+    if (shard.closedAtMs === undefined || shard.closedAtMs >= horizon) return trimmed
+    return this.shards.delete(shard.id) || trimmed
   }
 
   #within({ start, end }: HashRange): readonly Shard[] {

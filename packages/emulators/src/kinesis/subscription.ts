@@ -80,7 +80,7 @@ export async function* eventsOf(subscribed: Subscribed, gone: AbortSignal): Asyn
       await pause(service, shard, waitMs, [gone, replaced], false)
       if (quota?.bytes.has() === false) continue
     }
-    service.trim(region, stream)
+    service.trim(region, stream, [shard])
     const { records, next, behindMs, atEnd } = shard.read(place, eventLimit, service.nowMs)
     place = next
     if (records.length > 0 || atEnd || clock.monotonic() - silentSinceMs >= silenceMs) {

@@ -1,3 +1,4 @@
+import { ManualClock } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
 import { asker, bytes, client, readAll, refusal, shard, start } from './fixtures.ts'
 import type { Answer, Ask } from './fixtures.ts'
@@ -19,6 +20,21 @@ async function ranges(ask: Ask): Promise<readonly [bigint, bigint][]> {
 }
 
 describe('resharding', () => {
+  it('leaves a closed shard for as long as its records are kept', async () => {
+    const clock = new ManualClock()
+    const ask = asker(client(await start({ clock })))
+    await ask('CreateStream', { StreamName: 's', ShardCount: 1 })
+    await ask('SplitShard', { StreamName: 's', ShardToSplit: shard(0), NewStartingHashKey: half })
+    await clock.advance(23 * 3_600_000)
+    expect(await readAll(ask, 's', shard(0))).toEqual([])
+    await clock.advance(2 * 3_600_000)
+    expect((await refusal(readAll(ask, 's', shard(0)))).name).toBe('ResourceNotFoundException')
+    expect((await ask('ListShards', { StreamName: 's' })).Shards.map(({ ShardId }: Answer) => ShardId)).toEqual([
+      shard(1),
+      shard(2),
+    ])
+  })
+
   it('splits a shard: the parent closes, and says so to whoever reads it to its end', async () => {
     const ask = await stream(1)
     await ask('PutRecord', { StreamName: 's', Data: bytes('before'), PartitionKey: 'a' })

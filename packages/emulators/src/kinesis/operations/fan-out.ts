@@ -26,8 +26,7 @@ export function subscribe(body: unknown, call: Call, subscriptions: Subscription
   const { stream, consumer } = consumerOf(call, { ConsumerARN: input.ConsumerARN })
   if (!stream.usable || consumer.status !== 'ACTIVE')
     throw notFound(`Consumer ${consumer.name}, under stream ${stream.name} is not active.`)
-  service.trim(region, stream)
-  const shard = stream.shard(input.ShardId)
+  const shard = service.trimmedShard(region, stream, input.ShardId)
   const { Type: type, SequenceNumber: sequence, Timestamp: timeMs } = input.StartingPosition
   const place = placeOf(stream, shard, { type, sequence, timeMs, call: call.name }, service.nowMs)
   checkDryRun(input.DryRun)

@@ -77,8 +77,7 @@ export const recordOperations: Operations = {
     (input, call) => {
       const { service, region } = call
       const stream = service.usableStream(region, input)
-      service.trim(region, stream)
-      const shard = stream.shard(input.ShardId)
+      const shard = service.trimmedShard(region, stream, input.ShardId)
       const position = {
         type: input.ShardIteratorType,
         sequence: input.StartingSequenceNumber,
@@ -110,7 +109,7 @@ export const recordOperations: Operations = {
       await service.wait(service.faults.delayOfShard(stream, shard, call.name))
       // It may have been deleted meanwhile, and made again.
       if (service.usableStream(region, { StreamName: stream.name }) !== stream) throw noSuchShard(stream, shard.id)
-      service.trim(region, stream)
+      service.trim(region, stream, [shard])
       const limit = { records: input.Limit ?? mostRead, bytes: largestAnswer }
       const { records, next, behindMs, atEnd } = shard.read(place, limit, service.nowMs)
       service.quotas.countRead(
