@@ -84,4 +84,18 @@ describe('on demand', () => {
     expect([wrong.status, await wrong.text()]).toEqual([400, expect.stringContaining('fail-record')])
     expect((await fetch(`${server.url}/_sluice/other`)).status).toBe(404)
   })
+
+  it.each([
+    [{ kind: 'lose-response', shard: 's' }, 'A fault of the kind lose-response has no "shard"; known are times, call'],
+    [{ kind: 'throttle', nth: 1 }, 'A fault of the kind throttle has no "nth"; known are stream, shard, times, what'],
+    [{ kind: 'slow', ms: 1, time: 1 }, 'A fault of the kind slow has no "time"; did you mean "times"?'],
+    [{ kind: 'slow' }, "Value null at 'ms' failed to satisfy constraint: Member must not be null"],
+  ])('a fault of which something is said that its kind does not have is refused: %j', async (fault, why) => {
+    const { server } = await bench()
+    const answer = await fetch(`${server.url}/_sluice/faults`, { method: 'POST', body: JSON.stringify(fault) })
+    expect([answer.status, await answer.text()]).toEqual([
+      400,
+      expect.stringContaining(JSON.stringify(why).slice(1, -1)),
+    ])
+  })
 })

@@ -1,23 +1,31 @@
+import { nearest } from '@sluice/driver'
 import type { Fault } from '../faults.ts'
 import { invalid, ServiceError } from '../service-error.ts'
 import type { Service } from '../service.ts'
 import { integer, readRequest, required, structure, text } from '../shape.ts'
+import type { Fields } from '../shape.ts'
 import { decodeJson } from '../wire/json.ts'
 import type { Request } from './listener.ts'
 
-const kinds = ['fail-record', 'throttle', 'lose-response', 'internal-error', 'slow'] as const
+const place = { stream: text(), shard: text() }
+const often = { times: integer({ min: 1 }) }
+const call = { call: text() }
 
-const shape = structure({
-  kind: required(text<Fault['kind']>({ oneOf: kinds })),
-  stream: text(),
-  shard: text(),
-  call: text(),
-  code: text({ oneOf: ['InternalFailure', 'ProvisionedThroughputExceededException'] }),
-  what: text({ oneOf: ['write', 'read'] }),
-  nth: integer({ min: 1 }),
-  times: integer({ min: 1 }),
-  ms: integer({ min: 0 }),
-})
+/** What can be said of a fault besides its kind. */
+const fieldsOf: Readonly<Record<Fault['kind'], Fields>> = {
+  'fail-record': {
+    ...place,
+    ...often,
+    nth: integer({ min: 1 }),
+    code: text({ oneOf: ['InternalFailure', 'ProvisionedThroughputExceededException'] }),
+  },
+  throttle: { ...place, ...often, what: text({ oneOf: ['write', 'read'] }) },
+  'lose-response': { ...often, ...call },
+  'internal-error': { ...often, ...call },
+  slow: { ...place, ...often, ...call, ms: required(integer({ min: 0 })) },
+}
+
+const kindOnly = structure({ kind: required(text<Fault['kind']>({ oneOf: Object.keys(fieldsOf) })) })
 
 export interface ControlAnswer {
   readonly status: number
@@ -45,7 +53,17 @@ export function answerControl(request: Request, body: Buffer, service: Service):
 }
 
 function parseFault(body: unknown): Fault {
-  const read = readRequest(shape, body)
-  if (read.kind === 'slow' && read.ms === undefined) throw invalid('A slow call or shard needs ms.')
-  return Object.fromEntries(Object.entries(read).filter(([, value]) => value !== undefined)) as unknown as Fault
+  const { kind } = readRequest(kindOnly, body)
+  const fields = fieldsOf[kind]
+  for (const name of Object.keys(body as object))
+    if (name !== 'kind' && !Object.hasOwn(fields, name)) throw unknown(kind, name)
+  const read = Object.entries(readRequest(structure(fields), body)).filter(([, value]) => value !== undefined)
+  return { kind, ...Object.fromEntries(read) } as Fault
+}
+
+function unknown(kind: Fault['kind'], name: string): ServiceError {
+  const known = Object.keys(fieldsOf[kind])
+  const guess = nearest(name, known)
+  const help = guess === undefined ? `known are ${known.join(', ')}` : `did you mean "${guess}"?`
+  return invalid(`A fault of the kind ${kind} has no "${name}"; ${help}`)
 }
