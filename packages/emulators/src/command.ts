@@ -52,3 +52,8 @@ export async function isExecutable(file: string): Promise<boolean> {
     () => false,
   )
 }
+
+/** The last line that a command wrote: mostly the one that says what went wrong. */
+export function lastLine(output: string): string {
+  return output.trim().split('\n').at(-1)?.trim() ?? ''
+}

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net'
+import { StreamError } from '@sluice/driver'
 
 /**
  * Ports that no system gives out by itself (Linux begins at 32768, others at 49152): a server that is stopped and started
@@ -15,6 +16,14 @@ export async function freePort(): Promise<number> {
     if (error === undefined) return port
     if (attempt === attempts) throw error
   }
+}
+
+/** Rejects with `conflict` when something listens on that port: it would be taken for the server. */
+export async function checkFree(port: number): Promise<void> {
+  const cause = await tryPort(port)
+  if (cause === undefined) return
+  const message = `cannot listen on port ${port} of 127.0.0.1: something else listens there; choose another, or none for a free one`
+  throw new StreamError('conflict', message, { cause })
 }
 
 function tryPort(port: number): Promise<Error | undefined> {

@@ -1,23 +1,9 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { findNats, NatsServer } from '../src/index.ts'
-
-function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sluice-emulators-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  return folder
-}
-
-function script(folder: string, name: string, text: string): string {
-  mkdirSync(folder, { recursive: true })
-  const file = join(folder, name)
-  writeFileSync(file, `#!/bin/sh\n${text}\n`)
-  chmodSync(file, 0o755)
-  return file
-}
+import { script, temporaryFolder } from './files.ts'
 
 const says = (version: string): string => `echo "nats-server: v${version}"`
 

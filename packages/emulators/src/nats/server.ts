@@ -1,11 +1,9 @@
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { StreamError } from '@sluice/driver'
-import { freePort } from '../free-port.ts'
+import { checkFree, freePort } from '../free-port.ts'
+import { ServerProcess } from '../server-process.ts'
 import type { NatsBinary } from './find.ts'
 
 /** How a server is started. */
@@ -29,10 +27,8 @@ export class NatsServer implements AsyncDisposable {
   readonly #binary: NatsBinary
   readonly #options: NatsServerOptions
   readonly #folder: string
-  readonly #onExit = (): void => void this.#child?.kill('SIGKILL')
   readonly #ended = Promise.withResolvers<string>()
-  #child: ChildProcess | undefined
-  #said = ''
+  #process: ServerProcess | undefined
   #closed = false
 
   private constructor(binary: NatsBinary, options: NatsServerOptions, folder: string, port: number) {
@@ -51,7 +47,6 @@ export class NatsServer implements AsyncDisposable {
     if (options.port !== undefined) await checkFree(options.port)
     const folder = await mkdtemp(join(tmpdir(), 'sluice-nats-'))
     const server = new NatsServer(binary, options, folder, options.port ?? (await freePort()))
-    process.once('exit', server.#onExit)
     try {
       await server.#launch()
       return server
@@ -73,17 +68,14 @@ export class NatsServer implements AsyncDisposable {
 
   /** Sends SIGKILL and waits until it is gone. */
   async kill(): Promise<void> {
-    const child = this.#child
-    this.#child = undefined
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGKILL')
-    await gone
+    const running = this.#process
+    this.#process = undefined
+    await running?.end()
   }
 
   /** Stops it in the middle of what it does, with its connections open, until it is killed. Not in Docker. */
   suspend(): void {
-    this.#child?.kill('SIGSTOP')
+    this.#process?.suspend()
   }
 
   /** Kills it and starts it again, with its data, on the same port. Resolves when it answers. */
@@ -96,7 +88,6 @@ export class NatsServer implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    process.removeListener('exit', this.#onExit)
     await this.kill()
     await rm(this.#folder, { recursive: true, force: true })
   }
@@ -110,50 +101,29 @@ export class NatsServer implements AsyncDisposable {
     const file = join(this.#folder, 'nats.conf')
     const data = this.#binary.how === 'docker' ? '/data' : folder
     await writeFile(file, `${jetStream ? `jetstream { store_dir: ${JSON.stringify(data)} }\n` : ''}${config}\n`)
-    this.#said = ''
-    const child = this.#spawn(file, folder)
-    this.#child = child
-    for (const stream of [child.stdout, child.stderr])
-      stream?.on('data', (text: Buffer) => (this.#said = (this.#said + text.toString()).slice(-4_000)))
-    child.once('error', (error) => (this.#said += error.message))
-    await this.#ready(child)
-    child.once('exit', () => {
-      if (this.#child === child) this.#ended.resolve(this.#lastWords())
+    const running = this.#run(file, folder)
+    this.#process = running
+    const { readyMs = 20_000 } = this.#options
+    const name = `nats-server ${this.version} (${this.#binary.path})`
+    await running.ready(name, readyMs, (withinMs) => this.#greets(withinMs))
+    void running.gone.then(() => {
+      if (this.#process === running) this.#ended.resolve(running.lastWords)
     })
   }
 
-  #lastWords(): string {
-    return this.#said.trim().split('\n').slice(-3).join(' | ')
-  }
-
-  #spawn(file: string, folder: string): ChildProcess {
-    const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
+  #run(file: string, folder: string): ServerProcess {
     if (this.#binary.how !== 'docker')
-      return spawn(this.#binary.path, ['-a', '127.0.0.1', '-p', String(this.port), '-c', file], { stdio })
+      return new ServerProcess(this.#binary.path, ['-a', '127.0.0.1', '-p', String(this.port), '-c', file])
     const mounts = ['-v', `${file}:/nats.conf:ro`, '-v', `${folder}:/data`]
     const publish = ['-p', `127.0.0.1:${this.port}:4222`]
     const args = ['run', '--rm', '--init', ...publish, ...mounts, this.#binary.path, '-p', '4222', '-c', '/nats.conf']
-    return spawn('docker', args, { stdio })
-  }
-
-  async #ready(child: ChildProcess): Promise<void> {
-    const { readyMs = 20_000 } = this.#options
-    const end = performance.now() + readyMs
-    while (performance.now() < end && child.exitCode === null && child.signalCode === null) {
-      if (await this.#greets(Math.min(1_000, end - performance.now()))) return
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
-    const ended = child.exitCode ?? child.signalCode
-    throw new StreamError(
-      'unavailable',
-      `nats-server ${this.version} (${this.#binary.path}) ${ended === null ? `was not ready in ${readyMs} ms` : `ended with ${ended}`}; it said: ${this.#lastWords()}`,
-    )
+    return new ServerProcess('docker', args)
   }
 
   /** A server greets each connection with a line that says whether JetStream is on. */
   #greets(withinMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const socket = connect({ host: '127.0.0.1', port: this.port, timeout: withinMs })
+      const socket = connect({ host: '127.0.0.1', port: this.port, timeout: Math.min(1_000, withinMs) })
       let text = ''
       const done = (ready: boolean): void => {
         socket.destroy()
@@ -169,16 +139,4 @@ export class NatsServer implements AsyncDisposable {
       socket.once('close', () => resolve(false))
     })
   }
-}
-
-/** What listens there already would be taken for the server. */
-function checkFree(port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', (cause) => {
-      const message = `cannot listen on port ${port} of 127.0.0.1: something else listens there; choose another, or none for a free one`
-      reject(new StreamError('conflict', message, { cause }))
-    })
-    server.listen({ host: '127.0.0.1', port }, () => server.close(() => resolve()))
-  })
 }
