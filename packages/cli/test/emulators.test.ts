@@ -1,5 +1,6 @@
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { findLocalStack } from '@sluice/emulators'
 import { expect, it } from 'vitest'
 import { Workplace } from './sluice.ts'
 
@@ -9,6 +10,22 @@ it('keeps a Kinesis server up until Ctrl-C, with what it holds in a folder', asy
   await running.printed('"url"')
   const { url } = JSON.parse(running.stdout) as { readonly url: string }
   expect((await fetch(`${url}/_sluice/health`)).status).toBe(200)
+  running.interrupt()
+  expect((await running.ended).code).toBe(130)
+  await expect(fetch(url)).rejects.toThrow('fetch failed')
+})
+
+it('keeps a LocalStack up until Ctrl-C', async (context) => {
+  const { PATH } = process.env
+  const found = await findLocalStack({ env: { PATH } })
+  if ('tried' in found) return context.skip(`no LocalStack: ${found.tried.join('; ')}`)
+  using place = new Workplace()
+  const running = place.start(['emulators', 'up', 'localstack', '--json'], {
+    LOCALSTACK_ENDPOINT: 'http://127.0.0.1:9',
+  })
+  await running.printed('"url"')
+  const { url } = JSON.parse(running.stdout) as { readonly url: string }
+  expect((await fetch(`${url}/_localstack/health`)).status).toBe(200)
   running.interrupt()
   expect((await running.ended).code).toBe(130)
   await expect(fetch(url)).rejects.toThrow('fetch failed')
@@ -26,6 +43,8 @@ it('says what is in the way of it', async () => {
   const unknown = await place.sluice(['emulators', 'up', 'rabbit'])
   expect([unknown.code, unknown.stderr]).toEqual([
     2,
-    expect.stringContaining('Allowed choices are kinesis, dynamodb, nats'),
+    expect.stringContaining('Allowed choices are kinesis, dynamodb, localstack, nats'),
   ])
+  const kept = await place.sluice(['emulators', 'up', 'localstack', '--folder', 'kept'])
+  expect([kept.code, kept.stderr]).toEqual([2, expect.stringContaining('takes no --folder')])
 })

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { StreamError } from '@sluice/driver'
 import { Argument } from 'commander'
 import type { CommandContext, Register } from '../command-context.ts'
+import type { NotFound } from '@sluice/emulators'
 import { parseCount, text } from '../arguments.ts'
 import { UsageError } from '../failure.ts'
 
@@ -22,6 +23,7 @@ const never = new Promise<string>(() => undefined)
 const emulators: Readonly<Record<string, (context: CommandContext, options: Options) => Promise<Emulator>>> = {
   kinesis,
   dynamodb,
+  localstack,
   nats,
 }
 
@@ -80,12 +82,22 @@ async function dynamodb(_: CommandContext, options: Options): Promise<Emulator> 
   return { url: server.url, hint, ended: never, [Symbol.asyncDispose]: close }
 }
 
-async function nats({ host, output }: CommandContext, options: Options): Promise<Emulator> {
+async function localstack({ host, output }: CommandContext, options: Options): Promise<Emulator> {
+  const { findLocalStack, LocalStackServer } = await import('@sluice/emulators')
+  if (text(options, 'folder') !== undefined) throw new UsageError('LocalStack keeps nothing, so it takes no --folder')
+  // One that runs already is not what was asked for.
+  const env = { ...host.env, LOCALSTACK_ENDPOINT: undefined }
+  const found = await obtained('LocalStack', output, (provide) => findLocalStack({ env, provide }))
+  const port = portOf(options)
+  const server = await LocalStackServer.start(found, { env, ...(port === 0 ? {} : { port }) })
+  const close = (): Promise<void> => server.close()
+  const hint = `LocalStack ${server.version}, with Kinesis and DynamoDB`
+  return { url: server.url, hint, ended: server.ended, [Symbol.asyncDispose]: close }
+}
+
+async function nats({ host: { env }, output }: CommandContext, options: Options): Promise<Emulator> {
   const { findNats, NatsServer } = await import('@sluice/emulators')
-  const here = await findNats({ env: host.env })
-  if ('tried' in here) output.note('fetching a nats-server; the first time takes about a minute')
-  const found = 'tried' in here ? await findNats({ env: host.env, provide: true }) : here
-  if ('tried' in found) throw new UsageError(`no nats-server can be had here: ${found.tried.join('; ')}`)
+  const found = await obtained('nats-server', output, (provide) => findNats({ env, provide }))
   const [folder, port] = [text(options, 'folder'), portOf(options)]
   const server = await NatsServer.start(found, {
     ...(folder === undefined ? {} : { folder }),
@@ -94,6 +106,20 @@ async function nats({ host, output }: CommandContext, options: Options): Promise
   const close = (): Promise<void> => server.close()
   const hint = `nats-server ${server.version}, with JetStream`
   return { url: server.url, hint, ended: server.ended, [Symbol.asyncDispose]: close }
+}
+
+/** What is there, else what can be fetched, which is said before: it takes long. */
+async function obtained<T extends object>(
+  name: string,
+  output: CommandContext['output'],
+  find: (provide: boolean) => Promise<T | NotFound>,
+): Promise<T> {
+  const here = await find(false)
+  if (!('tried' in here)) return here
+  output.note(`fetching ${name}; the first time takes a minute or two`)
+  const found = await find(true)
+  if ('tried' in found) throw new UsageError(`${name} cannot be had here: ${found.tried.join('; ')}`)
+  return found
 }
 
 function portOf(options: Options): number {
