@@ -14,7 +14,7 @@ describe.each(servers)('%s', (server) => {
   beforeAll(async () => {
     // oxlint-disable-next-line node/no-process-env -- where LocalStack is
     asked = await startServer(server, process.env)
-  }, 30_000)
+  }, 90_000)
 
   beforeEach(({ skip }) => {
     if (typeof asked === 'string') skip(`${server}: ${asked}`)

@@ -6,7 +6,9 @@ import { dirname, join } from 'node:path'
 import { KinesisClient } from '@aws-sdk/client-kinesis'
 import { eventually } from '@sluice/driver/testing'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
-import { freePort, KinesisServer } from '../../../src/index.ts'
+import { freePort, KinesisServer, LocalStackServer } from '../../../src/index.ts'
+import { loopbackOnly } from '../../../src/localstack/loopback.ts'
+import { localStackFor } from '../../found.ts'
 import { asker, untilActive } from '../fixtures.ts'
 import type { Question, ServerName } from './rows.ts'
 
@@ -32,16 +34,20 @@ export async function startServer(name: ServerName, env: NodeJS.ProcessEnv): Pro
     maxAttempts: 1,
   })
   const ask = asker(client)
-  let made = 0
+  const made: string[] = []
   return {
     ask,
     stream: async (shards = 1) => {
-      const StreamName = `truth-${made++}-${process.pid.toString(36)}${Date.now().toString(36)}`
+      const StreamName = `truth-${made.length}-${process.pid.toString(36)}${Date.now().toString(36)}`
+      made.push(StreamName)
       await ask('CreateStream', { StreamName, ShardCount: shards })
       await untilActive(ask, StreamName)
       return StreamName
     },
     close: async () => {
+      // One that goes on has only room for so many shards.
+      for (const StreamName of made)
+        await ask('DeleteStream', { StreamName, EnforceConsumerDeletion: true }).catch(() => undefined)
       client.destroy()
       await running.stop()
     },
@@ -90,21 +96,13 @@ const launch: Record<ServerName, (env: NodeJS.ProcessEnv) => Promise<Running | s
     }
   },
 
-  localstack: (env) =>
-    Promise.resolve(
-      env['LOCALSTACK_ENDPOINT'] === undefined
-        ? 'LOCALSTACK_ENDPOINT is not set'
-        : { url: env['LOCALSTACK_ENDPOINT'], stop: () => Promise.resolve() },
-    ),
+  localstack: async (env) => {
+    const found = await localStackFor(env)
+    if (typeof found === 'string') return found
+    const server = await LocalStackServer.start(found, { env })
+    return { url: server.url, stop: () => server.close() }
+  },
 }
-
-/** It has no option for the address that it listens on, and nothing here is to leave loopback. */
-const loopbackOnly = `data:text/javascript,${encodeURIComponent(`
-import { Server } from 'node:net'
-const { listen } = Server.prototype
-Server.prototype.listen = function (options, ...rest) {
-  return listen.call(this, typeof options === 'object' ? { ...options, host: '127.0.0.1' } : { port: options, host: '127.0.0.1' }, ...rest)
-}`)}`
 
 function reach(port: number): Promise<void> {
   return new Promise((resolve, reject) => {
