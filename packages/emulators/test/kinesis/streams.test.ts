@@ -109,6 +109,8 @@ describe('a stream', () => {
     expect((await ask('ListTagsForResource', { ResourceARN: arn })).Tags.length).toBe(2)
     await ask('StartStreamEncryption', { StreamName: 's', EncryptionType: 'KMS', KeyId: 'alias/aws/kinesis' })
     expect(await summary(ask)).toMatchObject({ EncryptionType: 'KMS', KeyId: 'alias/aws/kinesis' })
+    const put = { StreamName: 's', Data: Buffer.alloc(1), PartitionKey: 'k' }
+    expect((await ask('PutRecord', put)).EncryptionType).toBe('KMS')
     await ask('StopStreamEncryption', { StreamName: 's', EncryptionType: 'KMS', KeyId: 'alias/aws/kinesis' })
     const monitored = await ask('EnableEnhancedMonitoring', { StreamName: 's', ShardLevelMetrics: ['ALL'] })
     expect([monitored.CurrentShardLevelMetrics.length, monitored.DesiredShardLevelMetrics.length]).toEqual([0, 7])

@@ -44,7 +44,7 @@ export const recordOperations: Operations = {
       checkDryRun(input.DryRun)
       const fate = putAll(call, stream, [{ entry: input, hash }])[0] as Fate
       if ('code' in fate) throw failureOf(stream, fate.shard, fate.code)
-      return { ShardId: fate.shard.id, SequenceNumber: fate.record.sequence, EncryptionType: encryptionOf(stream) }
+      return { ShardId: fate.shard.id, SequenceNumber: fate.record.sequence, ...showEncryption(fate.record.encrypted) }
     },
   ),
 
@@ -60,7 +60,7 @@ export const recordOperations: Operations = {
       return {
         FailedRecordCount: fates.filter((fate) => 'code' in fate).length,
         Records: fates.map((fate) => showFate(stream, fate)),
-        EncryptionType: encryptionOf(stream),
+        ...showEncryption(stream.keyId !== undefined),
       }
     },
   ),
@@ -134,7 +134,7 @@ export function showRecord(record: StoredRecord): Output {
     ApproximateArrivalTimestamp: new Date(record.arrivalMs),
     Data: record.data,
     PartitionKey: record.partitionKey,
-    EncryptionType: record.encrypted ? 'KMS' : 'NONE',
+    ...showEncryption(record.encrypted),
   }
 }
 
@@ -218,8 +218,9 @@ function showFate(stream: Stream, fate: Fate): Output {
   return { ErrorCode: fate.code, ErrorMessage: message }
 }
 
-function encryptionOf(stream: Stream): 'KMS' | 'NONE' {
-  return stream.keyId === undefined ? 'NONE' : 'KMS'
+/** Nothing is said where there is none. Source: API reference, examples of `PutRecord`, `PutRecords` and `GetRecords`. */
+function showEncryption(encrypted: boolean): { readonly EncryptionType?: 'KMS' } {
+  return encrypted ? { EncryptionType: 'KMS' } : {}
 }
 
 function keyBytes(key: string | undefined): number {

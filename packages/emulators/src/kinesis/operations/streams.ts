@@ -36,7 +36,9 @@ export const streamOperations: Operations = {
     },
     (input, call) => {
       const { service, region } = call
-      const onDemand = input.StreamModeDetails?.StreamMode === 'ON_DEMAND'
+      // Where neither is said it is on demand. Source: LocalStack's tests against the service, test_create_stream_without_shard_count.
+      const mode = input.StreamModeDetails?.StreamMode ?? (input.ShardCount === undefined ? 'ON_DEMAND' : 'PROVISIONED')
+      const onDemand = mode === 'ON_DEMAND'
       if (onDemand && input.ShardCount !== undefined)
         throw invalid('Request is invalid. ShardCount is not supported for a stream with the on-demand capacity mode.')
       if (!onDemand && input.ShardCount === undefined)
@@ -51,7 +53,7 @@ export const streamOperations: Operations = {
       if (input.Tags !== undefined) setTags(tags, input.Tags)
       const stream = service.make(region, input.StreamName)
       stream.planned = shards
-      stream.mode = onDemand ? 'ON_DEMAND' : 'PROVISIONED'
+      stream.mode = mode
       stream.spread = input.RecordDistributionStrategy === 'AUTO'
       stream.maxRecordKiB = input.MaxRecordSizeInKiB ?? stream.maxRecordKiB
       stream.warmThroughputMiB = input.WarmThroughputMiBps

@@ -11,6 +11,9 @@ export const tagRules: { readonly key: TextRules; readonly value: TextRules } = 
   value: { max: 256 },
 }
 
+/** Of keys and values. Source: API reference, `Tag`. */
+const tagCharacters = /^[\p{L}\p{N}\s_./=+\-%@]*$/u
+
 /** Tags of one stream. Source: API reference, `AddTagsToStream`. */
 const mostTags = 50
 
@@ -88,8 +91,12 @@ export const tagOperations: Operations = {
   }),
 }
 
-/** Sets tags, unless they would be too many. */
+/** Sets tags, unless they would be too many, or have characters that they may not have. */
 export function setTags(tags: Map<string, string>, more: ReadonlyMap<string, string>): void {
+  if ([...more].flat().some((text) => !tagCharacters.test(text)))
+    throw invalidArgument(
+      'Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . / = + - % @.',
+    )
   if (new Set([...tags.keys(), ...more.keys()]).size > mostTags)
     throw invalidArgument(`Failed to add tags to stream: a stream cannot have more than ${mostTags} tags.`)
   for (const [key, value] of more) tags.set(key, value)

@@ -10,6 +10,8 @@ export type ServerName = 'sluice' | 'kinesalite' | 'kinesis-local' | 'localstack
 /** What one server is asked, with a stream of a name of its own. */
 export interface Question {
   readonly ask: Ask
+  /** A name that no stream has; the one that gets it goes at the end. */
+  fresh(): string
   /** A stream that is active. */
   stream(shards?: number): Promise<string>
 }
@@ -65,6 +67,12 @@ async function consumer(ask: Ask, name: string): Promise<string> {
   return Consumer.ConsumerARN
 }
 
+/** Says of what is not encrypted that it is not. */
+const notEncrypted = [
+  ['EncryptionType', 'SequenceNumber', 'ShardId'],
+  ['ApproximateArrivalTimestamp', 'Data', 'EncryptionType', 'PartitionKey', 'SequenceNumber'],
+]
+
 export const rows: readonly Row[] = [
   {
     name: 'a stream that is there already',
@@ -84,6 +92,17 @@ export const rows: readonly Row[] = [
     name: 'a record for a stream that is not there',
     run: ({ ask }) => nameOf(put(ask, 'none')),
     answer: 'ResourceNotFoundException',
+  },
+  {
+    name: 'a stream of which nothing is said',
+    run: async ({ ask, fresh }) => {
+      const StreamName = fresh()
+      await ask('CreateStream', { StreamName })
+      await untilActive(ask, StreamName)
+      return (await shardsOf(ask, StreamName)).length
+    },
+    answer: 4,
+    others: { kinesalite: 'ValidationException' },
   },
   {
     name: 'hash ranges of three shards',
@@ -241,6 +260,21 @@ export const rows: readonly Row[] = [
     others: { kinesalite: [1, false, 1, 0] },
   },
   {
+    name: 'a record that is not encrypted',
+    run: async ({ ask, stream }) => {
+      const name = await stream()
+      const { $metadata: _, ...stored } = await put(ask, name)
+      const { Records } = await ask('GetRecords', { ShardIterator: await iterator(ask, name) })
+      return [Object.keys(stored).toSorted(), Object.keys(Records[0]).toSorted()]
+    },
+    // As in the examples of the API reference.
+    answer: [
+      ['SequenceNumber', 'ShardId'],
+      ['ApproximateArrivalTimestamp', 'Data', 'PartitionKey', 'SequenceNumber'],
+    ],
+    others: { 'kinesis-local': notEncrypted, localstack: notEncrypted },
+  },
+  {
     name: 'the end of a shard that was split',
     run: async ({ ask, stream }) => {
       const name = await stream()
@@ -355,6 +389,11 @@ export const rows: readonly Row[] = [
       return [Tags, HasMoreTags]
     },
     answer: [[{ Key: 'b', Value: '2' }], false],
+  },
+  {
+    name: 'a tag with a character that it may not have',
+    run: async ({ ask, stream }) => nameOf(ask('AddTagsToStream', { StreamName: await stream(), Tags: { 'a!': '1' } })),
+    answer: 'InvalidArgumentException',
   },
   {
     name: 'a consumer that is there already',

@@ -35,11 +35,16 @@ export async function startServer(name: ServerName, env: NodeJS.ProcessEnv): Pro
   })
   const ask = asker(client)
   const made: string[] = []
+  const fresh = (): string => {
+    const name = `truth-${made.length}-${process.pid.toString(36)}${Date.now().toString(36)}`
+    made.push(name)
+    return name
+  }
   return {
     ask,
+    fresh,
     stream: async (shards = 1) => {
-      const StreamName = `truth-${made.length}-${process.pid.toString(36)}${Date.now().toString(36)}`
-      made.push(StreamName)
+      const StreamName = fresh()
       await ask('CreateStream', { StreamName, ShardCount: shards })
       await untilActive(ask, StreamName)
       return StreamName
