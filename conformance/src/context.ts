@@ -11,6 +11,9 @@ import { seededRandom, seedOf } from './random.ts'
 import { RequestShim } from './shim/shim.ts'
 import { Stalls } from './stalls.ts'
 
+/** How long topics may take to be deleted, in milliseconds. */
+const tidyMs = 60_000
+
 /** A connection together with the shim below it. */
 export interface Shimmed {
   readonly cloud: Cloud
@@ -32,7 +35,7 @@ export class CaseContext {
   readonly stalls: Stalls = new Stalls()
   readonly #case: string
   readonly #cleanups: (() => Promise<void>)[] = []
-  #names = 0
+  readonly #names: string[] = []
 
   constructor(world: World, name: string, signal: AbortSignal) {
     this.world = world
@@ -44,7 +47,9 @@ export class CaseContext {
   /** A name that nobody used, for topics, groups and members. */
   name(what = 't'): string {
     const unique = `${Date.now().toString(36)}${Math.floor(Math.random() * 36 ** 4).toString(36)}`
-    return `${what}-${this.#case.slice(0, 36)}-${this.#names++}-${unique}`
+    const name = `${what}-${this.#case.slice(0, 36)}-${this.#names.length}-${unique}`
+    this.#names.push(name)
+    return name
   }
 
   /** A connection to the backend, through a shim that does nothing until told to. */
@@ -144,6 +149,19 @@ export class CaseContext {
       return await Promise.race([promise, late])
     } finally {
       clearTimeout(timer)
+    }
+  }
+
+  /** Deletes the topics that the case made, by whatever connection. */
+  async tidy(): Promise<void> {
+    const driver = await openHarness(this.world.harness, { signal: AbortSignal.timeout(tidyMs) })
+    try {
+      const signal = AbortSignal.timeout(tidyMs)
+      const topics = await driver.admin.listTopics(signal)
+      const ours = topics.filter((topic) => this.#names.some((name) => topic === name || topic.startsWith(`${name}.`)))
+      await Promise.all(ours.map((topic) => driver.admin.deleteTopic(topic, signal)))
+    } finally {
+      await driver.close()
     }
   }
 

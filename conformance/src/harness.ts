@@ -99,6 +99,8 @@ export interface Harness {
   /** A text inside `url` that must never be seen in a message. Default: the password of the address. */
   readonly secret?: string
   readonly tuning?: Partial<Tuning>
+  /** Deletes the topics of each case when it has ended: for places where they are few, or paid for. Default false. */
+  readonly tidy?: boolean
   /** Called when the suite has ended. */
   readonly close?: () => Promise<void>
 }

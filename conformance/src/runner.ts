@@ -64,7 +64,8 @@ async function attempt(
   const stray = watchStrays()
   const verdict = await race(() => run(context), deadlineMs, one.name)
   controller.abort(new Error(`${one.name} has ended`))
-  const troubles = await context.dispose()
+  const troubles = [...(await context.dispose())]
+  if (world.harness.tidy === true) await context.tidy().catch((error: unknown) => troubles.push(String(error)))
   const strays = stray.stop()
   if (verdict !== undefined) return verdict
   if (troubles.length > 0) return { failure: 'leak', message: `could not be cleaned up: ${troubles.join('; ')}` }

@@ -14,11 +14,14 @@ export interface CallOptions extends ErrorContext {
 export class Calls {
   readonly #clock: Clock
   readonly #timeoutMs: number
+  readonly #onTimeout: () => void
   readonly #closing = new AbortController()
 
-  constructor(clock: Clock, timeoutMs: number) {
+  /** `onTimeout` is told of each call that had no answer in time. */
+  constructor(clock: Clock, timeoutMs: number, onTimeout: () => void = () => undefined) {
     this.#clock = clock
     this.#timeoutMs = timeoutMs
+    this.#onTimeout = onTimeout
   }
 
   /** Runs a call. Rejects with a StreamError whose cause is the SDK's. */
@@ -43,8 +46,10 @@ export class Calls {
       else if (signal?.aborted === true) onAbort()
       return await Promise.race([call(controller.signal), ended.promise])
     } catch (cause) {
-      // The SDK may notice the abort first.
-      throw toStreamError(controller.signal.aborted ? controller.signal.reason : cause, context)
+      // The SDK may notice the abort first, or its own deadline.
+      const error = toStreamError(controller.signal.aborted ? controller.signal.reason : cause, context)
+      if (error.code === 'timeout') this.#onTimeout()
+      throw error
     } finally {
       ended.promise.catch(() => undefined)
       timer.cancel()

@@ -18,6 +18,8 @@ export interface Clients {
   readonly dynamo: DynamoDBClient
   /** A client for one subscription, which is one long answer. */
   subscriber(): Subscriber
+  /** A request had no answer. Over HTTP/2 all share a connection that may be dead: the next one makes another. */
+  distrust(): void
   close(): void
 }
 
@@ -35,12 +37,8 @@ export function openClients(config: KinesisConfig): Clients {
     ...credentialsOf(config),
   }
   const endpoint = config.endpoint === undefined ? {} : { endpoint: config.endpoint }
-  const kinesis = new KinesisClient({
-    ...common,
-    ...endpoint,
-    maxAttempts: 1,
-    requestHandler: config.http1 ? http1(config) : http2(config),
-  })
+  const requestHandler = config.http1 ? http1(config) : http2(config)
+  const kinesis = new KinesisClient({ ...common, ...endpoint, maxAttempts: 1, requestHandler })
   const dynamo = new DynamoDBClient({
     ...common,
     ...(config.dynamoEndpoint === undefined ? {} : { endpoint: config.dynamoEndpoint }),
@@ -51,6 +49,9 @@ export function openClients(config: KinesisConfig): Clients {
     kinesis,
     dynamo,
     subscriber: () => subscriber({ ...common, ...endpoint, credentials: kinesis.config.credentials }, config),
+    distrust: () => {
+      if (!config.http1) requestHandler.destroy()
+    },
     close: () => {
       for (const client of [kinesis, dynamo]) client.destroy()
     },

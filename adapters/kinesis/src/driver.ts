@@ -137,7 +137,7 @@ export class KinesisDriver implements Driver {
   /** Rejects when the service cannot be reached, or does not know us. Leases are looked at only when a group needs them. */
   static async open(config: KinesisConfig, context: OpenContext): Promise<KinesisDriver> {
     const clients = openClients(config)
-    const calls = new Calls(context.clock, config.requestTimeoutMs)
+    const calls = new Calls(context.clock, config.requestTimeoutMs, () => clients.distrust())
     const time = new ServerTime(context.clock)
     time.listen(clients.kinesis)
     try {

@@ -39,6 +39,11 @@ const tooFast: Meaning = {
   text: 'the quota of the shard or the table is used up; it goes on more slowly, or add shards or capacity',
 }
 const tooManyCalls: Meaning = { code: 'throttled', text: 'too many calls, or a limit of the account is reached' }
+const accountFull: Meaning = {
+  code: 'throttled',
+  text: 'a limit of the account is reached; delete what is not used, or ask AWS for more',
+  retryable: false,
+}
 const notNow: Meaning = { code: 'unavailable', text: 'the service has trouble; try again', ambiguous: true }
 const keyTrouble: Meaning = {
   code: 'conflict',
@@ -175,6 +180,9 @@ export function recordError(code: string, message: string, topic: string): Strea
 function meaningOf(native: Native, error: unknown): Meaning | undefined {
   const { name, message, code, httpStatus } = native
   if (isTooLarge(native)) return { code: 'too-large', text: 'the record or request is larger than the service takes' }
+  // A connection that broke under several requests rejects all with one error, which the SDK marks for each, and cannot twice.
+  if (name === 'TypeError' && message.includes('$response')) return cut
+  if (name === 'LimitExceededException' && /shard limit|table.*limit|limit.*tables/i.test(message)) return accountFull
   if (name === 'AccessDeniedException' && /expired/i.test(message)) return expired
   if (name === 'Error' && /region is missing/i.test(message))
     return {

@@ -17,8 +17,10 @@ import type { StreamInfo, StreamsContext } from './streams.ts'
 /** A subscription ends after five minutes; it is made anew before that. */
 const renewMs = 285_000
 /** There is an event about every five seconds, also where there are no records. */
-const silenceMs = 30_000
+const silenceMs = 12_000
 const lookEveryMs = 250
+
+const nothing: Fetched = { records: [], atEnd: false, nothingMore: false, restMs: 0 }
 
 /** Has a shard's records sent by SubscribeToShard: two megabytes a second of its own for each group. */
 export class FanOut implements ShardFetcher {
@@ -28,6 +30,8 @@ export class FanOut implements ShardFetcher {
   readonly #subscriber: Subscriber
   readonly #closing = new AbortController()
   #events: AsyncIterator<SubscribeToShardEventStream> | undefined
+  /** Cuts the subscription off: over HTTP/2 by its signal, over HTTP/1.1 by its connection. */
+  #cut = new AbortController()
   #sinceMs = 0
   /** Behind the last event, whether it had records or not. */
   #continuation: string | undefined
@@ -48,12 +52,13 @@ export class FanOut implements ShardFetcher {
 
   reset(): void {
     this.#events = undefined
+    this.#cut.abort()
     this.#subscriber.drop()
   }
 
   async close(): Promise<void> {
     this.#closing.abort()
-    this.#subscriber.drop()
+    this.reset()
     await this.#work
   }
 
@@ -65,17 +70,22 @@ export class FanOut implements ShardFetcher {
     const next = await calls.run({ ...what, timeoutMs: silenceMs }, () => events.next())
     if (next.done === true) {
       this.#events = undefined
-      return { records: [], atEnd: false, restMs: 0 }
+      return nothing
     }
     const { SubscribeToShardEvent: event } = next.value
     if (event === undefined) {
       // Also what goes wrong comes as an event.
       const trouble: unknown = Object.values(next.value)[0]
       if (trouble instanceof Error) throw inTheirWords(trouble, this.#partition)
-      return { records: [], atEnd: false, restMs: 0 }
+      return nothing
     }
     this.#continuation = event.ContinuationSequenceNumber
-    return { records: event.Records ?? [], atEnd: (event.ChildShards ?? []).length > 0, restMs: 0 }
+    return {
+      records: event.Records ?? [],
+      atEnd: (event.ChildShards ?? []).length > 0,
+      nothingMore: event.MillisBehindLatest === 0,
+      restMs: 0,
+    }
   }
 
   async #subscribe(place: Place): Promise<AsyncIterator<SubscribeToShardEventStream>> {
@@ -85,11 +95,13 @@ export class FanOut implements ShardFetcher {
         ? toStartingPosition(place)
         : { Type: 'AFTER_SEQUENCE_NUMBER' as const, SequenceNumber: this.#continuation }
     const what = { operation: `subscribe to ${this.#partition}`, topic: topic.name, signal: this.#closing.signal }
+    const cut = new AbortController()
+    this.#cut = cut
     try {
       const { EventStream } = await calls.run(what, (abortSignal) =>
         this.#subscriber.client.send(
           new SubscribeToShardCommand({ ConsumerARN: this.#consumer, ShardId: this.#partition, StartingPosition }),
-          { abortSignal },
+          { abortSignal: AbortSignal.any([abortSignal, cut.signal]) },
         ),
       )
       this.#sinceMs = clock.monotonic()

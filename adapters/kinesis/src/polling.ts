@@ -55,12 +55,12 @@ export class Polling implements ShardFetcher {
       this.#iterator = answer.NextShardIterator
       const isBehind = (answer.MillisBehindLatest ?? 0) > 0 || records.length === mostRecords
       const restMs = (isBehind ? config.paceMs : config.pollMs) - (clock.monotonic() - begunMs)
-      return { records, atEnd: answer.NextShardIterator === undefined, restMs }
+      return { records, atEnd: answer.NextShardIterator === undefined, nothingMore: !isBehind, restMs }
     } catch (error) {
       // Five minutes went by, because nobody had room for more.
       if (!(error instanceof StreamError) || !isExpiredIterator(error.cause)) throw error
       this.#iterator = undefined
-      return { records: [], atEnd: false, restMs: 0 }
+      return { records: [], atEnd: false, nothingMore: false, restMs: 0 }
     }
   }
 }

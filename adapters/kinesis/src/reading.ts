@@ -32,6 +32,8 @@ export interface Fetched {
   readonly records: readonly _Record[]
   /** The shard has ended, and this was the last of it. */
   readonly atEnd: boolean
+  /** There was nothing more behind these. */
+  readonly nothingMore: boolean
   /** How long to leave the shard alone, in milliseconds. */
   readonly restMs: number
 }
@@ -66,6 +68,13 @@ export class ShardReading implements PartitionReading {
     this.#buffer = new ShardBuffer({ stream: topic.name, partition, epoch, encoding: config.encoding }, from)
   }
 
+  /** The number of records behind which nothing was left when they came; `undefined`: there always was so far. */
+  #caughtUpAt: number | undefined
+
+  get caughtUp(): boolean {
+    return this.#caughtUpAt !== undefined && this.#buffer.taken >= this.#caughtUpAt
+  }
+
   get finished(): boolean {
     return this.#drained && this.#buffer.empty
   }
@@ -96,9 +105,10 @@ export class ShardReading implements PartitionReading {
 
   async #read(): Promise<void> {
     try {
-      const { records, atEnd, restMs } = await this.#fetcher.fetch(this.#buffer.place)
+      const { records, atEnd, nothingMore, restMs } = await this.#fetcher.fetch(this.#buffer.place)
       if (this.#closed) return
       this.#buffer.add(records)
+      if (atEnd || nothingMore) this.#caughtUpAt ??= this.#buffer.added
       this.#failures = 0
       if (atEnd) this.#drained = true
       else if (restMs > 0) this.#rest(restMs)
@@ -120,13 +130,18 @@ export class ShardReading implements PartitionReading {
     const { topic } = this.#context
     try {
       await topic.refresh()
-      if (topic.shards.byId(this.#partition) === undefined) this.#drained = true
+      if (topic.shards.byId(this.#partition) === undefined) this.#endHere()
       else this.#tryAgain(error)
     } catch (cause) {
       const why = StreamError.from(cause, `looking topic "${topic.name}" up failed`)
       if (why.code === 'not-found') this.#fail(why)
       else this.#tryAgain(why)
     }
+  }
+
+  #endHere(): void {
+    this.#drained = true
+    this.#caughtUpAt ??= this.#buffer.added
   }
 
   #tryAgain(error: StreamError): void {

@@ -184,7 +184,7 @@ export class Streams {
         const seen = await look()
         if (seen !== undefined) return seen
       } catch (error) {
-        if (!StreamError.is(error, 'throttled') || clock.monotonic() > end) throw error
+        if (!StreamError.is(error, 'throttled') || !error.retryable || clock.monotonic() > end) throw error
       }
       if (clock.monotonic() > end)
         throw new StreamError(

@@ -28,6 +28,13 @@ const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous
     false,
   ],
   [native('ProvisionedThroughputExceededException'), 'throttled', true, false],
+  [native('LimitExceededException', 'Rate exceeded for stream x'), 'throttled', true, false],
+  [
+    native('LimitExceededException', 'This request would exceed the shard limit for the account 0 in eu-west-1.'),
+    'throttled',
+    false,
+    false,
+  ],
   [native('ThrottlingException'), 'throttled', true, false],
   [native('AccessDeniedException'), 'permission-denied', false, false],
   [native('AccessDeniedException', 'The security token has expired'), 'unauthenticated', false, false],
@@ -43,6 +50,7 @@ const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous
   [socket('ECONNREFUSED'), 'unavailable', true, false],
   [socket('ENOTFOUND'), 'unavailable', true, false],
   [socket('ECONNRESET'), 'unavailable', true, true],
+  [native('TypeError', 'Cannot redefine property: $response'), 'unavailable', true, true],
   [socket('ERR_HTTP2_STREAM_ERROR'), 'unavailable', true, true],
   [socket('ERR_TLS_CERT_ALTNAME_INVALID'), 'unavailable', false, false],
 ]

@@ -1,4 +1,6 @@
 import type { Broker, Endpoint, Harness, NativeError } from '@sluice/conformance'
+import { LocalStackServer } from '@sluice/emulators'
+import type { LocalStack } from '@sluice/emulators'
 import { adapter } from '../src/index.ts'
 import { startServers } from './server.ts'
 import type { Servers } from './server.ts'
@@ -45,7 +47,8 @@ function httpOf({ host, port }: Endpoint): string {
 export function kinesisHarness(more = '', changes: Partial<Harness> = {}): Harness {
   let servers: Promise<Servers> | undefined
   let address = ''
-  const started = (): Promise<Servers> => (servers ??= startServers({ quotas: false, credentials: [login] }))
+  const started = (): Promise<Servers> =>
+    (servers ??= startServers({ quotas: false, resubscribeMs: 100, credentials: [login] }))
   const urlAt = (kinesis: Endpoint, dynamo: Endpoint, times: string): string =>
     `kinesis://${login.accessKeyId}:${login.secretAccessKey}@eu-west-1?endpoint=${httpOf(kinesis)}&dynamoEndpoint=${httpOf(dynamo)}&${times}${more}`
   const broker = async (): Promise<Broker> => {
@@ -83,4 +86,42 @@ export function kinesisHarness(more = '', changes: Partial<Harness> = {}): Harne
     enumerable: true,
     get: () => address.replace(login.secretAccessKey, 'wrong'),
   })
+}
+
+/** Slow, with room for few streams, and nobody's to kill. */
+const elsewhere: Partial<Harness> = {
+  adapters: [adapter],
+  canKill: true,
+  nativeErrors,
+  tidy: true,
+  tuning: { failoverMs: 3_000, backlog: 2_000, patienceMs: 30_000, settleMs: 500, caseMs: 120_000 },
+}
+
+/** LocalStack, started for the suite unless it runs already. */
+export function localStackHarness(found: LocalStack, env: NodeJS.ProcessEnv): Harness {
+  let server: Promise<LocalStackServer> | undefined
+  const started = (): Promise<LocalStackServer> => (server ??= LocalStackServer.start(found, { env }))
+  const place = async (): Promise<Endpoint> => {
+    const { hostname: host, port } = new URL((await started()).url)
+    return { host, port: Number(port) }
+  }
+  const urlAt = (at: Endpoint, times: string): string =>
+    `kinesis://test:test@us-east-1?endpoint=${httpOf(at)}&pollMs=50&paceMs=0&${times}`
+  return {
+    ...elsewhere,
+    name: 'kinesis, LocalStack',
+    url: async () => urlAt(await place(), 'failoverMs=3000'),
+    broker: async () => ({
+      endpoint: await place(),
+      urlAt: (at) => urlAt(at, 'failoverMs=3000&requestTimeoutMs=3000&connectTimeoutMs=1000'),
+      patientUrlAt: (at) => urlAt(at, 'failoverMs=15000'),
+    }),
+    close: async () => (await server)?.close(),
+  }
+}
+
+/** Whatever an address leads to: a real account, by the credentials of the environment. */
+export function accountHarness(url: string): Harness {
+  const quick = `${url}${url.includes('?') ? '&' : '?'}failoverMs=3000&pollMs=250`
+  return { ...elsewhere, name: 'kinesis, account', url: quick }
 }

@@ -80,13 +80,13 @@ async function* readUntil<T>(
         signal.throwIfAborted()
         yield await readable(record, topic.name, format)
       }
-      if (end?.note(records) === true) return
+      if (end?.note(records, source) === true) return
       const nowMs = clock.monotonic()
       if (wanted.length > 0) lookedMs = nowMs
       // A topic that is written to all the time brings something with each read, and never what is waited for.
       else if (records.length === 0 || nowMs - lookedMs >= lookEveryMs) {
         lookedMs = nowMs
-        if ((await end?.lookAgain(describe)) === true) return
+        if ((await end?.lookAgain(describe, source)) === true) return
       }
     }
     ended.throwIfAborted()
@@ -140,7 +140,8 @@ class ReadEnd {
   }
 
   /** Notes what a read brought; true at the end. */
-  note(records: readonly IncomingRecord[]): boolean {
+  note(records: readonly IncomingRecord[], source: Source): boolean {
+    if (!this.#known && caughtUp(source) === true) return true
     if (records.some((record) => this.includes(record))) this.#emptyReads = 0
     for (const record of records) {
       const last = this.#left.get(record.partition)
@@ -151,9 +152,9 @@ class ReadEnd {
   }
 
   /** A read brought nothing that is waited for; true when nothing is left that could come. What retention has removed meanwhile is not. */
-  async lookAgain(describe: () => Promise<TopicDescription>): Promise<boolean> {
+  async lookAgain(describe: () => Promise<TopicDescription>, source: Source): Promise<boolean> {
     this.#emptyReads++
-    if (!this.#known) return true
+    if (!this.#known) return caughtUp(source) ?? true
     // No record may be as young as the time asked for, and nothing tells.
     if (this.#start.kind === 'time' && this.#emptyReads >= 2) return true
     const { partitions } = await describe()
@@ -170,6 +171,11 @@ class ReadEnd {
     const from = this.#start.kind === 'position' ? this.#start.positions[id] : undefined
     return from !== undefined && this.#topic.comparePositions(from, latest) > 0
   }
+}
+
+/** `undefined`: the source does not tell. */
+function caughtUp(source: Source): boolean | undefined {
+  return source.shape === 'log' ? source.caughtUp?.() : undefined
 }
 
 async function readable<T>(

@@ -78,6 +78,11 @@ export interface LogSource {
   resume(partitions: readonly PartitionId[]): void
   /** Moves the read cursor of an assigned partition: the next record handed out is the one at `at`. Commits are untouched. */
   rewind(partition: PartitionId, at: Position): void
+  /**
+   * Whether everything that was stored when reading began has been handed out. Only where `describeTopic` tells no `latest`:
+   * there a poll that brings nothing would be taken for the end, and could be a backend that is slow.
+   */
+  caughtUp?(): boolean
   /** Stores records and progress in one transaction: all or nothing. Only with the capability `transactions`. */
   transact?(
     records: readonly TransactionRecord[],

@@ -26,6 +26,8 @@ export interface KinesisServerOptions {
   readonly iteratorMs?: number
   /** How long a subscription lasts, in milliseconds. Default 300 000, as the service has it. */
   readonly subscriptionMs?: number
+  /** How soon after a subscription another of the same consumer and shard is refused, in milliseconds. Default 5 000, as the service has it. */
+  readonly resubscribeMs?: number
   /** Default: the machine's. */
   readonly clock?: Clock
 }
@@ -58,6 +60,7 @@ export class KinesisServer implements AsyncDisposable {
       shardLimit: options.shardLimit ?? 500,
       iteratorMs: options.iteratorMs ?? 300_000,
       subscriptionMs: options.subscriptionMs ?? 300_000,
+      resubscribeMs: options.resubscribeMs ?? 5_000,
     })
     const exchange = new Exchange(service, options.credentials)
     const listener = new Listener((request, response) => void exchange.handle(request, response))

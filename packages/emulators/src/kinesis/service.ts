@@ -28,6 +28,7 @@ export interface ServiceOptions {
   readonly iteratorMs: number
   /** How long a subscription lasts, in milliseconds. */
   readonly subscriptionMs: number
+  readonly resubscribeMs: number
 }
 
 /** A stream as requests name it. */

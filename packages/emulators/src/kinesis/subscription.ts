@@ -8,8 +8,6 @@ import type { Shard } from './shard.ts'
 import { sizeOf } from './shard.ts'
 import type { FanOutConsumer, Stream } from './stream.ts'
 
-/** How soon after a subscription another may be made for the same consumer and shard, in milliseconds. */
-const renewableMs = 5_000
 /** How long there is silence before an event without records says where the shard stands, in milliseconds. */
 const silenceMs = 5_000
 /** What one event holds at most. */
@@ -26,13 +24,13 @@ export class Subscriptions {
 
   /** Takes the place of an earlier subscription; throws what the service answers when it is too early for that. */
   begin(consumer: FanOutConsumer, shard: Shard): AbortSignal {
-    const { clock } = this.#service.options
+    const { clock, resubscribeMs } = this.#service.options
     const key = `${consumer.arn} ${shard.id}`
     const nowMs = clock.monotonic()
     const earlier = this.#current.get(key)
-    if (earlier !== undefined && nowMs - earlier.atMs < renewableMs)
+    if (earlier !== undefined && nowMs - earlier.atMs < resubscribeMs)
       throw inUse(
-        `Another active subscription exists for this consumer: ${consumer.arn} and shard ${shard.id}, made less than 5 seconds ago.`,
+        `Another active subscription exists for this consumer: ${consumer.arn} and shard ${shard.id}, made less than ${resubscribeMs / 1_000} seconds ago.`,
       )
     earlier?.ending.abort(inUse(`Another subscription has taken the place of this one: ${consumer.arn} ${shard.id}.`))
     const ending = new AbortController()
@@ -42,7 +40,8 @@ export class Subscriptions {
   }
 
   #forgetOld(nowMs: number): void {
-    const oldest = nowMs - this.#service.options.subscriptionMs - renewableMs
+    const { subscriptionMs, resubscribeMs } = this.#service.options
+    const oldest = nowMs - subscriptionMs - resubscribeMs
     for (const [key, { atMs }] of this.#current) if (atMs < oldest) this.#current.delete(key)
   }
 }

@@ -162,6 +162,15 @@ export class LeasedLogSource<Start> implements LogSource, PartitionReader<Start>
     return [...this.#held].filter(([partition]) => !this.#paused.has(partition))
   }
 
+  /** See `LogSource.caughtUp`. Between a partition and its children nothing is. */
+  caughtUp(): boolean {
+    for (const [partition, { reading }] of this.#held) {
+      if (reading.caughtUp !== true) return false
+      if (reading.finished && !this.#ended.has(partition)) return false
+    }
+    return this.#held.size > 0
+  }
+
   async commit(commits: readonly Commit[], signal: AbortSignal): Promise<readonly CommitOutcome[]> {
     if (signal.aborted) throw StreamError.aborted(signal, `commit on topic "${this.#options.topic}"`)
     if (this.#membership === undefined || this.#closing !== undefined) {

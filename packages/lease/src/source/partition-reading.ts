@@ -4,6 +4,11 @@ import type { Commit, IncomingRecord, PartitionId } from '@sluice/driver'
 export interface PartitionReading {
   /** Everything was handed out, and nothing more will come: the partition has ended. */
   readonly finished: boolean
+  /**
+   * Everything that was stored when it was begun has been handed out; stays so. Left out where the backend tells where a
+   * partition ends.
+   */
+  readonly caughtUp?: boolean
   /** Appends records to `target` until it holds `records` or `bytes` are used up; returns the bytes taken. */
   take(target: IncomingRecord[], records: number, bytes: number): number
   /** More will be wanted soon: asks the backend for it unless that is under way, or enough is here. */

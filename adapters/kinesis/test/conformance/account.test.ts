@@ -1,0 +1,3 @@
+import { onAccount } from '../suite.ts'
+
+onAccount()

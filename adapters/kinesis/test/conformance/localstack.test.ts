@@ -1,0 +1,3 @@
+import { onLocalStack } from '../suite.ts'
+
+await onLocalStack()
