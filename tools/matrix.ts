@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { fanOut, kinesisHarness, localStackHarness } from '../adapters/kinesis/test/harness.ts'
 import { natsHarness } from '../adapters/nats/test/harness.ts'
 import { findServer } from '../adapters/nats/test/server.ts'
 import { embeddedHarnesses } from '../conformance/src/embedded.ts'
@@ -13,6 +14,7 @@ import { mergeReports, writeReport } from '../conformance/src/report/write.ts'
 import { tally } from '../conformance/src/result.ts'
 import type { Report } from '../conformance/src/result.ts'
 import { runSuite } from '../conformance/src/suite.ts'
+import { findLocalStack } from '../packages/emulators/src/index.ts'
 
 /**
  * Runs every backend that can be run here and writes the reports: `matrix.ts [--report reports] [--only name] [--write-readme]`.
@@ -88,14 +90,22 @@ async function one(name: string): Promise<Report> {
 }
 
 async function harnesses(): Promise<readonly Harness[]> {
+  const { env } = process
+  const kinesis = [kinesisHarness(), kinesisHarness(...fanOut)]
   const server = await findServer()
-  if (server.kind !== 'none') {
-    return [...embeddedHarnesses(), natsHarness(server, 'key'), natsHarness(server, 'none')]
-  }
-  const why = `NATS is not in it: ${server.reason}; npm run brokers fetches a server`
+  if (server.kind === 'none') missing('NATS', server.reason)
+  const nats = server.kind === 'none' ? [] : [natsHarness(server, 'key'), natsHarness(server, 'none')]
+  const found = await findLocalStack({ env })
+  if ('tried' in found) missing('LocalStack', found.tried.join('; '))
+  const localStack = 'tried' in found ? [] : [localStackHarness(found, env)]
+  return [...embeddedHarnesses(), ...nats, ...kinesis, ...localStack]
+}
+
+/** A backend that cannot be run: in the README it has to be. */
+function missing(name: string, reason: string): void {
+  const why = `${name} is not in it: ${reason}; npm run brokers fetches it`
   if (values['write-readme']) throw new Error(why)
   console.log(why)
-  return embeddedHarnesses()
 }
 
 async function intoReadme(path: string, text: string): Promise<void> {

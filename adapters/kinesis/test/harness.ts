@@ -43,6 +43,12 @@ function httpOf({ host, port }: Endpoint): string {
   return `http://${host}:${port}`
 }
 
+/** What makes a harness one of enhanced fan-out, over HTTP/2 as at AWS; polling is tried over HTTP/1.1. */
+export const fanOut: readonly [string, Partial<Harness>] = [
+  '&mode=efo&http1=false',
+  { name: 'kinesis, enhanced fan-out' },
+]
+
 /** Our own server, with signatures checked and quotas off, and DynamoDB; both end with the suite. */
 export function kinesisHarness(more = '', changes: Partial<Harness> = {}): Harness {
   let servers: Promise<Servers> | undefined

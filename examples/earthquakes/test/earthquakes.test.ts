@@ -3,7 +3,7 @@ import { appendFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bytes, connect } from '@sluice/core'
-import { findNats, NatsServer } from '@sluice/emulators'
+import { DynamoDbServer, findNats, KinesisServer, NatsServer } from '@sluice/emulators'
 import { expect, it } from 'vitest'
 import { classify } from '../classify.ts'
 import { regionOf } from '../quake.ts'
@@ -96,25 +96,40 @@ it('leaves the same archive byte for byte, whatever the backend and however ofte
   expect(twice.archive()).toEqual(once.archive())
 })
 
-it(
-  'gives on NATS, byte for byte, the alerts and the archive that it gives on local',
-  { timeout: 120_000 },
-  async ({ skip }) => {
-    // oxlint-disable-next-line node/no-process-env -- where a server is found on this machine
-    const { env } = process
+/** A backend elsewhere; a text says why there is none. */
+type Elsewhere = { readonly url: string } & AsyncDisposable
+
+const elsewhere: Readonly<Record<string, (env: NodeJS.ProcessEnv) => Promise<Elsewhere | string>>> = {
+  NATS: async (env) => {
     const found = await findNats({ env })
-    if ('tried' in found) {
-      const why = `no nats-server: ${found.tried.join('; ')}`
-      if (env['SLUICE_REQUIRE']?.includes('nats') === true) throw new Error(why)
-      return skip(why)
-    }
-    await using server = await NatsServer.start(found)
+    if (!('tried' in found)) return NatsServer.start(found)
+    const why = `no nats-server: ${found.tried.join('; ')}`
+    if (env['SLUICE_REQUIRE']?.includes('nats') === true) throw new Error(why)
+    return why
+  },
+
+  // With its quotas: a week of earthquakes is less than a shard takes.
+  Kinesis: async () => {
+    const [kinesis, dynamo] = [await KinesisServer.start(), await DynamoDbServer.start()]
+    const url = `kinesis://test:test@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${dynamo.url}&pollMs=300`
+    return { url, [Symbol.asyncDispose]: async () => void (await Promise.all([kinesis.close(), dynamo.close()])) }
+  },
+}
+
+it.for(Object.keys(elsewhere))(
+  'gives on %s, byte for byte, the alerts and the archive that it gives on local',
+  { timeout: 120_000 },
+  async (name, { skip }) => {
+    // oxlint-disable-next-line node/no-process-env -- where a server is found on this machine
+    const backend = await elsewhere[name]?.(process.env)
+    if (backend === undefined || typeof backend === 'string') return skip(backend ?? 'no such backend')
+    await using server = backend
     using local = new Copy()
-    using nats = new Copy()
+    using there = new Copy()
     const printedByLocal = await local.run()
-    const printedByNats = await nats.run({ args: ['--backend', server.url] })
-    expect(byRegion(printedByNats)).toEqual(byRegion(printedByLocal))
-    expect(nats.archive()).toEqual(local.archive())
+    const printedThere = await there.run({ args: ['--backend', server.url] })
+    expect(byRegion(printedThere)).toEqual(byRegion(printedByLocal))
+    expect(there.archive()).toEqual(local.archive())
     const alerts = await alertsOf(`local:${local.path}/data`)
     expect(alerts.size).toBeGreaterThan(10)
     expect(await alertsOf(server.url)).toEqual(alerts)
