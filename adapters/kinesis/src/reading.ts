@@ -4,7 +4,7 @@ import type { Clock, IncomingRecord, Logger, PartitionId, Timer } from '@sluice/
 import type { PartitionReading } from '@sluice/lease'
 import type { Calls } from './calls.ts'
 import type { KinesisConfig } from './config.ts'
-import { isMissing } from './errors.ts'
+import { isInUse, isMissing } from './errors.ts'
 import type { Place } from './places.ts'
 import { ShardBuffer } from './shard-buffer.ts'
 import type { TopicView } from './topic.ts'
@@ -121,8 +121,9 @@ export class ShardReading implements PartitionReading {
     if (this.#closed || error.code === 'closed' || error.code === 'aborted') return
     this.#fetcher.reset()
     if (isMissing(error.cause)) return this.#onMissing(error)
-    if (!error.retryable) return this.#fail(error)
-    this.#tryAgain(error)
+    // A stream that is on its way out: in a moment it is gone, and that is what there is to tell.
+    if (error.retryable || isInUse(error.cause)) this.#tryAgain(error)
+    else this.#fail(error)
   }
 
   /** The stream is gone, or only the shard: it had ended, and everything in it is older than the stream keeps. */

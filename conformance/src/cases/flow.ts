@@ -138,9 +138,10 @@ async function longHandler(context: CaseContext): Promise<void> {
   await sendAll(topic, messages(4, 4))
   const into: never[] = []
   const handle = (): Promise<void> => context.pause(Math.round(leaseMs(context) * 2.5))
-  const first = read(context, member(topic, group), { handle, member: 'a', into })
+  const patient = { revokeTimeoutMs: Math.max(10_000, leaseMs(context) * 4) }
+  const first = read(context, member(topic, group, patient), { handle, member: 'a', into })
   await context.eventually(() => that(first.deliveries.length >= 4, 'all four handlers run'))
-  const second = read(context, member(numbers(other, name), group, { revokeTimeoutMs: 10_000 }), {
+  const second = read(context, member(numbers(other, name), group, patient), {
     handle,
     member: 'b',
     into,
