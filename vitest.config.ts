@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import type { TestProjectConfiguration } from 'vitest/config'
 import { CountReporter } from './tools/count-reporter.ts'
+import { LongestFirst } from './tools/longest-first.ts'
 
 /** Sources import each other's sources: no build is needed to test. */
 const conditions = ['@sluice/source']
@@ -55,6 +56,7 @@ export default defineConfig({
     projects: projects(),
     // Most of the time goes into waiting: for leases to run out, for what must not come.
     maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', new CountReporter()],
     coverage: { include: ['packages/*/src/**', 'adapters/*/src/**'], reportsDirectory: 'coverage' },
   },
