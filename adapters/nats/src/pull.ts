@@ -1,5 +1,7 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import type { Clock, Timer } from '@sluice/driver'
+import { parseDelivery } from './codec.ts'
+import type { DeliveryInfo } from './codec.ts'
 import type { Connection } from './connection.ts'
 
 /** What to ask a consumer for. */
@@ -34,7 +36,7 @@ export class Pull {
   readonly #subscription: Subscription
   readonly #timer: Timer
   readonly #unlisten: () => void
-  readonly #onMessage: (message: Msg) => void
+  readonly #onDelivery: (message: Msg, info: DeliveryInfo) => void
   readonly #tidy: (() => Promise<unknown>) | undefined
   #left: number
   #over = false
@@ -44,9 +46,9 @@ export class Pull {
     clock: Clock,
     consumer: { readonly stream: string; readonly name: string },
     request: PullRequest,
-    onMessage: (message: Msg) => void,
+    onDelivery: (message: Msg, info: DeliveryInfo) => void,
   ) {
-    this.#onMessage = onMessage
+    this.#onDelivery = onDelivery
     this.#tidy = request.tidy
     this.#left = request.records
     const inbox = connection.newInbox()
@@ -65,7 +67,7 @@ export class Pull {
     connection.client.publish(subject, JSON.stringify(toWire(request)), { reply: inbox })
   }
 
-  /** Resolves when the server or {@link cancel} ended it. Every record was given to `onMessage` before. */
+  /** Resolves when the server or {@link cancel} ended it. Every record was given to `onDelivery` before. */
   get end(): Promise<PullEnd> {
     return this.#end.promise
   }
@@ -75,7 +77,7 @@ export class Pull {
     return this.#over ? 0 : this.#left
   }
 
-  /** Ends it. Records that are on their way are still given to `onMessage`, and the server sends no more after. */
+  /** Ends it. Records that are on their way are still given to `onDelivery`, and the server sends no more after. */
   async cancel(): Promise<void> {
     if (this.#over) return
     this.#stopWatching()
@@ -89,13 +91,17 @@ export class Pull {
   }
 
   #take(message: Msg): void {
-    const status = message.headers?.code ?? 0
-    if (status === 100) return
-    if (status !== 0 && message.data.length === 0)
-      return this.#finish(endOf(status, message.headers?.description ?? ''))
-    this.#onMessage(message)
+    const info = parseDelivery(message.reply)
+    if (info === undefined) return this.#onStatus(message)
+    this.#onDelivery(message, info)
     this.#left -= 1
     if (this.#left === 0) this.#finish('full')
+  }
+
+  /** What is no delivery is the server's word on the request. */
+  #onStatus({ headers }: Msg): void {
+    const status = headers?.code ?? 0
+    if (status > 100) this.#finish(endOf(status, headers?.description ?? ''))
   }
 
   #finish(end: PullEnd): void {

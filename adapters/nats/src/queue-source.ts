@@ -11,12 +11,13 @@ import type {
   SettleOutcome,
 } from '@sluice/driver'
 import { parseDelivery } from './codec.ts'
+import type { DeliveryInfo } from './codec.ts'
 import type { Connection } from './connection.ts'
 import type { Durable, Durables } from './durables.ts'
 import { isConsumerMissing, isUnanswered, toStreamError } from './errors.ts'
 import { Pull } from './pull.ts'
 import type { PullEnd, PullRequest } from './pull.ts'
-import { toRecord } from './reading.ts'
+import { toRecord } from './to-record.ts'
 import type { TopicView } from './topic.ts'
 
 /** How long a pull waits for records, in milliseconds. */
@@ -132,9 +133,8 @@ export class NatsQueueSource implements QueueSource {
     const got: QueuedRecord[] = []
     const consumer = { stream: topic.stream, name: this.#durable.name }
     const tidy = (): Promise<void> => this.#tidy()
-    this.#pull = new Pull(connection, clock, consumer, { ...request, tidy }, (message) => {
-      const record = this.#toQueued(message)
-      if (record !== undefined) got.push(record)
+    this.#pull = new Pull(connection, clock, consumer, { ...request, tidy }, (message, info) => {
+      got.push(this.#toQueued(message, info))
     })
     const how = await this.#pull.end
     this.#pull = undefined
@@ -238,13 +238,12 @@ export class NatsQueueSource implements QueueSource {
     }
   }
 
-  #toQueued(message: Msg): QueuedRecord | undefined {
-    const info = parseDelivery(message.reply)
-    if (info === undefined || message.reply === undefined) return undefined
+  #toQueued(message: Msg, info: DeliveryInfo): QueuedRecord {
     const { topic } = this.#context
     const record = toRecord(message, info, topic, topic.info.partitions[0]?.id ?? '0', 0)
-    this.#out.add(message.reply)
-    return { ...record, token: message.reply, attempt: info.deliveries }
+    const token = message.reply ?? ''
+    this.#out.add(token)
+    return { ...record, token, attempt: info.deliveries }
   }
 
   #describe(operation: string): { readonly operation: string; readonly topic: string; readonly group: string } {

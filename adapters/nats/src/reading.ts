@@ -3,12 +3,12 @@ import { nanos } from '@nats-io/transport-node'
 import type { Msg } from '@nats-io/transport-node'
 import type { Clock, IncomingRecord, Logger, PartitionId, StreamError, Timer } from '@sluice/driver'
 import type { PartitionReading } from '@sluice/lease'
-import { decodeRecord, parseDelivery, toPosition } from './codec.ts'
 import type { DeliveryInfo } from './codec.ts'
 import type { Connection } from './connection.ts'
 import { isConsumerMissing, toStreamError } from './errors.ts'
 import { Pull } from './pull.ts'
 import type { PullEnd } from './pull.ts'
+import { toRecord } from './to-record.ts'
 import type { TopicView } from './topic.ts'
 
 /** How long a request waits at the server, in milliseconds. */
@@ -146,7 +146,9 @@ export class Reading implements PartitionReading {
       waitMs: this.#hasEnded() ? 0 : waitMs,
     }
     this.#nextIsLarge = false
-    return new Pull(connection, clock, { stream: topic.stream, name }, request, (message) => this.#receive(message))
+    return new Pull(connection, clock, { stream: topic.stream, name }, request, (message, info) =>
+      this.#receive(message, info),
+    )
   }
 
   /** While records flow, and there is room for as many again as a half. */
@@ -208,9 +210,8 @@ export class Reading implements PartitionReading {
     })
   }
 
-  #receive(message: Msg): void {
-    const info = parseDelivery(message.reply)
-    if (info === undefined || this.#closed || this.#hasGap) return
+  #receive(message: Msg, info: DeliveryInfo): void {
+    if (this.#closed || this.#hasGap) return
     if (info.consumerSequence !== this.#received + 1) {
       this.#hasGap = true
       void this.#cancel()
@@ -270,29 +271,6 @@ export class Reading implements PartitionReading {
 
   #hasEnded(): boolean {
     return this.#context.topic.byId(this.partition)?.ended === true
-  }
-}
-
-/** A message of a stream as a record. */
-export function toRecord(
-  message: Msg,
-  info: DeliveryInfo,
-  topic: TopicView,
-  partition: PartitionId,
-  epoch: number,
-): IncomingRecord {
-  const { id, key, headers, expiresAtMs, body } = decodeRecord(message.headers, message.data)
-  return {
-    id: id ?? `${topic.stream}:${info.streamSequence}`,
-    partition,
-    position: toPosition(info.streamSequence),
-    key,
-    headers,
-    body,
-    timeMs: info.timeMs,
-    expiresAtMs,
-    epoch,
-    native: message,
   }
 }
 

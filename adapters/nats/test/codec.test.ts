@@ -26,10 +26,16 @@ function record(changes: Partial<OutgoingRecord> = {}): OutgoingRecord {
   }
 }
 
-/** Through the client's own reader of headers. */
 function through(sent: OutgoingRecord): DecodedRecord {
   const { block, body } = encodeRecord(sent)
-  return decodeRecord(MsgHdrsImpl.decode(Buffer.from(block, 'latin1')), body)
+  return decodeRecord(Buffer.from(block, 'latin1'), body)
+}
+
+/** Headers as the client writes them. */
+function blockOf(...lines: readonly (readonly [string, string])[]): Uint8Array {
+  const headers = new MsgHdrsImpl()
+  for (const [name, value] of lines) headers.append(name, value)
+  return headers.encode()
 }
 
 const many = Object.fromEntries(Array.from({ length: 64 }, (_, at) => [`header-${at}`, 'ü'.repeat(512)]))
@@ -75,22 +81,39 @@ describe('a message of another program', () => {
   })
 
   it('keeps its headers, in lower case and joined, but for those of the server', () => {
-    const lines: [string, string[]][] = [
-      ['Content-Type', ['text/plain']],
-      ['X-Many', ['a', 'b']],
-      ['Nats-Expected-Stream', ['S']],
-      ['sluice-key', ['100%']],
-      ['sluice-expires-at', ['soon']],
-    ]
-    const { key, headers, expiresAtMs } = decodeRecord(lines, new Uint8Array(0))
-    expect(headers).toEqual({ 'content-type': 'text/plain', 'x-many': 'a, b' })
+    const block = blockOf(
+      ['Content-Type', 'text/plain'],
+      ['X-Many', 'a'],
+      ['X-Many', 'b'],
+      ['X-Greeting', 'Grüße'],
+      ['Nats-Expected-Stream', 'S'],
+      ['sluice-key', '100%'],
+      ['sluice-expires-at', 'soon'],
+    )
+    const { key, headers, expiresAtMs } = decodeRecord(block, new Uint8Array(0))
+    expect(headers).toEqual({ 'content-type': 'text/plain', 'x-many': 'a, b', 'x-greeting': 'Grüße' })
     expect([key, expiresAtMs]).toEqual(['100%', undefined])
   })
 
   it('keeps its body when it only seems to hold headers', () => {
     const body = new TextEncoder().encode('no json')
-    expect(decodeRecord([['sluice-headers', ['4']]], body).body).toBe(body)
-    expect(decodeRecord([['sluice-headers', ['400']]], body).body).toBe(body)
+    expect(decodeRecord(blockOf(['sluice-headers', '4']), body).body).toBe(body)
+    expect(decodeRecord(blockOf(['sluice-headers', '400']), body).body).toBe(body)
+  })
+})
+
+describe('headers', () => {
+  it.each([
+    ['no blanks around values', 'NATS/1.0\r\nsluice-key:k\r\none:a\r\n\r\n', 'k', { one: 'a' }],
+    ['blanks around values', 'NATS/1.0\r\nsluice-key:  k \r\none:\ta b \r\n\r\n', 'k', { one: 'a b' }],
+    ['colons in values', 'NATS/1.0\r\nsluice-key: a:b\r\n\r\n', 'a:b', {}],
+    ['a status before them', 'NATS/1.0 100 Idle\r\nsluice-key: k\r\n\r\n', 'k', {}],
+    ['names of what every object has', 'NATS/1.0\r\nconstructor: a\r\n\r\n', undefined, { constructor: 'a' }],
+    ['a line that is none', 'NATS/1.0\r\nnonsense\r\nsluice-key: k\r\n\r\n', 'k', {}],
+    ['an end too soon', 'NATS/1.0\r\nsluice-key: k', 'k', {}],
+    ['nothing', '', undefined, {}],
+  ])('with %s are read', (_name, block, key, headers) => {
+    expect(decodeRecord(Buffer.from(block), new Uint8Array(0))).toMatchObject({ key, headers })
   })
 })
 
