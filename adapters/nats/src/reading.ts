@@ -45,6 +45,8 @@ export class Reading implements PartitionReading {
   /** The next sequence wanted. */
   #next: number
   #consumer: string | undefined
+  /** The subject of our records, where the consumer brings those of others too. */
+  #wanted: string | undefined
   /** Records that the consumer has sent, by its own count. */
   #received = 0
   #hasGap = false
@@ -224,8 +226,7 @@ export class Reading implements PartitionReading {
       this.#drained = true
       void this.#cancel()
     }
-    const subject = topic.filterOf(this.partition)
-    if (subject !== undefined && message.subject !== subject) return
+    if (this.#wanted !== undefined && message.subject !== this.#wanted) return
     const record = toRecord(message, info, topic, this.partition, this.epoch)
     this.#bufferedBytes += sizeOf(record)
     this.#buffer.push(record)
@@ -236,6 +237,8 @@ export class Reading implements PartitionReading {
   async #makeConsumer(): Promise<string> {
     if (this.#consumer !== undefined) return this.#consumer
     const { connection, topic } = this.#context
+    const subject = topic.filterOf(this.partition)
+    const filter = connection.filterFor(subject, this.#hasEnded())
     const made = await connection.streams.consumers.add(topic.stream, {
       ack_policy: AckPolicy.None,
       deliver_policy: DeliverPolicy.StartSequence,
@@ -243,8 +246,9 @@ export class Reading implements PartitionReading {
       mem_storage: true,
       num_replicas: 1,
       inactive_threshold: nanos(forgetMs),
-      ...connection.filterFor(topic.filterOf(this.partition), this.#hasEnded()),
+      ...filter,
     })
+    this.#wanted = filter.filter_subject === undefined ? subject : undefined
     this.#received = 0
     this.#hasGap = false
     this.#consumer = made.name

@@ -13,6 +13,7 @@ export class TopicView {
   readonly #topics: Topics
   #info: TopicInfo
   #open: readonly PartitionInfo[]
+  #byId: ReadonlyMap<PartitionId, PartitionInfo>
   #refreshing: Promise<void> | undefined
 
   private constructor(topics: Topics, found: FoundTopic) {
@@ -23,6 +24,7 @@ export class TopicView {
     this.#topics = topics
     this.#info = found.info
     this.#open = openOf(found.info)
+    this.#byId = byIdOf(found.info)
   }
 
   /** Rejects with `not-found` when the topic does not exist. */
@@ -59,7 +61,7 @@ export class TopicView {
   }
 
   byId(id: PartitionId): PartitionInfo | undefined {
-    return this.#info.partitions.find((partition) => partition.id === id)
+    return this.#byId.get(id)
   }
 
   /** The partitions that come after one that ended. */
@@ -92,6 +94,7 @@ export class TopicView {
       }
       this.#info = info
       this.#open = openOf(info)
+      this.#byId = byIdOf(info)
     } finally {
       this.#refreshing = undefined
     }
@@ -100,4 +103,8 @@ export class TopicView {
 
 function openOf(info: TopicInfo): readonly PartitionInfo[] {
   return info.partitions.filter((partition) => !partition.ended)
+}
+
+function byIdOf(info: TopicInfo): ReadonlyMap<PartitionId, PartitionInfo> {
+  return new Map(info.partitions.map((partition) => [partition.id, partition]))
 }
