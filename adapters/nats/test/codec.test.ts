@@ -128,7 +128,6 @@ describe('a delivery', () => {
       streamSequence: 30,
       consumerSequence: 4,
       timeMs: 1_700_000_000_123,
-      pending: 5,
     })
   })
 
