@@ -3,6 +3,7 @@ import type { Clock, Timer } from '@sluice/driver'
 import { parseDelivery } from './codec.ts'
 import type { DeliveryInfo } from './codec.ts'
 import type { Connection } from './connection.ts'
+import { sizeOf } from './raw-message.ts'
 
 /** What to ask a consumer for. */
 export interface PullRequest {
@@ -11,15 +12,15 @@ export interface PullRequest {
   readonly bytes: number | undefined
   /** How long to wait for the first record, in milliseconds. 0: not at all. */
   readonly waitMs: number
-  /** Wait one's turn behind the requests of others, for all the records asked for. */
+  /** Wait one's turn behind the requests of others, for all the records asked for, until the wait is over. */
   readonly patient?: boolean
   /** Has the server look at its requests again, after one was taken back. */
   readonly tidy?: () => Promise<unknown>
 }
 
 /**
- * How a request ended. `full`: with all the records asked for. `none-left`: with what there was, maybe nothing.
- * `too-large`: the next record alone is over the bytes asked for. `crowded`: others wait for the same records. `gone`: the
+ * How a request ended. `full`: with all the records, or about all the bytes, asked for. `none-left`: with what there was, maybe
+ * nothing. `too-large`: the next record alone is over the bytes asked for. `crowded`: others wait for the same records. `gone`: the
  * consumer or its stream is not there. `broken`: nothing is known, the connection or a leader went away. `cancelled`: by us.
  */
 export type PullEnd = 'full' | 'none-left' | 'too-large' | 'crowded' | 'gone' | 'broken' | 'cancelled'
@@ -28,8 +29,8 @@ export type PullEnd = 'full' | 'none-left' | 'too-large' | 'crowded' | 'gone' | 
 const graceMs = 2_000
 
 /**
- * One request to a pull consumer: as much as there is, or else the first record that comes within the wait. The server
- * ends it; without a word from the server it ends as `broken`.
+ * One request to a pull consumer: as much as there is, or else the first record that comes within the wait; or, where it is
+ * patient, all that comes within the wait. The server ends it; without a word from the server it ends as `broken`.
  */
 export class Pull {
   readonly #end = Promise.withResolvers<PullEnd>()
@@ -38,7 +39,9 @@ export class Pull {
   readonly #unlisten: () => void
   readonly #onDelivery: (message: Msg, info: DeliveryInfo) => void
   readonly #tidy: (() => Promise<unknown>) | undefined
+  readonly #records: number
   #left: number
+  #bytesLeft: number
   #over = false
 
   constructor(
@@ -50,7 +53,9 @@ export class Pull {
   ) {
     this.#onDelivery = onDelivery
     this.#tidy = request.tidy
+    this.#records = request.records
     this.#left = request.records
+    this.#bytesLeft = request.bytes ?? Infinity
     const inbox = connection.newInbox()
     this.#subscription = connection.client.subscribe(inbox, {
       callback: (error, message) => {
@@ -95,13 +100,17 @@ export class Pull {
     if (info === undefined) return this.#onStatus(message)
     this.#onDelivery(message, info)
     this.#left -= 1
-    if (this.#left === 0) this.#finish('full')
+    this.#bytesLeft -= sizeOf(message)
+    // Of an end at exactly what was asked for the server says nothing.
+    if (this.#left === 0 || this.#bytesLeft === 0) this.#finish('full')
   }
 
   /** What is no delivery is the server's word on the request. */
   #onStatus({ headers }: Msg): void {
     const status = headers?.code ?? 0
-    if (status > 100) this.#finish(endOf(status, headers?.description ?? ''))
+    if (status <= 100) return
+    const end = endOf(status, headers?.description ?? '')
+    this.#finish(end === 'too-large' && this.#left < this.#records ? 'full' : end)
   }
 
   #finish(end: PullEnd): void {
