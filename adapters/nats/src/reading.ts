@@ -142,10 +142,13 @@ export class Reading implements PartitionReading {
   #pullFrom(name: string, records: number): Pull {
     const { connection, clock, topic } = this.#context
     const large = this.#nextIsLarge
+    const ended = this.#hasEnded()
     const request = {
       records: large ? 1 : records,
       bytes: large ? undefined : maxBytes,
-      waitMs: this.#hasEnded() ? 0 : waitMs,
+      waitMs: ended ? 0 : waitMs,
+      // It stands while records come one by one: what came while the next was being made would wait for it.
+      patient: !ended,
     }
     this.#nextIsLarge = false
     return new Pull(connection, clock, { stream: topic.stream, name }, request, (message, info) =>
