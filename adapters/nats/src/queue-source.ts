@@ -51,7 +51,14 @@ export class NatsQueueSource implements QueueSource {
   readonly #presence: Subscription
   readonly #unlisten: () => void
   #durable: Durable
+  /** What came and was not handed out yet. */
+  #ready: QueuedRecord[] = []
+  /** When the leases of what is ready were last sure to be whole. */
+  #readySinceMs = 0
+  /** It stands while what it brings is handed out, so that the server never waits for the next. */
   #pull: Pull | undefined
+  /** Called when something is ready, or with how the request ended. */
+  #tell: ((what: PullEnd | 'ready') => void) | undefined
   #pulling: Promise<unknown> = Promise.resolve()
   #closing: Promise<void> | undefined
 
@@ -73,8 +80,6 @@ export class NatsQueueSource implements QueueSource {
   }
 
   async #pullOnce(credit: Credit, signal: AbortSignal, what: string): Promise<readonly QueuedRecord[]> {
-    const onAbort = (): void => void this.#pull?.cancel()
-    signal.addEventListener('abort', onAbort, { once: true })
     try {
       const records = await this.#next(credit, signal)
       if (!signal.aborted) return records
@@ -85,8 +90,6 @@ export class NatsQueueSource implements QueueSource {
       const error = toStreamError(cause, this.#describe('pull'))
       if (!error.retryable && error.code !== 'aborted') this.#context.events.failed(error)
       throw error
-    } finally {
-      signal.removeEventListener('abort', onAbort)
     }
   }
 
@@ -94,31 +97,37 @@ export class NatsQueueSource implements QueueSource {
   async #next(credit: Credit, signal: AbortSignal): Promise<readonly QueuedRecord[]> {
     const { clock } = this.#context
     const end = clock.monotonic() + pollMs
-    let request = this.#firstRequest(credit)
+    let request = this.#firstRequest(credit, pollMs)
+    await this.#giveBackStale()
     for (let unanswered = 0; ;) {
       if (signal.aborted || this.#closing !== undefined) return []
-      const { got, how } = await this.#request(request)
-      if (got.length > 0 || how === 'none-left' || this.#closing !== undefined || signal.aborted) return got
-      const waitMs = Math.max(1, Math.ceil(end - clock.monotonic()))
-      if (how === 'too-large') request = { records: 1, bytes: undefined, waitMs }
-      else if (how === 'crowded') request = { records: 1, bytes: undefined, waitMs, patient: true }
-      else if (how === 'gone' || (await this.#isForgotten())) await this.#rebind(++unanswered, signal)
+      const what = await this.#readyOrEnd(request, signal)
+      const leftMs = Math.ceil(end - clock.monotonic())
+      const waitMs = Math.max(1, leftMs)
+      const over = what === 'ready' || what === 'full' || what === 'none-left'
+      if (this.#ready.length > 0) return this.#ready.splice(0, credit.records)
+      if (signal.aborted || this.#closing !== undefined || (over && leftMs <= 0)) return []
+      if (over) request = this.#firstRequest(credit, waitMs)
+      else if (what === 'too-large') request = { records: 1, bytes: undefined, waitMs }
+      else if (what === 'crowded') request = { records: 1, bytes: undefined, waitMs, patient: true }
+      else if (what === 'gone' || (await this.#isForgotten())) await this.#rebind(++unanswered, signal)
       else throw new StreamError('unavailable', 'the consumer does not answer; it is asked again')
     }
   }
 
   /**
    * Up to 2.9 a server that cannot hand out a record that comes again, because the bytes asked for are too few or nobody
-   * listens any more, hands out the last one before it instead, acknowledged or not. So bytes are not asked for there.
+   * listens any more, hands out the last one before it instead, acknowledged or not. So bytes are not asked for there, and
+   * no request stands for longer than it must.
    */
-  #firstRequest(credit: Credit): PullRequest {
+  #firstRequest(credit: Credit, waitMs: number): PullRequest {
     const { connection } = this.#context
     const records = Math.max(1, Math.min(credit.records, maxRecords))
     if (connection.isAtLeast(2, 10)) {
-      return { records, bytes: Math.max(1, Math.floor(credit.bytes)), waitMs: pollMs }
+      return { records, bytes: Math.max(1, Math.floor(credit.bytes)), waitMs, patient: true }
     }
     const fitting = Math.max(1, Math.floor(credit.bytes / connection.largestPayload))
-    return { records: Math.min(records, fitting), bytes: undefined, waitMs: pollMs }
+    return { records: Math.min(records, fitting), bytes: undefined, waitMs }
   }
 
   /** Being asked about a consumer, the server forgets requests that nobody listens to. */
@@ -127,18 +136,52 @@ export class NatsQueueSource implements QueueSource {
     if (!connection.isAtLeast(2, 10)) await connection.streams.consumers.info(topic.stream, this.#durable.name)
   }
 
-  async #request(request: PullRequest): Promise<{ readonly got: readonly QueuedRecord[]; readonly how: PullEnd }> {
-    const { connection, clock, topic } = this.#context
+  /** Resolves when something is ready, or with the end of the request. One that stands already is waited for as it is. */
+  async #readyOrEnd(request: PullRequest, signal: AbortSignal): Promise<PullEnd | 'ready'> {
+    if (this.#ready.length > 0) return 'ready'
+    const { connection } = this.#context
     if (!connection.up) throw connection.absence
-    const got: QueuedRecord[] = []
+    this.#pull ??= this.#ask(request, signal)
+    return new Promise((resolve) => (this.#tell = resolve))
+  }
+
+  #ask(request: PullRequest, signal: AbortSignal): Pull {
+    const { connection, clock, topic } = this.#context
     const consumer = { stream: topic.stream, name: this.#durable.name }
     const tidy = (): Promise<void> => this.#tidy()
-    this.#pull = new Pull(connection, clock, consumer, { ...request, tidy }, (message, info) => {
-      got.push(this.#toQueued(message, info))
+    const pull = new Pull(connection, clock, consumer, { ...request, tidy }, (message, info) => {
+      if (this.#ready.length === 0) this.#readySinceMs = clock.monotonic()
+      this.#ready.push(this.#toQueued(message, info))
+      this.#say('ready')
     })
-    const how = await this.#pull.end
-    this.#pull = undefined
-    return { got, how }
+    const cancel = (): void => void pull.cancel()
+    signal.addEventListener('abort', cancel, { once: true })
+    void pull.end.then(async (how) => {
+      signal.removeEventListener('abort', cancel)
+      if (how === 'cancelled' || how === 'gone') await this.#giveBackReady()
+      this.#pull = undefined
+      this.#say(how)
+    })
+    return pull
+  }
+
+  #say(what: PullEnd | 'ready'): void {
+    this.#tell?.(what)
+    this.#tell = undefined
+  }
+
+  /** What nobody took for so long, as during a pause, is or soon will be another member's. */
+  async #giveBackStale(): Promise<void> {
+    if (this.#context.clock.monotonic() - this.#readySinceMs > this.leaseMs / 2) await this.#giveBackReady()
+  }
+
+  async #giveBackReady(): Promise<void> {
+    if (this.#ready.length === 0) return
+    try {
+      await this.release(this.#ready.splice(0).map((record) => record.token))
+    } catch {
+      // They come again when their leases end.
+    }
   }
 
   /** Up to 2.9 a server does not answer requests for a consumer that was deleted with its stream. */
@@ -192,7 +235,8 @@ export class NatsQueueSource implements QueueSource {
 
   async extend(tokens: readonly string[], signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw StreamError.aborted(signal, `extend on topic "${this.#context.topic.name}"`)
-    this.#tellAll(tokens, '+WPI')
+    this.#readySinceMs = this.#context.clock.monotonic()
+    this.#tellAll([...tokens, ...this.#ready.map((record) => record.token)], '+WPI')
     await this.#flush('extend')
   }
 
