@@ -108,5 +108,6 @@ async function endToEnd(way: Way, items: Items, cell: Cell): Promise<readonly nu
   return times.slice(unmeasured)
 }
 
-process.stdout.write(JSON.stringify(await main(JSON.parse(process.argv[2] ?? '') as Task)))
-process.exit(0)
+const figures = JSON.stringify(await main(JSON.parse(process.argv[2] ?? '') as Task))
+// An exit before it is written would cut it off.
+process.stdout.write(figures, () => process.exit(0))
