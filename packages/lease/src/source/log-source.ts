@@ -9,6 +9,7 @@ import type {
   PartitionEvents,
   PartitionId,
   Position,
+  Timer,
 } from '@sluice/driver'
 import type { Membership } from './membership.ts'
 import type { PartitionReader, PartitionReading, PartitionTenure } from './partition-reading.ts'
@@ -30,6 +31,9 @@ export interface LeasedLogSourceOptions<Start> {
   readonly onClosed: () => void
 }
 
+/** Those that may be read now. */
+type Active = readonly (readonly [PartitionId, Held])[]
+
 interface Held {
   readonly epoch: number
   readonly reading: PartitionReading
@@ -50,6 +54,10 @@ export class LeasedLogSource<Start> implements LogSource, PartitionReader<Start>
   #membership: Membership | undefined
   #turn = 0
   #woken: PromiseWithResolvers<void> | undefined
+  /** Ends a poll that waits. One for all polls: it is left to fire when its own poll is over. */
+  #timer: Timer | undefined
+  #heeded: AbortSignal | undefined
+  readonly #onAbort = (): void => this.wake()
   #polling: Promise<unknown> = Promise.resolve()
   #closing: Promise<void> | undefined
 
@@ -109,33 +117,40 @@ export class LeasedLogSource<Start> implements LogSource, PartitionReader<Start>
   }
 
   async #poll(credit: Credit, signal: AbortSignal, what: string): Promise<readonly IncomingRecord[]> {
-    const wake = (): void => this.wake()
-    let late = false
-    const timer = this.#options.clock.after(pollMs, () => {
-      late = true
-      wake()
-    })
-    signal.addEventListener('abort', wake, { once: true })
+    const { clock } = this.#options
+    const endMs = clock.monotonic() + pollMs
+    this.#heed(signal)
     try {
       for (;;) {
         if (signal.aborted) throw StreamError.aborted(signal, what)
-        this.#woken = Promise.withResolvers()
-        const records = this.#take(credit)
-        this.#wantMore()
-        this.#tellEnds()
-        if (records.length > 0 || late || this.#closing !== undefined) return records
-        await this.#woken.promise
+        const woken = Promise.withResolvers<void>()
+        this.#woken = woken
+        const active = this.#active()
+        const records = this.#take(active, credit)
+        if (this.#closing === undefined) for (const [, { reading }] of active) reading.want()
+        this.#tellEnds(active)
+        if (records.length > 0 || clock.monotonic() >= endMs || this.#closing !== undefined) return records
+        this.#timer ??= clock.after(endMs - clock.monotonic(), () => {
+          this.#timer = undefined
+          this.wake()
+        })
+        await woken.promise
       }
     } finally {
       this.#woken = undefined
-      timer.cancel()
-      signal.removeEventListener('abort', wake)
     }
   }
 
+  /** An abort of that signal ends a poll. The polls of a consumer share one. */
+  #heed(signal: AbortSignal | undefined): void {
+    if (signal === this.#heeded) return
+    this.#heeded?.removeEventListener('abort', this.#onAbort)
+    signal?.addEventListener('abort', this.#onAbort)
+    this.#heeded = signal
+  }
+
   /** Hands out what is here, beginning with another partition each time. */
-  #take(credit: Credit): readonly IncomingRecord[] {
-    const active = this.#active()
+  #take(active: Active, credit: Credit): readonly IncomingRecord[] {
     const records: IncomingRecord[] = []
     const turn = this.#turn++
     let { bytes } = credit
@@ -145,12 +160,8 @@ export class LeasedLogSource<Start> implements LogSource, PartitionReader<Start>
     return records
   }
 
-  #wantMore(): void {
-    if (this.#closing === undefined) for (const [, { reading }] of this.#active()) reading.want()
-  }
-
-  #tellEnds(): void {
-    for (const [partition, { reading }] of this.#active()) {
+  #tellEnds(active: Active): void {
+    for (const [partition, { reading }] of active) {
       if (!reading.finished || this.#ended.has(partition)) continue
       this.#ended.add(partition)
       this.#options.events.ended(partition, this.#options.childrenOf(partition))
@@ -158,7 +169,7 @@ export class LeasedLogSource<Start> implements LogSource, PartitionReader<Start>
     }
   }
 
-  #active(): readonly (readonly [PartitionId, Held])[] {
+  #active(): Active {
     return [...this.#held].filter(([partition]) => !this.#paused.has(partition))
   }
 
@@ -205,6 +216,8 @@ export class LeasedLogSource<Start> implements LogSource, PartitionReader<Start>
   async #close(): Promise<void> {
     this.wake()
     await this.#polling
+    this.#timer?.cancel()
+    this.#heed(undefined)
     await this.#membership?.close()
     for (const partition of this.#held.keys()) this.#drop(partition)
     await Promise.all(this.#leaving)
