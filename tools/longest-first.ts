@@ -13,6 +13,7 @@ const longest = [
 /** Begins with what takes longest, so that a run does not end with one worker at work and the others idle. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    // oxlint-disable-next-line unicorn/no-array-sort -- not an array's
     const sorted = await super.sort(files)
     return sorted.toSorted((a, b) => rank(a.moduleId) - rank(b.moduleId))
   }
