@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
   CreateStreamCommand,
   DescribeStreamSummaryCommand,
@@ -9,7 +12,7 @@ import {
 } from '@aws-sdk/client-kinesis'
 import type { KinesisClient } from '@aws-sdk/client-kinesis'
 import { eventually } from '@sluice/driver/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { backend, collect, failure, forward, open, refuse, stubService, texts } from './fixtures.ts'
 
 const clientOf = (cloud: { native(): unknown }): KinesisClient => cloud.native() as KinesisClient
@@ -236,4 +239,54 @@ describe('who may not, or cannot', () => {
     await clientOf(cloud).send(new CreateStreamCommand({ StreamName: 't', ShardCount: 1 }))
     expect(await texts(cloud, 't').send({ value: 'x' })).toMatchObject({ partition: 'shardId-000000000000' })
   })
+})
+
+describe('how it logs in', () => {
+  const temporary = { accessKeyId: 'TEMPORARY', secretAccessKey: 'of-the-role', sessionToken: 'session' }
+
+  it('by a role that is assumed with the credentials found', async () => {
+    const asked: URLSearchParams[] = []
+    const sts = await stubService((_call, _request, response, body) => {
+      asked.push(new URLSearchParams(body))
+      response.writeHead(200, { 'content-type': 'text/xml' })
+      response.end(`<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
+        <AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/reader/me</Arn><AssumedRoleId>R:me</AssumedRoleId></AssumedRoleUser>
+        <Credentials><AccessKeyId>TEMPORARY</AccessKeyId><SecretAccessKey>of-the-role</SecretAccessKey>
+        <SessionToken>session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>
+        </AssumeRoleResult></AssumeRoleResponse>`)
+    })
+    vi.stubEnv('AWS_ENDPOINT_URL_STS', sts)
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const { url } = await backend({ credentials: [temporary] })
+    const role = 'arn:aws:iam::123456789012:role/reader'
+    const cloud = await open(url(`&roleArn=${role}&roleSessionName=me&externalId=x`))
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    expect(
+      asked.map((form) => [form.get('RoleArn'), form.get('RoleSessionName'), form.get('ExternalId')]),
+    ).toContainEqual([role, 'me', 'x'])
+    expect((await failure(open(url()))).code).toBe('unauthenticated')
+  })
+
+  it('by a profile of the shared files', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-kinesis-profile-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    await writeFile(join(folder, 'credentials'), '[dev]\naws_access_key_id = DEV\naws_secret_access_key = of-dev\n')
+    vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', join(folder, 'credentials'))
+    vi.stubEnv('AWS_CONFIG_FILE', join(folder, 'config'))
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const { url } = await backend({ credentials: [{ accessKeyId: 'DEV', secretAccessKey: 'of-dev' }] })
+    const cloud = await open(url('&profile=dev').replace('A:b@', ''))
+    expect(await cloud.admin.listTopics()).toEqual([])
+    expect((await failure(open(url('&profile=nobody').replace('A:b@', '')))).code).toBe('unauthenticated')
+  })
+})
+
+it('makes streams that are encrypted', async () => {
+  const { url } = await backend()
+  const cloud = await open(url('&kmsKey=alias/pipeline'))
+  await cloud.admin.createTopic('t', { partitions: 1, retentionMs: 36 * 3_600_000 })
+  const { StreamDescriptionSummary: summary } = await clientOf(cloud).send(
+    new DescribeStreamSummaryCommand({ StreamName: 't' }),
+  )
+  expect(summary).toMatchObject({ EncryptionType: 'KMS', KeyId: 'alias/pipeline', RetentionPeriodHours: 36 })
 })

@@ -2,8 +2,8 @@ import type { BackendUrl } from './driver.ts'
 import { StreamError } from './errors.ts'
 
 const secretName = /(pass|pwd|secret|token|key|credential|sig|sas|auth)/i
-/** Numbers, times, yes and no: a name that is misspelt does not tell that its value is a secret. */
-const harmless = /^(\d{1,5}(ms|s|m|h|d)?|true|false)$/
+/** Numbers, times, yes and no, hosts: a name that is misspelt does not tell that its value is a secret. */
+const harmless = /^(\d{1,5}(ms|s|m|h|d)?|true|false|https?:\/\/[\w.-]+(:\d{1,5})?\/?)$/
 const secretPair = /([^;,/&]*(?:pass|pwd|secret|token|key|credential|sig|sas|auth)[^;,/&=]*)=[^;,&]*/gi
 
 /** Takes an address apart. Throws `invalid-argument` when it has no scheme; the message never shows secrets. */

@@ -47,8 +47,10 @@ describe('parseBackendUrl', () => {
   })
 
   it('never shows user, password or secret options', () => {
-    const { safe } = parseBackendUrl('nats://bob:hunter2@host?token=abc&name=x&secretKey=y')
-    expect(safe).toBe('nats://***@host?token=***&name=***&secretKey=***')
+    const { safe } = parseBackendUrl(
+      'nats://bob:hunter2@host?token=abc&name=x&secretKey=y&at=http://h:1&auth=http://h&to=http://h/p',
+    )
+    expect(safe).toBe('nats://***@host?token=***&name=***&secretKey=***&at=http://h:1&auth=***&to=***')
   })
 
   it.each([
