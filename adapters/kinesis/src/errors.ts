@@ -1,57 +1,45 @@
-import { StreamError, systemErrorCode } from '@sluice/driver'
-import type { ErrorCode, ErrorContext } from '@sluice/driver'
+import { fromNative, isCertificateCode, StreamError, systemErrorCode, toNativeError } from '@sluice/driver'
+import type { ErrorContext, ErrorMeaning, NativeError } from '@sluice/driver'
 
-interface Meaning {
-  readonly code: ErrorCode
-  /** What happened and what to do about it. */
-  readonly text: string
-  readonly retryable?: boolean
-  readonly ambiguous?: boolean
-}
-
-/** What the SDK and the service say, without the SDK's classes: two installed copies still agree. */
-interface Native {
-  readonly name: string
-  readonly message: string
-  /** Node's code of a socket error. */
-  readonly code: string | undefined
+/** What the SDK and the service say. */
+interface Native extends NativeError {
   readonly httpStatus: number | undefined
 }
 
-const unknownUser: Meaning = {
+const unknownUser: ErrorMeaning = {
   code: 'unauthenticated',
   text: 'AWS does not accept the credentials; check the access key, the profile and the account',
 }
-const expired: Meaning = {
+const expired: ErrorMeaning = {
   code: 'unauthenticated',
   text: 'the credentials have expired; log in again, or let a role renew them',
 }
-const noCredentials: Meaning = {
+const noCredentials: ErrorMeaning = {
   code: 'unauthenticated',
   text: 'no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (?profile=), or run where a role gives them',
 }
-const forbidden: Meaning = {
+const forbidden: ErrorMeaning = {
   code: 'permission-denied',
   text: 'the policy does not allow it; the README lists what is needed',
 }
-const tooFast: Meaning = {
+const tooFast: ErrorMeaning = {
   code: 'throttled',
   text: 'the quota of the shard or the table is used up; it goes on more slowly, or add shards or capacity',
 }
-const tooManyCalls: Meaning = { code: 'throttled', text: 'too many calls, or a limit of the account is reached' }
-const accountFull: Meaning = {
+const tooManyCalls: ErrorMeaning = { code: 'throttled', text: 'too many calls, or a limit of the account is reached' }
+const accountFull: ErrorMeaning = {
   code: 'throttled',
   text: 'a limit of the account is reached; delete what is not used, or ask AWS for more',
   retryable: false,
 }
-const notNow: Meaning = { code: 'unavailable', text: 'the service has trouble; try again', ambiguous: true }
-const keyTrouble: Meaning = {
+const notNow: ErrorMeaning = { code: 'unavailable', text: 'the service has trouble; try again', ambiguous: true }
+const keyTrouble: ErrorMeaning = {
   code: 'conflict',
   text: 'the KMS key cannot be used; enable it, or give the stream another',
 }
 
 /** By the name of the service's exception. Source: API references of Kinesis Data Streams and DynamoDB, "Common errors". */
-const byName: Readonly<Record<string, Meaning>> = {
+const byName: Readonly<Record<string, ErrorMeaning>> = {
   ResourceNotFoundException: {
     code: 'not-found',
     text: 'it does not exist in this account and region; create it, or check the region in the address',
@@ -99,16 +87,16 @@ const byName: Readonly<Record<string, Meaning>> = {
   RequestTimeoutException: { code: 'timeout', text: 'no answer in time', ambiguous: true },
 }
 
-const unreachable: Meaning = {
+const unreachable: ErrorMeaning = {
   code: 'unavailable',
   text: 'the endpoint cannot be reached; is the region or ?endpoint right, and does the network allow it?',
 }
-const cut: Meaning = {
+const cut: ErrorMeaning = {
   code: 'unavailable',
   text: 'the connection was cut before the answer came',
   ambiguous: true,
 }
-const badCertificate: Meaning = {
+const badCertificate: ErrorMeaning = {
   code: 'unavailable',
   text: "the server's certificate is not trusted or not made for that host; check ?endpoint",
   retryable: false,
@@ -127,21 +115,7 @@ const neverConnected: ReadonlySet<string> = new Set([
 export function toStreamError(error: unknown, context: ErrorContext): StreamError {
   if (StreamError.is(error)) return error
   const native = toNative(error)
-  const meaning = meaningOf(native, error)
-  const details = { ...context, native: native.code ?? native.name }
-  if (meaning === undefined) {
-    return new StreamError('internal', `${describeContext(context)} failed: ${native.message}`, {
-      cause: error,
-      details,
-    })
-  }
-  const { code, text, retryable, ambiguous } = meaning
-  return new StreamError(code, `${describeContext(context)} failed: ${text} (${native.name}: ${native.message})`, {
-    cause: error,
-    details,
-    ...(retryable === undefined ? {} : { retryable }),
-    ...(ambiguous === undefined ? {} : { ambiguous }),
-  })
+  return fromNative(error, native, meaningOf(native, error), context)
 }
 
 /** Whether the service knows no such stream, shard, consumer or table. */
@@ -177,7 +151,7 @@ export function recordError(code: string, message: string, topic: string): Strea
   return toStreamError({ name: code, message }, { operation: 'send', topic })
 }
 
-function meaningOf(native: Native, error: unknown): Meaning | undefined {
+function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
   const { name, message, code, httpStatus } = native
   if (isTooLarge(native)) return { code: 'too-large', text: 'the record or request is larger than the service takes' }
   // A connection that broke under several requests rejects all with one error, which the SDK marks for each, and cannot twice.
@@ -191,9 +165,9 @@ function meaningOf(native: Native, error: unknown): Meaning | undefined {
     }
   const known = byName[name]
   if (known !== undefined) return known
-  if (code !== undefined) {
+  if (typeof code === 'string') {
     if (neverConnected.has(code)) return unreachable
-    if (/^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER))/.test(code)) return badCertificate
+    if (isCertificateCode(code)) return badCertificate
     if (/^(ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_|ERR_STREAM_PREMATURE_CLOSE)/.test(code)) return cut
   }
   if (httpStatus !== undefined && httpStatus >= 500) return notNow
@@ -208,15 +182,12 @@ function isTooLarge({ name, message }: Native): boolean {
 }
 
 function toNative(error: unknown): Native {
-  if (typeof error !== 'object' || error === null) {
-    return { name: 'Error', message: String(error), code: undefined, httpStatus: undefined }
-  }
-  const { name, message, code, $metadata } = error as Readonly<Record<string, unknown>>
-  const { httpStatusCode } = ($metadata ?? {}) as { readonly httpStatusCode?: unknown }
+  const native = toNativeError(error)
+  const { $metadata } = (error ?? {}) as { readonly $metadata?: { readonly httpStatusCode?: unknown } }
+  const { httpStatusCode } = $metadata ?? {}
   return {
-    name: typeof name === 'string' ? name : 'Error',
-    message: typeof message === 'string' && message !== '' ? withoutSecrets(message) : 'no message',
-    code: typeof code === 'string' ? code : undefined,
+    ...native,
+    message: withoutSecrets(native.message),
     httpStatus: typeof httpStatusCode === 'number' ? httpStatusCode : undefined,
   }
 }
@@ -224,10 +195,4 @@ function toNative(error: unknown): Native {
 /** A signature that does not match comes with the whole request as it was signed, session token and all. */
 function withoutSecrets(message: string): string {
   return message.replace(/\s*The Canonical String\b.*/s, '')
-}
-
-function describeContext(context: ErrorContext): string {
-  const topic = context.topic === undefined ? '' : ` on topic "${context.topic}"`
-  const group = context.group === undefined ? '' : ` for group "${context.group}"`
-  return `${context.operation}${topic}${group}`
 }

@@ -1,38 +1,29 @@
-import { StreamError } from '@sluice/driver'
-import type { ErrorCode, ErrorContext } from '@sluice/driver'
+import { fromNative, isCertificateCode, StreamError, toNativeError } from '@sluice/driver'
+import type { ErrorContext, ErrorMeaning, NativeError } from '@sluice/driver'
 
-interface Meaning {
-  readonly code: ErrorCode
-  /** What happened and what to do about it. */
-  readonly text: string
-  readonly retryable?: boolean
-  readonly ambiguous?: boolean
-}
-
-/** What the client and the server say, without the client's classes: two installed copies still agree. */
-interface Native {
-  readonly name: string
-  readonly message: string
-  /** The server's `err_code` of a JetStream answer, or Node's code of a socket error. */
-  readonly code: number | string | undefined
+/** What the client and the server say; `code` is the server's `err_code`, or Node's. */
+interface Native extends NativeError {
   /** The HTTP-like status of a JetStream answer. */
   readonly status: number | undefined
   readonly cause: unknown
 }
 
-const wrongSequence: Meaning = { code: 'conflict', text: 'somebody else was first' }
-const outOfResources: Meaning = {
+const wrongSequence: ErrorMeaning = { code: 'conflict', text: 'somebody else was first' }
+const outOfResources: ErrorMeaning = {
   code: 'throttled',
   text: "JetStream's limits are reached; free some storage or raise the limits, then it goes on",
 }
-const starting: Meaning = { code: 'unavailable', text: 'JetStream is not ready: a leader is being elected; try again' }
-const off: Meaning = {
+const starting: ErrorMeaning = {
+  code: 'unavailable',
+  text: 'JetStream is not ready: a leader is being elected; try again',
+}
+const off: ErrorMeaning = {
   code: 'unsupported',
   text: 'JetStream is off; start the server with -js and enable it for the account',
 }
 
 /** By the server's error code. Source: nats-server, server/errors.json. */
-const byApiCode: Readonly<Record<number, Meaning>> = {
+const byApiCode: Readonly<Record<number, ErrorMeaning>> = {
   10002: outOfResources,
   10003: { code: 'invalid-argument', text: 'the server does not understand the request' },
   10008: starting,
@@ -61,39 +52,39 @@ const byApiCode: Readonly<Record<number, Meaning>> = {
   10164: wrongSequence,
 }
 
-const byStatus: Readonly<Record<number, Meaning>> = {
+const byStatus: Readonly<Record<number, ErrorMeaning>> = {
   400: { code: 'invalid-argument', text: 'the server refuses the request' },
   404: { code: 'not-found', text: 'it does not exist' },
   408: { code: 'timeout', text: 'the server gave up', ambiguous: true },
   503: starting,
 }
 
-const unreachable: Meaning = {
+const unreachable: ErrorMeaning = {
   code: 'unavailable',
   text: 'no server can be reached; is one running, and is the address right?',
 }
-const badCertificate: Meaning = {
+const badCertificate: ErrorMeaning = {
   code: 'unavailable',
   text: "the server's certificate is not trusted or not made for that host; check ?ca and the name in the address",
   retryable: false,
 }
-const cut: Meaning = {
+const cut: ErrorMeaning = {
   code: 'unavailable',
   text: 'the connection was cut before the answer came',
   ambiguous: true,
 }
 
-const expired: Meaning = {
+const expired: ErrorMeaning = {
   code: 'unauthenticated',
   text: 'the credentials have expired; renew them and connect again',
 }
-const slowLogin: Meaning = {
+const slowLogin: ErrorMeaning = {
   code: 'unavailable',
   text: "the server did not wait for the log-in; is the line very slow? Raise the server's authorization.timeout",
 }
 
 /** By the name of the client's error class. */
-const byName: Readonly<Record<string, Meaning>> = {
+const byName: Readonly<Record<string, ErrorMeaning>> = {
   AuthorizationError: {
     code: 'unauthenticated',
     text: 'the server does not accept the user, password, token or key; check the address',
@@ -142,21 +133,7 @@ export class DisconnectedError extends Error {
 export function toStreamError(error: unknown, context: ErrorContext): StreamError {
   if (StreamError.is(error)) return error
   const native = toNative(error)
-  const meaning = meaningOf(native)
-  const details = { ...context, ...(native.code === undefined ? {} : { native: native.code }) }
-  if (meaning === undefined) {
-    return new StreamError('internal', `${describeContext(context)} failed: ${native.message}`, {
-      cause: error,
-      details,
-    })
-  }
-  const { code, text, retryable, ambiguous } = meaning
-  return new StreamError(code, `${describeContext(context)} failed: ${text} (${native.message})`, {
-    cause: error,
-    details,
-    ...(retryable === undefined ? {} : { retryable }),
-    ...(ambiguous === undefined ? {} : { ambiguous }),
-  })
+  return fromNative(error, native, meaningOf(native), context)
 }
 
 /** Whether the server said that somebody else wrote first. */
@@ -184,7 +161,7 @@ export function isUnanswered(error: unknown): boolean {
   return false
 }
 
-function meaningOf(native: Native): Meaning | undefined {
+function meaningOf(native: Native): ErrorMeaning | undefined {
   if (native.name === 'AuthorizationError') {
     if (/timeout/i.test(native.message)) return slowLogin
     if (/expired/i.test(native.message)) return expired
@@ -212,26 +189,7 @@ function isWrapper(name: string): boolean {
   return name === 'RequestError' || name === 'JetStreamNotEnabled' || name === 'ConnectionError' || name === 'Error'
 }
 
-function isCertificateCode(code: string): boolean {
-  return /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER))/.test(code)
-}
-
 function toNative(error: unknown): Native {
-  if (typeof error !== 'object' || error === null) {
-    return { name: 'Error', message: String(error), code: undefined, status: undefined, cause: undefined }
-  }
-  const { name, message, code, status, cause } = error as Readonly<Record<string, unknown>>
-  return {
-    name: typeof name === 'string' ? name : 'Error',
-    message: typeof message === 'string' ? message : 'no message',
-    code: typeof code === 'string' || typeof code === 'number' ? code : undefined,
-    status: typeof status === 'number' ? status : undefined,
-    cause,
-  }
-}
-
-function describeContext(context: ErrorContext): string {
-  const topic = context.topic === undefined ? '' : ` on topic "${context.topic}"`
-  const group = context.group === undefined ? '' : ` for group "${context.group}"`
-  return `${context.operation}${topic}${group}`
+  const { status, cause } = (error ?? {}) as { readonly status?: unknown; readonly cause?: unknown }
+  return { ...toNativeError(error), status: typeof status === 'number' ? status : undefined, cause }
 }
