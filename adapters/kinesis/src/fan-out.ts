@@ -10,6 +10,7 @@ import type { PartitionId } from '@sluice/driver'
 import type { Subscriber } from './clients.ts'
 import { isInUse, isMissing } from './errors.ts'
 import { toStartingPosition } from './iterators.ts'
+import { plainName } from './names.ts'
 import type { Place } from './places.ts'
 import type { Fetched, ReadingContext, ShardFetcher } from './reading.ts'
 import type { StreamInfo, StreamsContext } from './streams.ts'
@@ -19,6 +20,8 @@ const renewMs = 285_000
 /** There is an event about every five seconds, also where there are no records. */
 const silenceMs = 12_000
 const lookEveryMs = 250
+/** Of a consumer. */
+const longestName = 128
 
 const nothing: Fetched = { records: [], atEnd: false, nothingMore: false, restMs: 0 }
 
@@ -133,7 +136,7 @@ export class FanOutConsumers {
   /** The consumer of a group, registered where it is not, once it can subscribe. Gives its ARN. */
   async ensure(stream: StreamInfo, group: string, signal: AbortSignal): Promise<string> {
     const { client, calls, clock, config } = this.#context
-    const input = { StreamARN: stream.arn, ConsumerName: consumerName(group) }
+    const input = { StreamARN: stream.arn, ConsumerName: plainName(group, longestName) }
     const end = clock.monotonic() + config.readyTimeoutMs
     for (;;) {
       const known = await this.#describe(stream, group, signal)
@@ -157,7 +160,7 @@ export class FanOutConsumers {
   /** Forgets the consumer of a group, if it has one. */
   async forget(stream: StreamInfo, group: string, signal: AbortSignal): Promise<void> {
     const { client, calls } = this.#context
-    const input = { StreamARN: stream.arn, ConsumerName: consumerName(group) }
+    const input = { StreamARN: stream.arn, ConsumerName: plainName(group, longestName) }
     if ((await this.#describe(stream, group, signal)) === undefined) return
     await calls.run({ operation: 'deregister a consumer', topic: stream.name, group, signal }, (abortSignal) =>
       client.send(new DeregisterStreamConsumerCommand(input), { abortSignal }),
@@ -166,7 +169,7 @@ export class FanOutConsumers {
 
   async #describe(stream: StreamInfo, group: string, signal: AbortSignal): Promise<ConsumerDescription | undefined> {
     const { client, calls } = this.#context
-    const input = { StreamARN: stream.arn, ConsumerName: consumerName(group) }
+    const input = { StreamARN: stream.arn, ConsumerName: plainName(group, longestName) }
     try {
       const { ConsumerDescription } = await calls.run(
         { operation: 'describe a consumer', topic: stream.name, group, signal },
@@ -178,9 +181,4 @@ export class FanOutConsumers {
       throw error
     }
   }
-}
-
-/** A group's name as a consumer may have it, with every other character spelt out. */
-function consumerName(group: string): string {
-  return group.replaceAll(/[^\w.-]/gu, (character) => `_${character.codePointAt(0)?.toString(16) ?? ''}_`).slice(0, 128)
 }

@@ -150,9 +150,14 @@ export class Groups {
     for (const lease of await store.list(scopeOf(topic, group))) await store.remove(lease, signal)
   }
 
-  /** As {@link list}; none where they cannot be listed. */
+  /** As {@link list}; none where they cannot be listed, or may not. */
   async listKept(topic: TopicView, signal: AbortSignal): Promise<readonly string[]> {
-    return this.#context.bound === undefined ? this.list(topic, signal) : []
+    try {
+      return await this.list(topic, signal)
+    } catch (error) {
+      if (StreamError.is(error, 'unsupported') || StreamError.is(error, 'permission-denied')) return []
+      throw error
+    }
   }
 
   /** The groups of a topic, by their tables. */

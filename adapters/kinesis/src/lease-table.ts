@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import {
   CreateTableCommand,
   DeleteTableCommand,
@@ -13,6 +12,7 @@ import type { Clock } from '@sluice/driver'
 import type { Calls } from './calls.ts'
 import type { KinesisConfig } from './config.ts'
 import { isInUse, isMissing } from './errors.ts'
+import { plainName } from './names.ts'
 
 /** What lease tables are looked after with. */
 export interface LeaseTablesContext {
@@ -28,6 +28,7 @@ export type Item = Readonly<Record<string, AttributeValue>>
 /** What a table made here says of itself, so that it is deleted with its group; others stay, emptied. */
 const ownTag = { Key: 'created-by', Value: 'sluice' }
 const lookEveryMs = 100
+const shortestName = 3
 const longestName = 255
 
 /** The tables that keep leases: one for a topic and a group, as the KCL has one for an application. */
@@ -42,9 +43,7 @@ export class LeaseTables {
   nameOf(topic: string, group: string): string {
     const { leaseTable } = this.#context.config
     const name = leaseTable.replaceAll('{topic}', plain(topic)).replaceAll('{group}', plain(group))
-    if (name.length >= 3 && name.length <= longestName) return name
-    if (name.length < 3) return `${name}${'_'.repeat(3 - name.length)}`
-    return `${name.slice(0, longestName - 17)}-${digest(name)}`
+    return plainName(name, longestName).padEnd(shortestName, '_')
   }
 
   /** Tables that may hold leases of a topic. */
@@ -168,12 +167,6 @@ export class LeaseTables {
   }
 }
 
-/** A name as a table may have it; one that had to be changed gets a mark of its own, so that two stay two. */
 function plain(name: string): string {
-  const kept = name.replaceAll(/[^\w.-]/g, '_')
-  return kept === name ? name : `${kept}-${digest(name)}`
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+  return plainName(name, longestName)
 }

@@ -1,0 +1,12 @@
+import { createHash } from 'node:crypto'
+
+/**
+ * A name as tables and consumers may have it: letters, digits and `_ - .`, so long at most. One that had to be changed gets a mark
+ * of its own, so that two stay two.
+ */
+export function plainName(name: string, most: number): string {
+  const kept = name.replaceAll(/[^\w.-]/g, '_')
+  if (kept === name && name.length <= most) return name
+  const mark = createHash('sha256').update(name).digest('hex').slice(0, 16)
+  return `${kept.slice(0, most - mark.length - 1)}-${mark}`
+}
