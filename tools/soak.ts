@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { startServers } from '../adapters/kinesis/test/server.ts'
 import { planSoak } from '../conformance/src/crash/plan.ts'
 import { runRounds } from '../conformance/src/crash/run.ts'
 import type { Soak } from '../conformance/src/crash/run.ts'
@@ -7,7 +8,7 @@ import { TcpProxy } from '../conformance/src/faults/tcp-proxy.ts'
 import { findNats, NatsServer } from '../packages/emulators/src/index.ts'
 
 /**
- * `npm run soak -- --backend local|nats --minutes N [--seed S] [--version V]`: producers and three members of a group, at
+ * `npm run soak -- --backend local|nats|kinesis --minutes N [--seed S] [--version V]`: producers and three members of a group, at
  * work in processes that come, go and are killed, on a backend that is killed and cut off too. Whoever judges knows every
  * acknowledged send. Exits non-zero when a record was lost, out of order, or repeated more often than the bound allows.
  */
@@ -26,9 +27,15 @@ process.on('exit', () => leave())
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130))
 
 /** The backend's address, and what makes it fail. */
-async function prepare(): Promise<{ backend: string | undefined } & Pick<Soak, 'childAddress' | 'saboteur'>> {
-  if (values.backend === 'local') return { backend: undefined, childAddress: undefined, saboteur: undefined }
-  if (values.backend !== 'nats') throw new Error(`--backend ${values.backend} is not known; known are local, nats`)
+type Prepared = { backend: string | undefined } & Pick<Soak, 'childAddress' | 'saboteur'>
+
+const backends: Readonly<Record<string, () => Promise<Prepared>>> = {
+  local: () => Promise.resolve({ backend: undefined, childAddress: undefined, saboteur: undefined }),
+  nats,
+  kinesis,
+}
+
+async function nats(): Promise<Prepared> {
   const found = await findNats({
     env: process.env,
     provide: true,
@@ -43,6 +50,21 @@ async function prepare(): Promise<{ backend: string | undefined } & Pick<Soak, '
   return { backend: server.url, childAddress, saboteur: new ProxySaboteur(proxy, () => server.restart()) }
 }
 
+/** Our own server, with its records in a folder; the leases stand beside it, and nothing happens to them. */
+async function kinesis(): Promise<Prepared> {
+  const servers = await startServers({ quotas: false })
+  const proxy = await TcpProxy.start(servers.kinesis.endpoint)
+  open.push(proxy, { [Symbol.asyncDispose]: () => servers.stop() })
+  const addressAt = (port: number): string =>
+    `kinesis://test:test@eu-west-1?endpoint=http://127.0.0.1:${port}&dynamoEndpoint=http://127.0.0.1:${servers.dynamo.port}&pollMs=100&paceMs=20&failoverMs=3000&requestTimeoutMs=3000&connectTimeoutMs=1000`
+  const childAddress = addressAt(proxy.endpoint.port)
+  const saboteur = new ProxySaboteur(proxy, () => servers.kinesis.restart())
+  return { backend: addressAt(servers.kinesis.port), childAddress, saboteur }
+}
+
+const prepare = backends[values.backend]
+if (prepare === undefined)
+  throw new Error(`--backend ${values.backend} is not known; known are ${Object.keys(backends).join(', ')}`)
 const { backend, childAddress, saboteur } = await prepare()
 const minutes = Number(values.minutes)
 if (!(minutes > 0)) throw new Error(`--minutes ${values.minutes} is no number of minutes`)

@@ -49,6 +49,7 @@ const history = (seqs: readonly number[], delivered: readonly Delivered[], membe
   members,
   settings,
   backendFails: false,
+  mayRepeat: false,
 })
 
 const problemsOf = (of: History): readonly string[] => checkHistory(of).problems
@@ -68,6 +69,15 @@ describe('the checker of group rounds', () => {
     const open = handled('m0', 1, 20, { outcome: 'open', endedAt: 25 })
     const problems = problemsOf(history([0, 1], [handled('m0', 0, 10), open], [killed]))
     expect(problems).toEqual([expect.stringMatching(/^lost: 1 stored records were never handled to the end.*0-1/)])
+  })
+
+  it('finds a record that is stored twice, unless the backend knows no repeated ids; then it comes twice, and back in its key', () => {
+    const delivered = [handled('m0', 0, 10), handled('m0', 1, 20), handled('m0', 0, 30), handled('m0', 1, 40)]
+    const round = { ...history([0, 1], delivered, [closed('m0')]), stored: [0, 1, 0, 1].map((seq) => stored(seq)) }
+    expect(problemsOf(round)).toContain('stored twice: 2 records')
+    expect(problemsOf({ ...round, mayRepeat: true }).filter((problem) => !problem.startsWith('duplicates'))).toEqual([])
+    const once = { ...round, stored: [0, 1].map((seq) => stored(seq)), mayRepeat: true }
+    expect(problemsOf(once)).toContainEqual(expect.stringMatching(/^step back/))
   })
 
   it('finds an acknowledged record that was never stored, but expects nothing of one without a receipt', () => {
@@ -162,6 +172,7 @@ describe('the bound on duplicates', () => {
       members: [{ member: 'm0', killedAt }, closed('m1')],
       settings,
       backendFails: false,
+      mayRepeat: false,
     }
   }
 

@@ -1,4 +1,5 @@
 import type { LogSource, PartitionEvents, Position } from '@sluice/driver'
+import { behind } from '../behind.ts'
 import type { Case } from '../case.ts'
 import { all, childProcess, logShape } from '../case.ts'
 import { Children } from '../children/children.ts'
@@ -199,12 +200,8 @@ async function zombieProcess(context: CaseContext): Promise<void> {
     context.world.tuning.failoverMs * 5 + context.world.tuning.patienceMs,
   )
   await context.eventually(async () => {
-    const behind = (await cloud.admin.lag(name, group)).map((one) => one.messages ?? 0)
-    equal(
-      behind.reduce((sum, count) => sum + count, 0),
-      0,
-      'records behind after the take-over',
-    )
+    const left = (await cloud.admin.lag(name, group)).reduce((sum, one) => sum + behind(one), 0)
+    equal(left, 0, 'what is left after the take-over')
   })
   const before = (await cloud.admin.lag(name, group)).map((one) => one.committed)
   child.thaw()

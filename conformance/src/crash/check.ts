@@ -16,8 +16,8 @@ export function checkHistory(history: History): Verdict {
   return { problems: [...rules.flatMap((rule) => rule(history)), ...duplicates.problems], duplicates }
 }
 
-/** Every acknowledged record is stored, once, and everything stored was handled to its end, by somebody. */
-function findLost({ attempted, delivered, stored }: History): readonly string[] {
+/** Every acknowledged record is stored, once where ids are known, and everything stored was handled to its end, by somebody. */
+function findLost({ attempted, delivered, stored, mayRepeat }: History): readonly string[] {
   const there = new Set(stored.map(recordName))
   const done = new Set(delivered.flatMap((one) => (one.outcome === 'done' ? [recordName(one)] : [])))
   const unstored = attempted.filter((record) => record.acked && !there.has(recordName(record)))
@@ -29,7 +29,7 @@ function findLost({ attempted, delivered, stored }: History): readonly string[] 
     problems.push(
       `lost: ${unhandled.length} stored records were never handled to the end, the first ${describe(unhandled[0])}`,
     )
-  if (there.size < stored.length) problems.push(`stored twice: ${stored.length - there.size} records`)
+  if (there.size < stored.length && !mayRepeat) problems.push(`stored twice: ${stored.length - there.size} records`)
   return problems
 }
 
@@ -79,8 +79,12 @@ function noteDone(lane: readonly Delivered[], index: number, done: Set<number>):
   for (const one of lane.slice(0, index)) if (one.outcome === 'done' && one.endedAt <= began) done.add(one.seq)
 }
 
-/** One member never goes back in a key, but to try again what failed or to read again what was taken from it meanwhile. */
-function findStepsBack({ delivered }: History): readonly string[] {
+/**
+ * One member never goes back in a key, but to try again what failed, to read again what was taken from it meanwhile, or to what
+ * stands there twice.
+ */
+function findStepsBack({ delivered, stored }: History): readonly string[] {
+  const copies = groupBy(stored, recordName)
   const lanes = groupBy(delivered, (one) => {
     const lane = laneOf(one)
     return lane === undefined ? undefined : `${one.member} ${lane}`
@@ -90,6 +94,7 @@ function findStepsBack({ delivered }: History): readonly string[] {
     return lane.flatMap((one, index) => {
       const before = lane[index - 1]
       if (before === undefined || one.seq > before.seq || wasRobbed) return []
+      if ((copies.get(recordName(one))?.length ?? 0) > 1) return []
       if (one.partition === before.partition && one.tenure > before.tenure) return []
       if (one.seq === before.seq && before.outcome === 'failed' && one.attempt > before.attempt) return []
       return [

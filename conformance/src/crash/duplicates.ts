@@ -38,7 +38,10 @@ export function findDuplicates(history: History): Duplicates {
   const { backendFails, delivered, members, settings } = history
   const perPartition = duplicateBound(settings)
   const places = new Map(history.stored.map((record, place) => [recordName(record), place]))
-  const repeats = groupBy(findRepeats(delivered), ({ before }) => tenureOf(before))
+  const copies = groupBy(history.stored, recordName)
+  // What stands there twice comes twice.
+  const again = findRepeats(delivered).filter(({ before }) => (copies.get(recordName(before))?.length ?? 0) < 2)
+  const repeats = groupBy(again, ({ before }) => tenureOf(before))
   const problems: string[] = []
   let count = 0
   let bound = 0

@@ -59,6 +59,8 @@ export interface History {
   readonly settings: Pick<MemberSettings, 'maxBufferedRecords' | 'maxUncommitted'>
   /** Whether the way to the backend was made to fail, so that also who leaves in good order may not get to commit. */
   readonly backendFails: boolean
+  /** The backend knows no repeated ids: what was sent again because its answer was lost may stand there twice. */
+  readonly mayRepeat: boolean
 }
 
 /** Names one record in all journals. */

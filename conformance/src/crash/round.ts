@@ -1,5 +1,7 @@
 import { connect, StreamError } from '@sluice/core'
 import type { Cloud } from '@sluice/core'
+import type { PartitionLag } from '@sluice/driver'
+import { behind } from '../behind.ts'
 import { json } from '../codecs.ts'
 import { Cast } from './cast.ts'
 import type { Scene } from './cast.ts'
@@ -115,31 +117,26 @@ async function drained(cloud: Cloud, cast: Cast, topic: string): Promise<readonl
   let least = Infinity
   let end = started + drainMs
   for (;;) {
-    const behind = (await lagOf(cloud, topic, cast.group)).filter((one) => one.messages !== 0)
-    if (behind.length === 0) return []
+    const waiting = (await lagOf(cloud, topic, cast.group)).filter((one) => behind(one) > 0)
+    if (waiting.length === 0) return []
     if (cast.failures.length > 0) return ['stuck: not waited for, since a process ended by itself']
-    const left = behind.reduce((sum, one) => sum + (one.messages ?? 0), 0)
+    const left = waiting.reduce((sum, one) => sum + behind(one), 0)
     if (left < least) end = Math.min(performance.now() + drainMs, started + drainMs * patience)
     least = Math.min(least, left)
     if (performance.now() > end) {
-      const where = behind.map((one) => `${one.messages} in partition ${one.partition} of ${one.owner ?? 'nobody'}`)
+      const where = waiting.map((one) => `${behind(one)} in partition ${one.partition} of ${one.owner ?? 'nobody'}`)
       return [`stuck: after ${Math.round(performance.now() - started)} ms there are still ${where.join(', ')}`]
     }
     await pause(20)
   }
 }
 
-interface Behind {
-  readonly partition: string
-  readonly messages?: number
-  readonly owner: string | undefined
-}
-
-async function lagOf(cloud: Cloud, topic: string, group: string): Promise<readonly Behind[]> {
+async function lagOf(cloud: Cloud, topic: string, group: string): Promise<readonly PartitionLag[]> {
   try {
     return await cloud.admin.lag(topic, group)
   } catch (error) {
-    if (StreamError.is(error, 'not-found')) return [{ partition: '-', owner: undefined }]
+    if (StreamError.is(error, 'not-found'))
+      return [{ partition: '-', messages: 1, committed: undefined, owner: undefined }]
     throw error
   }
 }
@@ -152,7 +149,9 @@ async function judgeGroup(cloud: Cloud, cast: Cast, scene: Scene, backendFails: 
   const delivered = cast.delivered()
   const settings = scene.plan.member
   const members = cast.members()
-  const { duplicates, problems } = checkHistory({ attempted, stored, delivered, members, settings, backendFails })
+  const mayRepeat = cloud.capabilities.dedup === false
+  const history = { attempted, stored, delivered, members, settings, backendFails, mayRepeat }
+  const { duplicates, problems } = checkHistory(history)
   const handled = new Set(delivered.filter((one) => one.outcome === 'done').map((one) => one.id)).size
   const acked = attempted.filter((record) => record.acked).length
   return { sent: attempted.length, acked, handled, duplicates: duplicates.count, bound: duplicates.bound, problems }
