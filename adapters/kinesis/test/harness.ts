@@ -36,7 +36,7 @@ function named(name: string, message: string): Error {
 
 const login = { accessKeyId: 'AKIASLUICETEST', secretAccessKey: 'hunter2-Geheim' }
 /** Short times, so that what has to run out does so soon, and shards that are asked all the time. */
-const quick = 'failoverMs=600&pollMs=20&paceMs=0'
+const quick = 'failoverMs=1500&pollMs=20&paceMs=0'
 const impatient = `${quick}&requestTimeoutMs=3000&connectTimeoutMs=1000`
 
 function httpOf({ host, port }: Endpoint): string {
@@ -84,7 +84,7 @@ export function kinesisHarness(more = '', changes: Partial<Harness> = {}): Harne
     nativeErrors,
     secret: login.secretAccessKey,
     // What is asked of a connection that was cut may have happened, and there is no deduplication.
-    tuning: { backlog: 20_000, patienceMs: 15_000, settleMs: 200 },
+    tuning: { failoverMs: 1_500, backlog: 20_000, patienceMs: 15_000, settleMs: 200 },
     close: async () => (await servers)?.stop(),
     ...changes,
   }
