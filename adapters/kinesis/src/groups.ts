@@ -86,13 +86,12 @@ export class Groups {
   listed(shards: ShardMap, leases: readonly Lease[], beginning: Beginning): readonly ListedPartition[] {
     const known = new Set(leases.map((lease) => lease.partition))
     const marked = leases.find(({ checkpoint }) => checkpoint?.startsWith('AT_TIMESTAMP:') === true)?.checkpoint
-    const isPassed = (id: PartitionId): boolean =>
-      shards.childrenOf(id).some((child) => known.has(child) || isPassed(child))
+    const passed = ancestorsOf(known, shards)
     return shards.all.map((shard) => {
       const { id, parents } = shard
       const later = marked ?? toCheckpoint({ kind: 'horizon' })
       const checkpoint = leases.length === 0 ? toCheckpoint(beginning(shard)) : later
-      return { id, parents, ended: !known.has(id) && isPassed(id), checkpoint }
+      return { id, parents, ended: !known.has(id) && passed.has(id), checkpoint }
     })
   }
 
@@ -180,6 +179,20 @@ export class Groups {
 /** What is shared as one by the coordinator of leases. */
 export function scopeOf(topic: TopicView, group: string): string {
   return `${topic.name}/${topic.info.createdMs}/${group}`
+}
+
+/** What came before these shards, at whatever distance. Each shard is looked at once: splits and merges make many ways to one. */
+function ancestorsOf(ids: Iterable<PartitionId>, shards: ShardMap): ReadonlySet<PartitionId> {
+  const found = new Set<PartitionId>()
+  const waiting = [...ids]
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    for (const parent of shards.byId(id)?.parents ?? []) {
+      if (found.has(parent)) continue
+      found.add(parent)
+      waiting.push(parent)
+    }
+  }
+  return found
 }
 
 function parentsFirst(shards: ShardMap): readonly ListedPartition[] {
