@@ -95,10 +95,14 @@ export class Groups {
     })
   }
 
-  /** Where a lease begins. What a KCL application left at a time of its own configuration begins where ours says. */
+  /**
+   * Where a lease begins. What a KCL application left at a time of its own configuration begins where ours says; what it left
+   * at the latest record begins now, as a time: asked for once more after trouble, the latest would be another.
+   */
   placeOf({ checkpoint, partition }: Lease, shards: ShardMap, beginning: Beginning): Place {
     const shard = shards.byId(partition)
     if (checkpoint === 'AT_TIMESTAMP' && shard !== undefined) return beginning(shard)
+    if (checkpoint === 'LATEST') return { kind: 'time', timeMs: this.#context.time.now() + 1 }
     return fromCheckpoint(checkpoint, partition)
   }
 

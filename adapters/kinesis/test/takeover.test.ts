@@ -7,6 +7,7 @@ import {
   SplitShardCommand,
 } from '@aws-sdk/client-kinesis'
 import type { _Record, KinesisClient } from '@aws-sdk/client-kinesis'
+import { eventually } from '@sluice/driver/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { aggregate } from '../src/aggregate.ts'
 import { backend, collect, open, texts } from './fixtures.ts'
@@ -55,6 +56,33 @@ describe('a KCL application', () => {
     ])
     const next = children.find((item) => /^\d+$/.test(item['checkpoint']?.S ?? ''))
     expect(next?.['checkpointSubSequenceNumber']).toEqual({ N: '0' })
+  })
+
+  it('that had read nothing yet of a shard loses nothing to trouble on the way', async () => {
+    const { kinesis: server, dynamo, url } = await backend()
+    const cloud = await open(url('&leaseTable={group}'))
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const tables = new DynamoDBClient({
+      endpoint: dynamo.url,
+      region: 'eu-west-1',
+      credentials: { accessKeyId: 'A', secretAccessKey: 'b' },
+    })
+    onTestFinished(() => tables.destroy())
+    const free = { leaseKey: { S: shard }, leaseCounter: { N: '7' }, checkpointSubSequenceNumber: { N: '0' } }
+    await leftBehind(tables, 'kcl-app', [{ ...free, checkpoint: { S: 'LATEST' } }])
+    const seen: string[] = []
+    const consumer = texts(cloud, 't').consumer({ group: 'kcl-app', commitIntervalMs: 10, deadLetter: false })
+    const running = consumer.run((message) => void seen.push(message.value))
+    await eventually(() => expect(consumer.stats().partitions.length).toBe(1))
+    // The first read finds nothing, the next is refused; the record comes before the one after that.
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    const off = server.faults.add({ kind: 'throttle', what: 'read' })
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    await texts(cloud, 't').send({ key: 'k', value: 'meanwhile' })
+    off()
+    await eventually(() => expect(seen).toEqual(['meanwhile']))
+    await consumer.close()
+    await running
   })
 
   it('that took the lease of a finished parent away is not made to read it again', async () => {
