@@ -9,7 +9,7 @@ import { sleep, StreamError } from '@sluice/driver'
 import type { PartitionId } from '@sluice/driver'
 import type { Subscriber } from './clients.ts'
 import { isInUse, isMissing } from './errors.ts'
-import { toStartingPosition } from './iterators.ts'
+import { notYet, toStartingPosition } from './iterators.ts'
 import { plainName } from './names.ts'
 import type { Place } from './places.ts'
 import type { Fetched, ReadingContext, ShardFetcher } from './reading.ts'
@@ -111,7 +111,7 @@ export class FanOut implements ShardFetcher {
       if (EventStream === undefined) throw new StreamError('unavailable', `${what.operation} brought no events`)
       return EventStream[Symbol.asyncIterator]()
     } catch (error) {
-      throw error instanceof StreamError ? inTheirWords(error, this.#partition) : error
+      throw error instanceof StreamError ? notYet(inTheirWords(error, this.#partition), place) : error
     }
   }
 }

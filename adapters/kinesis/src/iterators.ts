@@ -45,8 +45,12 @@ export async function iteratorAt(
     if (ShardIterator !== undefined) return ShardIterator
     throw new StreamError('unavailable', `no iterator for ${shard} of topic "${stream}"`)
   } catch (error) {
-    // By the service's clock that time is still to come.
-    if (place.kind !== 'time' || !(error instanceof StreamError) || !isRefused(error.cause)) throw error
-    throw new StreamError('unavailable', error.message, { cause: error.cause })
+    throw notYet(error, place)
   }
+}
+
+/** The error of a place; where it is a time that by the service's clock is still to come, one that goes by. */
+export function notYet(error: unknown, place: Place): unknown {
+  if (place.kind !== 'time' || !(error instanceof StreamError) || !isRefused(error.cause)) return error
+  return new StreamError('unavailable', error.message, { cause: error.cause })
 }

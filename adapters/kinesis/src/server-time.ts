@@ -1,8 +1,8 @@
 import type { KinesisClient } from '@aws-sdk/client-kinesis'
 import type { Clock } from '@sluice/driver'
 
-/** Answers carry whole seconds. */
-const resolutionMs = 1_000
+/** Answers carry whole seconds, and a server may say the same one a moment longer. */
+const resolutionMs = 1_100
 
 /**
  * The service's clock, as its answers tell it: where a group begins that wants what comes from now on is a time of the
@@ -10,8 +10,9 @@ const resolutionMs = 1_000
  */
 export class ServerTime {
   readonly #clock: Clock
-  /** What to add to ours; 0 while ours fits what was told. */
-  #correctionMs = 0
+  /** The service's clock is ahead of ours by this much at least, and by less than that at most, as all answers tell it. */
+  #least = Number.NEGATIVE_INFINITY
+  #most = Number.POSITIVE_INFINITY
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -21,26 +22,31 @@ export class ServerTime {
   listen(client: KinesisClient): void {
     client.middlewareStack.add(
       (next) => async (args) => {
+        const sentMs = this.#clock.now()
         const result = await next(args)
         const { headers } = result.response as { readonly headers?: Readonly<Record<string, string>> }
-        this.note(Date.parse(headers?.['date'] ?? ''))
+        this.note(Date.parse(headers?.['date'] ?? ''), sentMs)
         return result
       },
       { step: 'deserialize', priority: 'low', name: 'sluiceServerTime' },
     )
   }
 
-  /** An answer came that says so much. */
-  note(dateMs: number): void {
+  /** An answer came that says so much, to what was sent at that time of ours. */
+  note(dateMs: number, sentMs: number): void {
     if (Number.isNaN(dateMs)) return
-    const ourMs = this.#clock.now()
-    const fits = ourMs >= dateMs - resolutionMs && ourMs <= dateMs + 2 * resolutionMs
-    // Rather too early, by a second at most, than too late: that brings some records more, not some less.
-    this.#correctionMs = fits ? 0 : dateMs - ourMs
+    const least = dateMs - this.#clock.now()
+    const most = dateMs + resolutionMs - sentMs
+    // One of the clocks was set meanwhile: what was told before holds no more.
+    const isSet = least >= this.#most || most <= this.#least
+    this.#least = isSet ? least : Math.max(least, this.#least)
+    this.#most = isSet ? most : Math.min(most, this.#most)
   }
 
   /** Milliseconds since 1970. */
   now(): number {
-    return this.#clock.now() + this.#correctionMs
+    // While ours fits, ours. Else rather too early, by a second at most, than too late: that brings some records more, not some less.
+    const fits = this.#least <= 0 && this.#most > 0
+    return this.#clock.now() + (fits ? 0 : this.#least)
   }
 }
