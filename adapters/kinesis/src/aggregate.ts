@@ -15,6 +15,8 @@ import { protobufFields, ProtobufWriter, varintLength } from './protobuf.ts'
  */
 const magic = Buffer.from([0xf3, 0x89, 0x9a, 0xc2])
 const digestBytes = 16
+/** Of a number below 2^128. */
+const hashKeyDigits = 39
 
 /** One record of an aggregate. */
 export interface AggregatedRecord {
@@ -28,22 +30,23 @@ export interface AggregatedRecord {
 /** What goes into an aggregate besides the key that all have. */
 export type Aggregated = Pick<AggregatedRecord, 'data' | 'tags'>
 
-/** Puts records of one partition key into one. */
-export function aggregate(partitionKey: string, records: readonly Aggregated[]): Buffer {
+/** Puts records of one partition key into one. Where a hash key goes before it, readers of the KCL have to know of that too. */
+export function aggregate(partitionKey: string, records: readonly Aggregated[], explicitHashKey?: string): Buffer {
   const message = new ProtobufWriter().text(1, partitionKey)
-  for (const record of records) message.bytes(3, encodeOne(record))
+  if (explicitHashKey !== undefined) message.text(2, explicitHashKey)
+  for (const record of records) message.bytes(3, encodeOne(record, explicitHashKey !== undefined))
   const body = message.end()
   return Buffer.concat([magic, body, createHash('md5').update(body).digest()])
 }
 
-/** The bytes of an aggregate of a key of so many bytes, before any record is in it. */
-export function emptyAggregateBytes(keyBytes: number): number {
-  return magic.length + digestBytes + fieldBytes(keyBytes)
+/** The bytes of an aggregate of a key of so many bytes, before any record is in it; with a hash key, at most. */
+export function emptyAggregateBytes(keyBytes: number, hasHashKey = false): number {
+  return magic.length + digestBytes + fieldBytes(keyBytes) + (hasHashKey ? fieldBytes(hashKeyDigits) : 0)
 }
 
 /** The bytes that a record adds to an aggregate. */
-export function aggregatedBytes({ data, tags }: Aggregated): number {
-  return fieldBytes(recordBytes(data, tags))
+export function aggregatedBytes({ data, tags }: Aggregated, hasHashKey = false): number {
+  return fieldBytes(recordBytes(data, tags) + (hasHashKey ? 2 : 0))
 }
 
 /** Takes an aggregate apart; `undefined`: it is none, or not whole, and so a record as it stands. */
@@ -59,8 +62,10 @@ export function disaggregate(data: Buffer): readonly AggregatedRecord[] | undefi
   }
 }
 
-function encodeOne({ data, tags }: Aggregated): Buffer {
-  const record = new ProtobufWriter().number(1, 0).bytes(3, data)
+function encodeOne({ data, tags }: Aggregated, hasHashKey: boolean): Buffer {
+  const record = new ProtobufWriter().number(1, 0)
+  if (hasHashKey) record.number(2, 0)
+  record.bytes(3, data)
   for (const [name, value] of tags) record.bytes(4, new ProtobufWriter().text(1, name).text(2, value).end())
   return record.end()
 }

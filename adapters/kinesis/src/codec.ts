@@ -58,13 +58,14 @@ export function encodeRecords(
   encoding: Encoding,
   partitionKey: string,
   records: readonly [OutgoingRecord, ...OutgoingRecord[]],
+  explicitHashKey?: string,
 ): Buffer {
   const [first] = records
   switch (encoding) {
     case 'kpl':
-      return aggregate(partitionKey, records.map(toAggregated))
+      return aggregate(partitionKey, records.map(toAggregated), explicitHashKey)
     case 'raw':
-      return isBare(first) ? bufferOf(first.body) : encodeRecords('kpl', partitionKey, records)
+      return isBare(first) ? bufferOf(first.body) : encodeRecords('kpl', partitionKey, records, explicitHashKey)
     case 'cloudevents-json':
       return encodeEvent(first)
   }
@@ -74,9 +75,12 @@ export function encodeRecords(
 export function measureRecord(encoding: Encoding, record: OutgoingRecord): number {
   const key = record.key === undefined ? undefined : partitionKeyOf(record.key)
   const keyBytes = key === undefined ? drawnKeyBytes : Buffer.byteLength(key)
+  const hasHashKey = record.partition !== undefined
   switch (encoding) {
     case 'kpl':
-      return keyBytes + emptyAggregateBytes(keyBytes) + aggregatedBytes(toAggregated(record))
+      return (
+        keyBytes + emptyAggregateBytes(keyBytes, hasHashKey) + aggregatedBytes(toAggregated(record), hasHashKey)
+      )
     case 'raw':
       return isBare(record) ? keyBytes + record.body.length : measureRecord('kpl', record)
     case 'cloudevents-json':

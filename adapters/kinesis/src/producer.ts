@@ -74,7 +74,7 @@ export class KinesisProducer implements DriverProducer {
     // It may have come since the shards were listed.
     if (unknown) await topic.refresh()
     const outcomes: SendOutcome[] = []
-    let next: readonly Sending[] = pack(records, packing).flatMap((lane) => sendingOf(lane, 0))
+    let next: readonly Sending[] = pack(records, packing, (partition) => topic.hashKeyIn(partition)).flatMap((lane) => sendingOf(lane, 0))
     for (let first = true; next.length > 0; first = false) {
       const answers = await this.#put(next, signal, first)
       next = next.flatMap((sent, index) => this.#settle(sent, answers[index] as Answer, outcomes))
@@ -135,21 +135,21 @@ export class KinesisProducer implements DriverProducer {
   }
 
   /** Why a parcel is not sent now: its partition takes nothing, or its shard is left alone. */
-  #refusalOf({ lane, parcel }: Sending): StreamError | undefined {
+  #refusalOf({ parcel }: Sending): StreamError | undefined {
     const { topic, hot } = this.#context
-    if (lane.partition !== undefined) {
-      const refusal = topic.refusal(lane.partition)
+    if (parcel.partition !== undefined) {
+      const refusal = topic.refusal(parcel.partition)
       if (refusal !== undefined) return refusal
     }
-    return hot.any ? hot.refusal(this.#shardOf(lane, parcel), topic.name) : undefined
+    return hot.any ? hot.refusal(this.#shardOf(parcel), topic.name) : undefined
   }
 
   async #request(sendings: readonly Sending[], signal: AbortSignal): Promise<readonly Answer[]> {
     const { client, calls, topic } = this.#context
-    const Records = sendings.map(({ lane, parcel }) => ({
-      PartitionKey: parcel.partitionKey,
-      Data: parcel.data,
-      ...this.#hashKeyOf(lane),
+    const Records = sendings.map(({ parcel: { partitionKey, explicitHashKey, data } }) => ({
+      PartitionKey: partitionKey,
+      Data: data,
+      ...(explicitHashKey === undefined ? {} : { ExplicitHashKey: explicitHashKey }),
     }))
     const result = await calls.run({ operation: 'send', topic: topic.name, signal }, (abortSignal) =>
       client.send(new PutRecordsCommand({ StreamName: topic.name, Records }), { abortSignal }),
@@ -157,11 +157,11 @@ export class KinesisProducer implements DriverProducer {
     return sendings.map((sending, index) => this.#answerOf(sending, result.Records?.[index]))
   }
 
-  #answerOf({ lane, parcel }: Sending, result: PutRecordsResultEntry | undefined): Answer {
+  #answerOf({ parcel }: Sending, result: PutRecordsResultEntry | undefined): Answer {
     const { hot, topic } = this.#context
     if (result?.ErrorCode !== undefined) {
       const error = recordError(result.ErrorCode, result.ErrorMessage ?? '', topic.name)
-      const shard = this.#shardOf(lane, parcel)
+      const shard = this.#shardOf(parcel)
       if (error.code === 'throttled' && shard !== undefined) hot.refused(shard)
       return { error }
     }
@@ -175,14 +175,8 @@ export class KinesisProducer implements DriverProducer {
     return { partition: result.ShardId, sequence: result.SequenceNumber }
   }
 
-  #shardOf(lane: Lane, parcel: Parcel): PartitionId | undefined {
-    return lane.partition ?? this.#context.topic.shards.shardOf(parcel.partitionKey)
-  }
-
-  /** Where the shard begins that was asked for: a hash key goes before the partition key. */
-  #hashKeyOf(lane: Lane): { readonly ExplicitHashKey?: string } {
-    const shard = lane.partition === undefined ? undefined : this.#context.topic.shards.byId(lane.partition)
-    return shard === undefined ? {} : { ExplicitHashKey: String(shard.from) }
+  #shardOf(parcel: Parcel): PartitionId | undefined {
+    return parcel.partition ?? this.#context.topic.shards.shardOf(parcel.partitionKey)
   }
 }
 

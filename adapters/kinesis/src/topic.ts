@@ -36,6 +36,12 @@ export class TopicView {
     return this.#shards
   }
 
+  /** A hash key that lies in the partition; `undefined`: it is not known. */
+  hashKeyIn(partition: PartitionId): string | undefined {
+    const shard = this.#shards.byId(partition)
+    return shard === undefined ? undefined : String(shard.from)
+  }
+
   /** An error where records cannot be sent to the partition. */
   refusal(partition: PartitionId): StreamError | undefined {
     const shard = this.#shards.byId(partition)

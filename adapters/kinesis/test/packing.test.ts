@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { disaggregate } from '../src/aggregate.ts'
+import { measureRecord } from '../src/codec.ts'
 import { pack } from '../src/packing.ts'
 import type { PackingOptions } from '../src/packing.ts'
 import { outgoing } from './fixtures.ts'
@@ -53,11 +54,40 @@ describe('packing', () => {
       outgoing({ partition: 's1' }),
       outgoing(),
     ]
-    expect(pack(records, kpl).map(({ partition, parcels }) => [partition, parcels[0]?.members])).toEqual([
-      ['s1', [0, 2]],
-      ['s2', [1]],
-      [undefined, [3]],
+    // All are of one key: none may be stored before the one ahead of it.
+    const lanes = pack(records, kpl)
+    expect(lanes.map(({ parcels }) => parcels.map(({ partition, members }) => [partition, members]))).toEqual([
+      [
+        ['s1', [0]],
+        ['s2', [1]],
+        ['s1', [2]],
+        [undefined, [3]],
+      ],
     ])
+  })
+
+  it('tells readers of the KCL the hash key of a partition that was asked for, or they drop the aggregate', () => {
+    const records = [outgoing({ partition: 's1' }), outgoing({ partition: 's1' })]
+    const [lane] = pack(records, kpl, () => '42')
+    const [parcel] = lane?.parcels ?? []
+    expect(parcel?.explicitHashKey).toBe('42')
+    expect(disaggregate(parcel?.data ?? Buffer.alloc(0))?.map((one) => one.explicitHashKey)).toEqual(['42', '42'])
+    const single = outgoing({ partition: 's1' })
+    const most = String(2n ** 128n - 1n)
+    const alone = pack([single], kpl, () => most)[0]?.parcels[0]
+    expect(measureRecord('kpl', single)).toBe(
+      (alone?.data.length ?? 0) + Buffer.byteLength(alone?.partitionKey ?? ''),
+    )
+  })
+
+  it('counts the partition key with the data, as the service does', () => {
+    const key = 'k'.repeat(200)
+    const records = Array.from({ length: 9_000 }, () => outgoing({ key, body: Buffer.alloc(100) }))
+    for (const aggregateBytes of [1_024, 51_200, 1_048_576]) {
+      const [lane] = pack(records, { ...kpl, aggregateBytes })
+      const sizes = (lane?.parcels ?? []).map(({ data, partitionKey }) => data.length + partitionKey.length)
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(aggregateBytes)
+    }
   })
 
   it.each<PackingOptions>([
