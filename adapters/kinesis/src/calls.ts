@@ -8,6 +8,8 @@ export interface CallOptions extends ErrorContext {
   readonly signal?: AbortSignal | undefined
   /** Gives up after so long. Default: that of the address. */
   readonly timeoutMs?: number
+  /** It has a connection of its own, and so tells nothing of the one that the others share. Default: false. */
+  readonly apart?: boolean
 }
 
 /** Makes calls to AWS end: by a deadline of ours, whatever the SDK's handlers do, and by a signal. */
@@ -16,8 +18,10 @@ export class Calls {
   readonly #timeoutMs: number
   readonly #onTimeout: () => void
   readonly #closing = new AbortController()
+  /** When the last answer came over the connection that calls share. */
+  #answeredMs = Number.NEGATIVE_INFINITY
 
-  /** `onTimeout` is told of each call that had no answer in time. */
+  /** `onTimeout` is told of a call that had no answer in time, when none of the others had one meanwhile. */
   constructor(clock: Clock, timeoutMs: number, onTimeout: () => void = () => undefined) {
     this.#clock = clock
     this.#timeoutMs = timeoutMs
@@ -26,7 +30,8 @@ export class Calls {
 
   /** Runs a call. Rejects with a StreamError whose cause is the SDK's. */
   async run<T>(options: CallOptions, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { signal, timeoutMs = this.#timeoutMs, ...context } = options
+    const { signal, timeoutMs = this.#timeoutMs, apart = false, ...context } = options
+    const begunMs = this.#clock.monotonic()
     const what = context.topic === undefined ? context.operation : `${context.operation} on topic "${context.topic}"`
     const ended = Promise.withResolvers<never>()
     const controller = new AbortController()
@@ -44,11 +49,14 @@ export class Calls {
     try {
       if (this.#closing.signal.aborted) onClose()
       else if (signal?.aborted === true) onAbort()
-      return await Promise.race([call(controller.signal), ended.promise])
+      const answer = await Promise.race([call(controller.signal), ended.promise])
+      if (!apart) this.#answeredMs = this.#clock.monotonic()
+      return answer
     } catch (cause) {
       // The SDK may notice the abort first, or its own deadline.
       const error = toStreamError(controller.signal.aborted ? controller.signal.reason : cause, context)
-      if (error.code === 'timeout') this.#onTimeout()
+      // To cut a connection that only one call had trouble with would leave all others without their answers.
+      if (error.code === 'timeout' && !apart && this.#answeredMs < begunMs) this.#onTimeout()
       throw error
     } finally {
       ended.promise.catch(() => undefined)

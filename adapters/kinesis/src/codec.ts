@@ -78,9 +78,7 @@ export function measureRecord(encoding: Encoding, record: OutgoingRecord): numbe
   const hasHashKey = record.partition !== undefined
   switch (encoding) {
     case 'kpl':
-      return (
-        keyBytes + emptyAggregateBytes(keyBytes, hasHashKey) + aggregatedBytes(toAggregated(record), hasHashKey)
-      )
+      return keyBytes + emptyAggregateBytes(keyBytes, hasHashKey) + aggregatedBytes(toAggregated(record), hasHashKey)
     case 'raw':
       return isBare(record) ? keyBytes + record.body.length : measureRecord('kpl', record)
     case 'cloudevents-json':

@@ -86,6 +86,7 @@ export class KinesisDriver implements Driver {
   readonly #context: OpenContext
   readonly #clients: Clients
   readonly #calls: Calls
+  readonly #tableCalls: Calls
   readonly #streams: Streams
   readonly #groups: Groups
   readonly #consumers: FanOutConsumers
@@ -96,16 +97,19 @@ export class KinesisDriver implements Driver {
   private constructor(config: KinesisConfig, context: OpenContext, clients: Clients, calls: Calls, time: ServerTime) {
     const { clock } = context
     const streamsContext = { client: clients.kinesis, calls, config, clock }
-    const tables = new LeaseTables({ client: clients.dynamo, calls, config, clock })
+    // Of other connections, over HTTP/1.1.
+    const tableCalls = new Calls(clock, config.requestTimeoutMs)
+    const tables = new LeaseTables({ client: clients.dynamo, calls: tableCalls, config, clock })
     this.#config = config
     this.#context = context
     this.#clients = clients
     this.#calls = calls
+    this.#tableCalls = tableCalls
     this.#streams = new Streams(streamsContext)
     this.#consumers = new FanOutConsumers(streamsContext)
     this.#groups = new Groups({
       client: clients.dynamo,
-      calls,
+      calls: tableCalls,
       tables,
       bound: context.leaseStore,
       time,
@@ -182,7 +186,7 @@ export class KinesisDriver implements Driver {
 
   async #close(): Promise<void> {
     await Promise.allSettled([...this.#opened].map((each) => each.close()))
-    this.#calls.close()
+    for (const calls of [this.#calls, this.#tableCalls]) calls.close()
     this.#clients.close()
   }
 

@@ -70,7 +70,7 @@ export class FanOut implements ShardFetcher {
     if (this.#events !== undefined && clock.monotonic() - this.#sinceMs > renewMs) this.reset()
     const events = (this.#events ??= await this.#subscribe(place))
     const what = { operation: `read ${this.#partition}`, topic: topic.name, signal: this.#closing.signal }
-    const next = await calls.run({ ...what, timeoutMs: silenceMs }, () => events.next())
+    const next = await calls.run({ ...what, timeoutMs: silenceMs, apart: true }, () => events.next())
     if (next.done === true) {
       this.#events = undefined
       return nothing
@@ -101,7 +101,7 @@ export class FanOut implements ShardFetcher {
     const cut = new AbortController()
     this.#cut = cut
     try {
-      const { EventStream } = await calls.run(what, (abortSignal) =>
+      const { EventStream } = await calls.run({ ...what, apart: true }, (abortSignal) =>
         this.#subscriber.client.send(
           new SubscribeToShardCommand({ ConsumerARN: this.#consumer, ShardId: this.#partition, StartingPosition }),
           { abortSignal: AbortSignal.any([abortSignal, cut.signal]) },

@@ -74,7 +74,9 @@ export class KinesisProducer implements DriverProducer {
     // It may have come since the shards were listed.
     if (unknown) await topic.refresh()
     const outcomes: SendOutcome[] = []
-    let next: readonly Sending[] = pack(records, packing, (partition) => topic.hashKeyIn(partition)).flatMap((lane) => sendingOf(lane, 0))
+    let next: readonly Sending[] = pack(records, packing, (partition) => topic.hashKeyIn(partition)).flatMap((lane) =>
+      sendingOf(lane, 0),
+    )
     for (let first = true; next.length > 0; first = false) {
       const answers = await this.#put(next, signal, first)
       next = next.flatMap((sent, index) => this.#settle(sent, answers[index] as Answer, outcomes))

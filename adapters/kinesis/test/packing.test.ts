@@ -75,9 +75,7 @@ describe('packing', () => {
     const single = outgoing({ partition: 's1' })
     const most = String(2n ** 128n - 1n)
     const alone = pack([single], kpl, () => most)[0]?.parcels[0]
-    expect(measureRecord('kpl', single)).toBe(
-      (alone?.data.length ?? 0) + Buffer.byteLength(alone?.partitionKey ?? ''),
-    )
+    expect(measureRecord('kpl', single)).toBe((alone?.data.length ?? 0) + Buffer.byteLength(alone?.partitionKey ?? ''))
   })
 
   it('counts the partition key with the data, as the service does', () => {

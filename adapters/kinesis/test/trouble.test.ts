@@ -57,6 +57,30 @@ describe('records that fail', () => {
   })
 })
 
+describe('a call without an answer', () => {
+  it('over HTTP/2 does not cut the others off that share its connection', async () => {
+    const { kinesis, url } = await backend()
+    const cloud = await open(url('&http1=false&requestTimeoutMs=400'))
+    await cloud.admin.createTopic('slow', { partitions: 1 })
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    kinesis.faults.add({ kind: 'slow', stream: 'slow', call: 'GetRecords', ms: 2_000 })
+    kinesis.faults.add({ kind: 'slow', call: 'PutRecords', ms: 150 })
+    const topic = texts(cloud, 't')
+    const consumer = texts(cloud, 'slow').consumer({ group: 'g', deadLetter: false })
+    const running = consumer.run(() => undefined)
+    const sent: string[] = []
+    for (let end = Date.now() + 2_500; Date.now() < end; sent.push(String(sent.length)))
+      await topic.send({ key: 'k', value: String(sent.length) })
+    await consumer.close()
+    await running
+    kinesis.faults.clear()
+    const read: string[] = []
+    for await (const message of topic.read()) read.push(message.value)
+    // One that is sent again stands there twice.
+    expect(read).toEqual(sent)
+  })
+})
+
 describe('resharding by somebody else', () => {
   it('is followed by running members: a split, and a merge with two parents, in order', async () => {
     const { url } = await backend()
