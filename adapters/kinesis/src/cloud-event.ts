@@ -43,8 +43,11 @@ export function encodeEvent(record: OutgoingRecord): Buffer {
   )
 }
 
-/** Reads a CloudEvent of whomever; `undefined`: it is none. */
-export function decodeEvent(data: Buffer): EventContent | undefined {
+/**
+ * Reads a CloudEvent of whomever; `undefined`: it is none. An event of another program that does not name its key has the
+ * partition key that it was written with.
+ */
+export function decodeEvent(data: Buffer, partitionKey: string | undefined): EventContent | undefined {
   // An object, after white space at most.
   if (data[0] !== 0x7b && data.subarray(0, 16).toString('latin1').trimStart()[0] !== '{') return undefined
   const event = parsed(data)
@@ -53,11 +56,12 @@ export function decodeEvent(data: Buffer): EventContent | undefined {
   if (typeof from !== 'string' || typeof kind !== 'string') return undefined
   const body = bodyOf(event)
   if (body === undefined) return undefined
+  const isOurs = from === source && kind === type
   const expiresAtMs = typeof event['expirytime'] === 'string' ? Date.parse(event['expirytime']) : Number.NaN
   return {
     id,
-    key: typeof event['partitionkey'] === 'string' ? event['partitionkey'] : undefined,
-    headers: from === source && kind === type ? ourHeaders(event) : theirHeaders(event),
+    key: typeof event['partitionkey'] === 'string' ? event['partitionkey'] : isOurs ? undefined : partitionKey,
+    headers: isOurs ? ourHeaders(event) : theirHeaders(event),
     expiresAtMs: Number.isNaN(expiresAtMs) ? undefined : expiresAtMs,
     body,
   }

@@ -108,7 +108,7 @@ export function decodeRecords(
   const bytes = bufferOf(data)
   const aggregated = disaggregate(bytes)
   if (aggregated !== undefined) return aggregated.map(fromAggregated)
-  const event = encoding === 'raw' ? undefined : decodeEvent(bytes)
+  const event = encoding === 'raw' ? undefined : decodeEvent(bytes, partitionKey)
   if (event !== undefined) return [event]
   return [{ id: undefined, key: partitionKey, headers: noHeaders, expiresAtMs: undefined, body: data }]
 }

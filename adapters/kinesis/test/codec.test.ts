@@ -74,3 +74,14 @@ it('gives the empty key and no key partition keys that are none of theirs', () =
 it('finds the shard of a key by its MD5', () => {
   expect(hashOf('a')).toBe(0x0cc175b9c0f1b6a831c399e269772661n)
 })
+
+describe('a CloudEvent of another program', () => {
+  const event = { specversion: '1.0', id: '1', source: 'shop', type: 'order', data: { a: 1 } }
+
+  it('has the key that it names, else the partition key: without one its order would be lost', () => {
+    const keyOf = (more: object): string | undefined =>
+      decodeRecords('kpl', 'customer-7', Buffer.from(JSON.stringify({ ...event, ...more })))[0]?.key
+    expect(keyOf({})).toBe('customer-7')
+    expect(keyOf({ partitionkey: 'customer-8' })).toBe('customer-8')
+  })
+})
