@@ -19,7 +19,9 @@ import type { StreamInfo, StreamsContext } from './streams.ts'
 const renewMs = 285_000
 /** There is an event about every five seconds, also where there are no records. */
 const silenceMs = 12_000
+/** How soon to look again for a consumer, in milliseconds: at first, and at last. */
 const lookEveryMs = 250
+const mostWaitMs = 2_000
 /** Of a consumer. */
 const longestName = 128
 
@@ -135,25 +137,33 @@ export class FanOutConsumers {
 
   /** The consumer of a group, registered where it is not, once it can subscribe. Gives its ARN. */
   async ensure(stream: StreamInfo, group: string, signal: AbortSignal): Promise<string> {
-    const { client, calls, clock, config } = this.#context
-    const input = { StreamARN: stream.arn, ConsumerName: plainName(group, longestName) }
+    const { clock, config } = this.#context
     const end = clock.monotonic() + config.readyTimeoutMs
-    for (;;) {
-      const known = await this.#describe(stream, group, signal)
-      if (known?.ConsumerStatus === 'ACTIVE' && known.ConsumerARN !== undefined) return known.ConsumerARN
-      if (known === undefined) {
-        try {
-          await calls.run({ operation: 'register a consumer', topic: stream.name, group, signal }, (abortSignal) =>
-            client.send(new RegisterStreamConsumerCommand(input), { abortSignal }),
-          )
-        } catch (error) {
-          // Another member was first.
-          if (!(error instanceof StreamError) || !isInUse(error.cause)) throw error
-        }
+    for (let waitMs = lookEveryMs; ; waitMs = Math.min(mostWaitMs, waitMs * 2)) {
+      try {
+        const known = await this.#describe(stream, group, signal)
+        if (known?.ConsumerStatus === 'ACTIVE' && known.ConsumerARN !== undefined) return known.ConsumerARN
+        if (known === undefined) await this.#register(stream, group, signal)
+      } catch (error) {
+        // Many members that start at once look oftener than the service allows; it goes by.
+        if (!StreamError.is(error, 'throttled') || clock.monotonic() > end) throw error
       }
       if (clock.monotonic() > end)
-        throw new StreamError('timeout', `consumer ${input.ConsumerName} did not become active in time`)
-      await sleep(clock, lookEveryMs, signal)
+        throw new StreamError('timeout', `consumer ${plainName(group, longestName)} did not become active in time`)
+      await sleep(clock, waitMs, signal)
+    }
+  }
+
+  /** Registers the consumer of a group, unless another member was first. */
+  async #register(stream: StreamInfo, group: string, signal: AbortSignal): Promise<void> {
+    const { client, calls } = this.#context
+    const input = { StreamARN: stream.arn, ConsumerName: plainName(group, longestName) }
+    try {
+      await calls.run({ operation: 'register a consumer', topic: stream.name, group, signal }, (abortSignal) =>
+        client.send(new RegisterStreamConsumerCommand(input), { abortSignal }),
+      )
+    } catch (error) {
+      if (!(error instanceof StreamError) || !isInUse(error.cause)) throw error
     }
   }
 
