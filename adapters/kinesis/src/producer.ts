@@ -173,7 +173,11 @@ export class KinesisProducer implements DriverProducer {
           ambiguous: true,
         }),
       }
-    if (result.ShardId !== undefined) hot.took(result.ShardId)
+    if (result.ShardId !== undefined) {
+      hot.took(result.ShardId)
+      // The stream was split or merged. Until it is seen, what asks for a partition that has ended goes to what came of it.
+      if (topic.shards.byId(result.ShardId) === undefined) void topic.refresh().catch(() => undefined)
+    }
     return { partition: result.ShardId, sequence: result.SequenceNumber }
   }
 

@@ -125,6 +125,40 @@ describe('resharding by somebody else', () => {
     expect(lag.map(({ ageMs }) => ageMs)).toEqual([0, 0, 0, 0])
   })
 
+  it('is noticed by producers: an ended partition is refused, and only what goes to a hot shard waits for it', async () => {
+    const { kinesis, url } = await backend()
+    const cloud = await open(url())
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const topic = texts(cloud, 't')
+    await topic.send({ key: 'a', value: 'before' })
+    const ShardToSplit = 'shardId-000000000000'
+    await clientOf(cloud).send(
+      new SplitShardCommand({ StreamName: 't', ShardToSplit, NewStartingHashKey: String(2n ** 127n) }),
+    )
+    await eventually(async () => {
+      const { partition } = await topic.send({ key: 'a', value: 'after' })
+      expect(partition).not.toBe(ShardToSplit)
+    })
+    await eventually(async () => {
+      const error = await failure(topic.send({ key: 'b', value: 'astray', partition: ShardToSplit }))
+      expect(error).toMatchObject({ code: 'conflict' })
+    })
+    const sender = topic.producer({ onOrderedFailure: 'continue' })
+    const off = kinesis.faults.add({ kind: 'throttle', what: 'write', shard: 'shardId-000000000001' })
+    const waiting = sender.send({ key: 'a', value: 'hot' })
+    let slowestMs = 0
+    for (let times = 0; times < 20; times++) {
+      const begunMs = performance.now()
+      await sender.send({ key: 'b2', value: 'cold', partition: 'shardId-000000000002' })
+      await sender.send({ key: 'b', value: 'cold' })
+      slowestMs = Math.max(slowestMs, performance.now() - begunMs)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    off()
+    await waiting
+    expect(slowestMs).toBeLessThan(150)
+  })
+
   it('splits and merges by hand when UpdateShardCount is used up for the day', async () => {
     const { url } = await backend({ quotas: true })
     const cloud = await open(url())
