@@ -60,7 +60,20 @@ export class LeaseTables {
       names.push(...(page.TableNames ?? []).filter((name) => name.startsWith(start)))
       last = page.LastEvaluatedTableName
     } while (last !== undefined)
-    return names
+    const kept: string[] = []
+    for (const name of names) if (await this.#keepsLeases(name, signal)) kept.push(name)
+    return kept
+  }
+
+  /** Where tables bear the names of groups alone, any of the account could be one. What is not is not read: it may be large, or forbidden. */
+  async #keepsLeases(table: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      const { KeySchema: key = [] } = (await this.#describe(table, signal)) ?? {}
+      return key.length === 1 && key[0]?.AttributeName === 'leaseKey'
+    } catch (error) {
+      if (StreamError.is(error, 'permission-denied')) return false
+      throw error
+    }
   }
 
   /** Every item; `undefined`: there is no such table. */

@@ -1,0 +1,37 @@
+import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { expect, it, onTestFinished } from 'vitest'
+import { backend, forward, open, refuse, stubService } from './fixtures.ts'
+
+it('tables that keep no leases are not read to find the groups of a topic, nor those that are not ours to see', async () => {
+  const { kinesis, dynamo } = await backend()
+  const read = new Set<string>()
+  const tables = await stubService((call, request, response, body) => {
+    const { TableName = '' } = JSON.parse(body) as { readonly TableName?: string }
+    if (call === 'Scan') read.add(TableName)
+    if (TableName === 'secret') refuse(response, 'AccessDeniedException', `not authorized to perform: dynamodb:${call}`)
+    else forward(dynamo.url, request, response, body)
+  })
+  const client = new DynamoDBClient({
+    endpoint: dynamo.url,
+    region: 'eu-west-1',
+    credentials: { accessKeyId: 'A', secretAccessKey: 'b' },
+  })
+  onTestFinished(() => client.destroy())
+  for (const TableName of ['orders', 'secret'])
+    await client.send(
+      new CreateTableCommand({
+        TableName,
+        AttributeDefinitions: [{ AttributeName: 'id', AttributeType: 'S' }],
+        KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
+        BillingMode: 'PAY_PER_REQUEST',
+      }),
+    )
+  const cloud = await open(
+    `kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${tables}&leaseTable={group}`,
+  )
+  await cloud.admin.createTopic('t', { partitions: 1 })
+  await cloud.admin.seek('t', 'group', 'earliest')
+  expect(await cloud.admin.listGroups('t')).toEqual(['group'])
+  await cloud.admin.deleteTopic('t')
+  expect(read).toEqual(new Set(['group']))
+})
