@@ -55,7 +55,7 @@ describe('a raw record', () => {
     const event = Buffer.from('{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":1}}')
     expect(Buffer.from(decodeRecords('raw', 'k', event)[0]?.body ?? [])).toEqual(event)
     const [read] = decodeRecords('kpl', 'k', event)
-    expect(read).toMatchObject({ id: '1', key: undefined, headers: { 'ce-type': 't', 'ce-source': '/s' } })
+    expect(read).toMatchObject({ id: '1', key: 'k', headers: { 'ce-type': 't', 'ce-source': '/s' } })
     expect(Buffer.from(read?.body ?? []).toString()).toBe('{"a":1}')
   })
 })

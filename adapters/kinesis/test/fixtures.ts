@@ -39,7 +39,7 @@ export async function backend(options: KinesisServerOptions = {}): Promise<Backe
   const dynamo = await DynamoDbServer.start()
   onTestFinished(() => dynamo.close())
   const url = (more = ''): string =>
-    `kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${dynamo.url}&failoverMs=600&pollMs=20&paceMs=0${more}`
+    `kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${dynamo.url}&failoverMs=1500&pollMs=20&paceMs=0${more}`
   return { kinesis, dynamo, url }
 }
 

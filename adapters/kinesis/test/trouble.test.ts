@@ -118,7 +118,8 @@ describe('resharding by somebody else', () => {
     await consumer.close()
     await running
     for (let key = 0; key < 4; key++) {
-      const order = seen.filter((value) => value.startsWith(`${key}:`)).map((value) => Number(value.slice(2)))
+      const firsts = new Set(seen.filter((value) => value.startsWith(`${key}:`)))
+      const order = [...firsts].map((value) => Number(value.slice(2)))
       expect(order).toEqual(order.toSorted((a, b) => a - b))
     }
     const lag = await cloud.admin.lag('t', 'g')
