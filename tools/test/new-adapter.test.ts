@@ -20,7 +20,8 @@ describe('npm run new:adapter', () => {
       JSON.stringify({ files: [], references: [{ path: 'tsconfig.check.json' }] }),
     )
     mkdirSync(join(copy, 'tools'))
-    cpSync(join(root, 'tools/count-reporter.ts'), join(copy, 'tools/count-reporter.ts'))
+    for (const tool of ['count-reporter.ts', 'longest-first.ts'])
+      cpSync(join(root, 'tools', tool), join(copy, 'tools', tool))
     mkdirSync(join(copy, 'adapters/local'), { recursive: true })
     cpSync(join(root, 'adapters/local/package.json'), join(copy, 'adapters/local/package.json'))
     mkdirSync(join(copy, 'packages'))

@@ -69,8 +69,11 @@ describe('a call without an answer', () => {
     const consumer = texts(cloud, 'slow').consumer({ group: 'g', deadLetter: false })
     const running = consumer.run(() => undefined)
     const sent: string[] = []
-    for (let end = Date.now() + 2_500; Date.now() < end; sent.push(String(sent.length)))
+    const end = Date.now() + 2_500
+    while (Date.now() < end) {
       await topic.send({ key: 'k', value: String(sent.length) })
+      sent.push(String(sent.length))
+    }
     await consumer.close()
     await running
     kinesis.faults.clear()

@@ -27,7 +27,7 @@ function api(code: number, status: number, message: string): Error {
 }
 
 /** Short times, so that what has to run out does so soon. */
-const quick = 'failoverMs=600&leaseMs=600'
+const quick = 'failoverMs=1500&leaseMs=1500'
 
 const password = 'hunter2-Geheim'
 const logins = `authorization { user: sluice, password: "${password}" }`
@@ -69,7 +69,7 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
     // Up to 2.9 a server may hand out an acknowledged record again when a member goes: see the README.
     ...(order === 'none' && isOld(source) ? { strayRepeats: 3 } : {}),
     nativeErrors,
-    tuning: { backlog: 50_000, patienceMs: 10_000, settleMs: 200 },
+    tuning: { failoverMs: 1_500, backlog: 50_000, patienceMs: 10_000, settleMs: 200 },
     close: async () => (await server)?.stop(),
   }
   return source.kind === 'binary'
