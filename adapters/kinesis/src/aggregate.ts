@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
-import { protobufFields, ProtobufWriter, varintLength } from './protobuf.ts'
+import { hash } from 'node:crypto'
+import { fieldBytes, ProtobufReader, ProtobufWriter } from './protobuf.ts'
 
 /*
  * Several records in one record of the stream, as the Kinesis Producer Library writes them:
@@ -32,11 +32,21 @@ export type Aggregated = Pick<AggregatedRecord, 'data' | 'tags'>
 
 /** Puts records of one partition key into one. Where a hash key goes before it, readers of the KCL have to know of that too. */
 export function aggregate(partitionKey: string, records: readonly Aggregated[], explicitHashKey?: string): Buffer {
-  const message = new ProtobufWriter().text(1, partitionKey)
-  if (explicitHashKey !== undefined) message.text(2, explicitHashKey)
-  for (const record of records) message.bytes(3, encodeOne(record, explicitHashKey !== undefined))
-  const body = message.end()
-  return Buffer.concat([magic, body, createHash('md5').update(body).digest()])
+  const hasHashKey = explicitHashKey !== undefined
+  const sizes = records.map((record) => recordBytes(record, hasHashKey))
+  const head =
+    emptyAggregateBytes(Buffer.byteLength(partitionKey)) + (hasHashKey ? fieldBytes(explicitHashKey.length) : 0)
+  const aggregate = Buffer.allocUnsafe(sizes.reduce((sum, size) => sum + fieldBytes(size), head))
+  aggregate.set(magic)
+  const writer = new ProtobufWriter(aggregate, magic.length)
+  writer.text(1, partitionKey)
+  if (hasHashKey) writer.text(2, explicitHashKey)
+  for (const [index, record] of records.entries()) {
+    writer.begin(3, sizes[index] ?? 0)
+    writeOne(writer, record, hasHashKey)
+  }
+  aggregate.set(digestOf(aggregate.subarray(magic.length, writer.at)), writer.at)
+  return aggregate
 }
 
 /** The bytes of an aggregate of a key of so many bytes, before any record is in it; with a hash key, at most. */
@@ -45,15 +55,15 @@ export function emptyAggregateBytes(keyBytes: number, hasHashKey = false): numbe
 }
 
 /** The bytes that a record adds to an aggregate. */
-export function aggregatedBytes({ data, tags }: Aggregated, hasHashKey = false): number {
-  return fieldBytes(recordBytes(data, tags) + (hasHashKey ? 2 : 0))
+export function aggregatedBytes(record: Aggregated, hasHashKey = false): number {
+  return fieldBytes(recordBytes(record, hasHashKey))
 }
 
 /** Takes an aggregate apart; `undefined`: it is none, or not whole, and so a record as it stands. */
 export function disaggregate(data: Buffer): readonly AggregatedRecord[] | undefined {
   if (data.length < magic.length + digestBytes || !data.subarray(0, magic.length).equals(magic)) return undefined
   const body = data.subarray(magic.length, -digestBytes)
-  if (!createHash('md5').update(body).digest().equals(data.subarray(-digestBytes))) return undefined
+  if (!digestOf(body).equals(data.subarray(-digestBytes))) return undefined
   try {
     return decodeAll(body)
   } catch (error) {
@@ -62,24 +72,30 @@ export function disaggregate(data: Buffer): readonly AggregatedRecord[] | undefi
   }
 }
 
-function encodeOne({ data, tags }: Aggregated, hasHashKey: boolean): Buffer {
-  const record = new ProtobufWriter().number(1, 0)
-  if (hasHashKey) record.number(2, 0)
-  record.bytes(3, data)
-  for (const [name, value] of tags) record.bytes(4, new ProtobufWriter().text(1, name).text(2, value).end())
-  return record.end()
+function digestOf(body: Buffer): Buffer {
+  return hash('md5', body, 'buffer')
 }
 
-function recordBytes(data: Uint8Array, tags: Aggregated['tags']): number {
-  let bytes = 2 + fieldBytes(data.length)
-  for (const [name, value] of tags)
-    bytes += fieldBytes(fieldBytes(Buffer.byteLength(name)) + fieldBytes(Buffer.byteLength(value)))
+function writeOne(writer: ProtobufWriter, { data, tags }: Aggregated, hasHashKey: boolean): void {
+  writer.number(1, 0)
+  if (hasHashKey) writer.number(2, 0)
+  writer.bytes(3, data)
+  for (const [name, value] of tags) {
+    writer.begin(4, tagBytes(name, value))
+    writer.text(1, name)
+    writer.text(2, value)
+  }
+}
+
+function recordBytes({ data, tags }: Aggregated, hasHashKey: boolean): number {
+  // The places of the keys in their tables: 0 of each.
+  let bytes = (hasHashKey ? 4 : 2) + fieldBytes(data.length)
+  for (const [name, value] of tags) bytes += fieldBytes(tagBytes(name, value))
   return bytes
 }
 
-/** Of a field of so many bytes, with its tag and length. */
-function fieldBytes(length: number): number {
-  return 1 + varintLength(length) + length
+function tagBytes(name: string, value: string): number {
+  return fieldBytes(Buffer.byteLength(name)) + fieldBytes(Buffer.byteLength(value))
 }
 
 interface Indexed {
@@ -93,11 +109,13 @@ function decodeAll(body: Buffer): readonly AggregatedRecord[] {
   const keys: string[] = []
   const hashKeys: string[] = []
   const records: Indexed[] = []
-  for (const part of protobufFields(body)) {
-    if (part.kind !== 'bytes') continue
-    if (part.field === 1) keys.push(part.value.toString())
-    else if (part.field === 2) hashKeys.push(part.value.toString())
-    else if (part.field === 3) records.push(decodeOne(part.value))
+  const reader = new ProtobufReader(body)
+  while (reader.next()) {
+    const { field, kind } = reader
+    if (kind !== 'bytes') continue
+    if (field === 1) keys.push(reader.text)
+    else if (field === 2) hashKeys.push(reader.text)
+    else if (field === 3) records.push(decodeOne(reader.message))
   }
   return records.map(({ keyAt, hashKeyAt, data, tags }) => {
     const partitionKey = keys[keyAt]
@@ -108,27 +126,29 @@ function decodeAll(body: Buffer): readonly AggregatedRecord[] {
   })
 }
 
-function decodeOne(message: Buffer): Indexed {
+function decodeOne(reader: ProtobufReader): Indexed {
   let keyAt: number | undefined
   let hashKeyAt: number | undefined
   let data: Buffer | undefined
   const tags: (readonly [string, string])[] = []
-  for (const part of protobufFields(message)) {
-    if (part.kind === 'number' && part.field === 1) keyAt = part.value
-    else if (part.kind === 'number' && part.field === 2) hashKeyAt = part.value
-    else if (part.kind === 'bytes' && part.field === 3) data = part.value
-    else if (part.kind === 'bytes' && part.field === 4) tags.push(decodeTag(part.value))
+  while (reader.next()) {
+    const { field, kind } = reader
+    if (kind === 'number' && field === 1) keyAt = reader.number
+    else if (kind === 'number' && field === 2) hashKeyAt = reader.number
+    else if (kind === 'bytes' && field === 3) data = reader.bytes
+    else if (kind === 'bytes' && field === 4) tags.push(decodeTag(reader.message))
   }
   if (keyAt === undefined || data === undefined) throw new RangeError('a record without a key or data')
   return { keyAt, hashKeyAt, data, tags }
 }
 
-function decodeTag(message: Buffer): readonly [string, string] {
+function decodeTag(reader: ProtobufReader): readonly [string, string] {
   let [name, value] = ['', '']
-  for (const part of protobufFields(message)) {
-    if (part.kind !== 'bytes') continue
-    if (part.field === 1) name = part.value.toString()
-    else if (part.field === 2) value = part.value.toString()
+  while (reader.next()) {
+    const { field, kind } = reader
+    if (kind !== 'bytes') continue
+    if (field === 1) name = reader.text
+    else if (field === 2) value = reader.text
   }
   return [name, value]
 }

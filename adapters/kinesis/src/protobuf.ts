@@ -1,108 +1,143 @@
-/** Writes the little of protobuf that an aggregate needs: numbers and pieces of bytes. Source: https://protobuf.dev/programming-guides/encoding/ */
+const lengthDelimited = 2
+
+/**
+ * Writes the little of protobuf that an aggregate needs: numbers and pieces of bytes. All goes into one buffer, whose owner has
+ * worked out beforehand how much it takes: a piece that stands in another says its length first.
+ * Source: https://protobuf.dev/programming-guides/encoding/
+ */
 export class ProtobufWriter {
-  readonly #parts: Uint8Array[] = []
+  readonly #into: Buffer
+  #at: number
 
-  number(field: number, value: number): this {
-    this.#parts.push(varint(field << 3), varint(value))
-    return this
+  constructor(into: Buffer, at: number) {
+    this.#into = into
+    this.#at = at
   }
 
-  bytes(field: number, value: Uint8Array): this {
-    this.#parts.push(varint((field << 3) | lengthDelimited), varint(value.length), value)
-    return this
+  /** Where the next field goes. */
+  get at(): number {
+    return this.#at
   }
 
-  text(field: number, value: string): this {
-    return this.bytes(field, Buffer.from(value))
+  number(field: number, value: number): void {
+    this.#varint(field << 3)
+    this.#varint(value)
   }
 
-  end(): Buffer {
-    return Buffer.concat(this.#parts)
+  /** Begins a field of so many bytes, which come next: a message. */
+  begin(field: number, length: number): void {
+    this.#varint((field << 3) | lengthDelimited)
+    this.#varint(length)
+  }
+
+  bytes(field: number, value: Uint8Array): void {
+    this.begin(field, value.length)
+    this.#into.set(value, this.#at)
+    this.#at += value.length
+  }
+
+  text(field: number, value: string): void {
+    this.begin(field, Buffer.byteLength(value))
+    this.#at += this.#into.write(value, this.#at)
+  }
+
+  #varint(value: number): void {
+    let rest = value
+    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) this.#into[this.#at++] = (rest % 0x80) | 0x80
+    this.#into[this.#at++] = rest
   }
 }
 
-const lengthDelimited = 2
+/** Bytes that a field takes whose value has so many, with its number and its length. The number is below 16. */
+export function fieldBytes(length: number): number {
+  return 1 + varintBytes(length) + length
+}
 
-/** One field of a message. */
-export type ProtobufField =
-  | { readonly field: number; readonly kind: 'number'; readonly value: number }
-  | { readonly field: number; readonly kind: 'bytes'; readonly value: Buffer }
-  /** Fixed numbers: nothing here has them, so they are passed over. */
-  | { readonly field: number; readonly kind: 'other' }
+function varintBytes(value: number): number {
+  let bytes = 1
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++
+  return bytes
+}
 
-/** Reads the fields of a message one by one. Throws a `RangeError` when it is cut off, or is none. */
-export function* protobufFields(message: Buffer): Generator<ProtobufField> {
-  const reader = new Reader(message)
-  while (!reader.atEnd) {
-    const tag = reader.varint()
-    const field = tag >>> 3
+/**
+ * Reads the fields of a message one by one, where they stand. Throws a `RangeError` when it is cut off, or is none. What it
+ * holds is that of the field it is at, so that nothing is made for a field but what is asked for.
+ */
+export class ProtobufReader {
+  readonly #bytes: Buffer
+  readonly #end: number
+  #at: number
+  field = 0
+  /** Fixed numbers are `other`: nothing here has them, so they are passed over. */
+  kind: 'number' | 'bytes' | 'other' = 'other'
+  #number = 0
+  #from = 0
+
+  constructor(bytes: Buffer, from = 0, end: number = bytes.length) {
+    this.#bytes = bytes
+    this.#at = from
+    this.#end = end
+  }
+
+  /** Goes to the next field; `false`: there is none. */
+  next(): boolean {
+    if (this.#at === this.#end) return false
+    const tag = this.#varint()
+    this.field = tag >>> 3
     switch (tag & 7) {
       case 0:
-        yield { field, kind: 'number', value: reader.varint() }
-        break
+        this.kind = 'number'
+        this.#number = this.#varint()
+        return true
       case 1:
-        reader.take(8)
-        yield { field, kind: 'other' }
-        break
+        this.kind = 'other'
+        this.#pass(8)
+        return true
       case lengthDelimited:
-        yield { field, kind: 'bytes', value: reader.take(reader.varint()) }
-        break
+        this.kind = 'bytes'
+        this.#pass(this.#varint())
+        return true
       case 5:
-        reader.take(4)
-        yield { field, kind: 'other' }
-        break
+        this.kind = 'other'
+        this.#pass(4)
+        return true
       default:
         throw new RangeError('a field of no known kind')
     }
   }
-}
 
-class Reader {
-  readonly #bytes: Buffer
-  #at = 0
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes
+  get number(): number {
+    return this.#number
   }
 
-  get atEnd(): boolean {
-    return this.#at === this.#bytes.length
+  /** Not a copy. */
+  get bytes(): Buffer {
+    return this.#bytes.subarray(this.#from, this.#at)
   }
 
-  varint(): number {
+  get text(): string {
+    return this.#bytes.toString('utf8', this.#from, this.#at)
+  }
+
+  get message(): ProtobufReader {
+    return new ProtobufReader(this.#bytes, this.#from, this.#at)
+  }
+
+  #pass(length: number): void {
+    this.#from = this.#at
+    this.#at += length
+    if (this.#at > this.#end) throw new RangeError('cut off')
+  }
+
+  #varint(): number {
     let value = 0
     // Ten bytes at most; what is above 2^53 loses its last digits, and no index or length is.
     for (let shift = 0; shift < 70; shift += 7) {
-      const byte = this.#bytes[this.#at++]
-      if (byte === undefined) throw new RangeError('cut off')
+      if (this.#at === this.#end) throw new RangeError('cut off')
+      const byte = this.#bytes[this.#at++] ?? 0
       value += (byte & 0x7f) * 2 ** shift
       if (byte < 0x80) return value
     }
     throw new RangeError('a number that does not end')
   }
-
-  take(length: number): Buffer {
-    const end = this.#at + length
-    if (end > this.#bytes.length) throw new RangeError('cut off')
-    const taken = this.#bytes.subarray(this.#at, end)
-    this.#at = end
-    return taken
-  }
-}
-
-/** Bytes that a number takes. */
-export function varintLength(value: number): number {
-  let length = 1
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) length++
-  return length
-}
-
-function varint(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(varintLength(value))
-  let rest = value
-  for (let at = 0; at < bytes.length; at++) {
-    bytes[at] = (rest % 0x80) | (at === bytes.length - 1 ? 0 : 0x80)
-    rest = Math.floor(rest / 0x80)
-  }
-  return bytes
 }
