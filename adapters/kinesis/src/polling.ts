@@ -1,4 +1,5 @@
 import { GetRecordsCommand } from '@aws-sdk/client-kinesis'
+import type { _Record } from '@aws-sdk/client-kinesis'
 import type { PartitionId } from '@sluice/driver'
 import { StreamError } from '@sluice/driver'
 import { isExpiredIterator } from './errors.ts'
@@ -6,8 +7,10 @@ import { iteratorAt } from './iterators.ts'
 import type { Place } from './places.ts'
 import type { Fetched, ReadingContext, ShardFetcher } from './reading.ts'
 
-/** What one call asks for; it ends earlier at 10 MiB. */
+/** What one call may bring. */
 const mostRecords = 1_000
+/** About what one call is to bring. It could be 10 MiB, of aggregates; then the shard answers nobody for five seconds. */
+const answerBytes = 1024 * 1024
 
 /**
  * Asks a shard by GetRecords. All groups together have five calls and 2 MB a second of a shard; so one that is behind is
@@ -18,6 +21,8 @@ export class Polling implements ShardFetcher {
   readonly #partition: PartitionId
   readonly #closing = new AbortController()
   #iterator: string | undefined
+  /** As many records as are about `answerBytes`, by those that came last. */
+  #limit = mostRecords
   #work: Promise<unknown> = Promise.resolve()
 
   constructor(context: ReadingContext, partition: PartitionId) {
@@ -45,7 +50,7 @@ export class Polling implements ShardFetcher {
     const { signal } = this.#closing
     const begunMs = clock.monotonic()
     this.#iterator ??= await iteratorAt(client, calls, topic.name, this.#partition, place, signal)
-    const input = { ShardIterator: this.#iterator, Limit: mostRecords }
+    const input = { ShardIterator: this.#iterator, Limit: this.#limit }
     try {
       const answer = await calls.run(
         { operation: `read ${this.#partition}`, topic: topic.name, signal },
@@ -53,7 +58,8 @@ export class Polling implements ShardFetcher {
       )
       const records = answer.Records ?? []
       this.#iterator = answer.NextShardIterator
-      const isBehind = (answer.MillisBehindLatest ?? 0) > 0 || records.length === mostRecords
+      const isBehind = (answer.MillisBehindLatest ?? 0) > 0 || records.length === input.Limit
+      if (records.length > 0) this.#limit = limitFor(records)
       const restMs = (isBehind ? config.paceMs : config.pollMs) - (clock.monotonic() - begunMs)
       return { records, atEnd: answer.NextShardIterator === undefined, nothingMore: !isBehind, restMs }
     } catch (error) {
@@ -63,4 +69,9 @@ export class Polling implements ShardFetcher {
       return { records: [], atEnd: false, nothingMore: false, restMs: 0 }
     }
   }
+}
+
+function limitFor(records: readonly _Record[]): number {
+  const bytes = records.reduce((sum, { Data }) => sum + (Data?.length ?? 0), 0)
+  return Math.max(1, Math.min(mostRecords, Math.floor((answerBytes * records.length) / bytes)))
 }
