@@ -27,7 +27,8 @@ export type Item = Readonly<Record<string, AttributeValue>>
 
 /** What a table made here says of itself, so that it is deleted with its group; others stay, emptied. */
 const ownTag = { Key: 'created-by', Value: 'sluice' }
-const lookEveryMs = 100
+/** How soon to look again for a state that takes time, in milliseconds: at first, and at last. */
+const lookAgain = { firstMs: 10, mostMs: 1_000 }
 const shortestName = 3
 const longestName = 255
 
@@ -172,10 +173,11 @@ export class LeaseTables {
   async #until(table: string, status: string | undefined, signal: AbortSignal | undefined): Promise<void> {
     const { clock, config } = this.#context
     const end = clock.monotonic() + config.readyTimeoutMs
-    while ((await this.#status(table, signal)) !== status) {
+    for (let waitMs = lookAgain.firstMs; ; waitMs = Math.min(lookAgain.mostMs, waitMs * 2)) {
+      if ((await this.#status(table, signal)) === status) return
       if (clock.monotonic() > end)
         throw new StreamError('timeout', `lease table ${table} did not become ready within ${config.readyTimeoutMs} ms`)
-      await sleep(clock, lookEveryMs, signal)
+      await sleep(clock, waitMs, signal)
     }
   }
 }
