@@ -48,8 +48,9 @@ export function encodeEvent(record: OutgoingRecord): Buffer {
  * partition key that it was written with.
  */
 export function decodeEvent(data: Buffer, partitionKey: string | undefined): EventContent | undefined {
-  // An object, after white space at most.
+  // An object, after white space at most. Most that are none say so here, and are not parsed for it.
   if (data[0] !== 0x7b && data.subarray(0, 16).toString('latin1').trimStart()[0] !== '{') return undefined
+  if (!data.includes('"specversion"')) return undefined
   const event = parsed(data)
   const { specversion, id, source: from, type: kind } = event ?? {}
   if (event === undefined || typeof specversion !== 'string' || typeof id !== 'string') return undefined
