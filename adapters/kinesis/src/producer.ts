@@ -33,7 +33,7 @@ interface Sending {
 
 /** What became of a parcel. */
 type Answer =
-  | { readonly partition: PartitionId | undefined; readonly sequence: string | undefined }
+  | { readonly partition: PartitionId | undefined; readonly sequence: string }
   | { readonly error: StreamError }
 
 /**
@@ -97,13 +97,9 @@ export class KinesisProducer implements DriverProducer {
       return []
     }
     const { partition, sequence } = answer
-    for (const [place, index] of parcel.members.entries()) {
-      outcomes[index] = {
-        ok: true,
-        ...(partition === undefined ? {} : { partition }),
-        ...(sequence === undefined ? {} : { position: toPosition(sequence, place) }),
-      }
-    }
+    const stored = partition === undefined ? { ok: true as const } : { ok: true as const, partition }
+    for (const [place, index] of parcel.members.entries())
+      outcomes[index] = { ...stored, position: toPosition(sequence, place) }
     return sendingOf(lane, at + 1)
   }
 
