@@ -109,6 +109,8 @@ export class LeaseTables {
     if ((await this.scan(table, signal)) !== undefined) return
     const { leaseUnits, leaseTags } = config
     const tags = Object.entries(leaseTags).map(([Key, Value]) => ({ Key, Value }))
+    // One that is being deleted has to be gone first.
+    if ((await this.#status(table, signal)) === 'DELETING') await this.#until(table, undefined, signal)
     try {
       await calls.run({ operation: `create lease table ${table}`, signal }, (abortSignal) =>
         client.send(

@@ -35,3 +35,23 @@ it('tables that keep no leases are not read to find the groups of a topic, nor t
   await cloud.admin.deleteTopic('t')
   expect(read).toEqual(new Set(['group']))
 })
+
+it('a table that is being deleted is waited for, and made anew', async () => {
+  const { kinesis, dynamo } = await backend()
+  let looks = 0
+  const tables = await stubService((call, request, response, body) => {
+    const isLeaving = looks < 3
+    if (call === 'DescribeTable' && isLeaving) {
+      looks++
+      response.writeHead(200, { 'content-type': 'application/x-amz-json-1.0' })
+      response.end(JSON.stringify({ Table: { TableName: 'leases', TableStatus: 'DELETING' } }))
+    } else if (call === 'CreateTable' && isLeaving) refuse(response, 'ResourceInUseException', 'Table is being deleted')
+    else forward(dynamo.url, request, response, body)
+  })
+  const cloud = await open(
+    `kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${tables}&leaseTable=leases&readyTimeoutMs=2000`,
+  )
+  await cloud.admin.createTopic('t', { partitions: 1 })
+  await cloud.admin.seek('t', 'g', 'earliest')
+  expect(looks).toBe(3)
+})
