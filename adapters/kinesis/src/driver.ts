@@ -20,7 +20,7 @@ import type { Clients } from './clients.ts'
 import type { KinesisConfig } from './config.ts'
 import { KinesisSource, membershipOf } from './consumer.ts'
 import type { SourceContext } from './consumer.ts'
-import { toStreamError } from './errors.ts'
+import { isClockOff, toStreamError } from './errors.ts'
 import { FanOutConsumers } from './fan-out.ts'
 import { Groups } from './groups.ts'
 import { HotShards } from './hot-shards.ts'
@@ -146,9 +146,14 @@ export class KinesisDriver implements Driver {
     time.listen(clients.kinesis)
     try {
       const where = config.endpoint ?? `Kinesis in ${config.region ?? 'the region of the environment'}`
-      await calls.run({ operation: `connect to ${where}`, signal: context.signal }, (abortSignal) =>
-        clients.kinesis.send(new ListStreamsCommand({ Limit: 1 }), { abortSignal }),
-      )
+      const ask = async (): Promise<unknown> =>
+        calls.run({ operation: `connect to ${where}`, signal: context.signal }, (abortSignal) =>
+          clients.kinesis.send(new ListStreamsCommand({ Limit: 1 }), { abortSignal }),
+        )
+      await ask().catch((error: unknown) => {
+        if (error instanceof StreamError && isClockOff(error.cause)) return ask()
+        throw error
+      })
     } catch (error) {
       // Whoever may not list streams, or too often, was answered all the same.
       if (!StreamError.is(error, 'permission-denied') && !StreamError.is(error, 'throttled')) {

@@ -14,6 +14,16 @@ const expired: ErrorMeaning = {
   code: 'unauthenticated',
   text: 'the credentials have expired; log in again, or let a role renew them',
 }
+/** The SDK has learnt the service's time from that answer, and signs the next request with it. */
+const clockOff: ErrorMeaning = {
+  code: 'unavailable',
+  text: "this machine's clock is off, or the request was long on its way; set the clock",
+}
+const garbled: ErrorMeaning = {
+  code: 'unavailable',
+  text: 'what answered is not the service, or its answer was cut off; is there a proxy?',
+  ambiguous: true,
+}
 const noCredentials: ErrorMeaning = {
   code: 'unauthenticated',
   text: 'no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (?profile=), or run where a role gives them',
@@ -70,6 +80,8 @@ const byName: Readonly<Record<string, ErrorMeaning>> = {
   IncompleteSignature: unknownUser,
   MissingAuthenticationTokenException: unknownUser,
   MissingAuthenticationToken: unknownUser,
+  RequestTimeTooSkewed: clockOff,
+  RequestExpired: clockOff,
   ExpiredTokenException: expired,
   ExpiredToken: expired,
   CredentialsProviderError: noCredentials,
@@ -146,6 +158,11 @@ export function isLimitExceeded(error: unknown): boolean {
   return toNative(error).name === 'LimitExceededException'
 }
 
+/** Whether the service refused a request for its time. The next one is signed with the service's. */
+export function isClockOff(error: unknown): boolean {
+  return meaningOf(toNative(error), error) === clockOff
+}
+
 /** What a record of PutRecords came back with. */
 export function recordError(code: string, message: string, topic: string): StreamError {
   return toStreamError({ name: code, message }, { operation: 'send', topic })
@@ -157,6 +174,8 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
   // A connection that broke under several requests rejects all with one error, which the SDK marks for each, and cannot twice.
   if (name === 'TypeError' && message.includes('$response')) return cut
   if (name === 'LimitExceededException' && /shard limit|table.*limit|limit.*tables/i.test(message)) return accountFull
+  if (name === 'InvalidSignatureException' && /signature (?:expired|not yet current)/i.test(message)) return clockOff
+  if (name === 'SyntaxError') return httpStatus === 429 ? tooManyCalls : garbled
   if (name === 'AccessDeniedException' && /expired/i.test(message)) return expired
   if (name === 'Error' && /region is missing/i.test(message))
     return {

@@ -28,6 +28,10 @@ const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous
     false,
   ],
   [native('ProvisionedThroughputExceededException'), 'throttled', true, false],
+  [native('InvalidSignatureException', 'Signature expired: 1 is now earlier than 2'), 'unavailable', true, false],
+  [native('InvalidSignatureException', 'Signature not yet current: 2 is still later'), 'unavailable', true, false],
+  [native('SyntaxError', 'Unexpected token <', { $metadata: { httpStatusCode: 200 } }), 'unavailable', true, true],
+  [native('SyntaxError', 'Unexpected token s', { $metadata: { httpStatusCode: 429 } }), 'throttled', true, false],
   [native('LimitExceededException', 'Rate exceeded for stream x'), 'throttled', true, false],
   [
     native('LimitExceededException', 'This request would exceed the shard limit for the account 0 in eu-west-1.'),

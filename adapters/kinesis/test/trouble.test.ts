@@ -57,6 +57,26 @@ describe('records that fail', () => {
   })
 })
 
+describe('a clock that is off', () => {
+  it('by far more than signatures may be is made up for', async () => {
+    const { kinesis, dynamo } = await backend()
+    const aheadMs = 20 * 60_000
+    const strict = await stubService((_call, request, response, body) => {
+      const [, date, time] = /^(\d{8})T(\d{6})Z$/.exec(String(request.headers['x-amz-date'])) ?? []
+      const [day, hour] = [
+        (date ?? '').replace(/(....)(..)(..)/, '$1-$2-$3'),
+        (time ?? '').replace(/(..)(..)(..)/, '$1:$2:$3'),
+      ]
+      const serverMs = Date.now() + aheadMs
+      response.setHeader('date', new Date(serverMs).toUTCString())
+      if (Math.abs(serverMs - Date.parse(`${day}T${hour}Z`)) < 5 * 60_000) forward(kinesis.url, request, response, body)
+      else refuse(response, 'InvalidSignatureException', 'Signature expired: it is now earlier than the service allows')
+    })
+    const cloud = await open(`kinesis://A:b@eu-west-1?endpoint=${strict}&dynamoEndpoint=${dynamo.url}`)
+    expect(await cloud.admin.listTopics()).toEqual([])
+  })
+})
+
 describe('a call without an answer', () => {
   it('over HTTP/2 does not cut the others off that share its connection', async () => {
     const { kinesis, url } = await backend()
