@@ -90,7 +90,10 @@ export class Groups {
     return shards.all.map((shard) => {
       const { id, parents } = shard
       const later = marked ?? toCheckpoint({ kind: 'horizon' })
-      const checkpoint = leases.length === 0 ? toCheckpoint(beginning(shard)) : later
+      // That the first member was cut off while it made the leases shows in shards that came of no other.
+      const first = beginning(shard)
+      const isLeftOut = first.kind === 'behind' && parents.length === 0
+      const checkpoint = leases.length === 0 || isLeftOut ? toCheckpoint(first) : later
       return { id, parents, ended: !known.has(id) && passed.has(id), checkpoint }
     })
   }

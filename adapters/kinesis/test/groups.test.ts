@@ -26,6 +26,16 @@ function lease(partition: string, checkpoint: string): Lease {
 }
 
 describe('the shards as a group sees them', () => {
+  it('begin at their positions also when only some of their leases could be made at first', () => {
+    const map = new ShardMap([shard('s0', [], true), shard('s1'), shard('s2', ['s1'], true)])
+    const positions = { s0: '7:0' as Position, s1: '8:2' as Position, s2: '9:0' as Position }
+    const beginning = groups.beginningOf({ kind: 'position', positions })
+    const checkpoints = groups
+      .listed(map, [lease('s0', '7:-1')], beginning)
+      .map(({ id, checkpoint }) => [id, checkpoint] as const)
+    expect(Object.fromEntries(checkpoints)).toMatchObject({ s1: '8:1', s2: 'TRIM_HORIZON' })
+  })
+
   it('are told at once, however often they were split and merged', () => {
     const shards = [shard('s0')]
     for (let times = 0; times < 400; times++) {
