@@ -119,7 +119,8 @@ export class ShardReading implements PartitionReading {
 
   async #onTrouble(error: StreamError): Promise<void> {
     if (this.#closed || error.code === 'closed' || error.code === 'aborted') return
-    this.#fetcher.reset()
+    // A read that was refused brought nothing, so its iterator is good; the shard's iterators have a quota too.
+    if (error.code !== 'throttled') this.#fetcher.reset()
     if (isMissing(error.cause)) return this.#onMissing(error)
     // A stream that is on its way out: in a moment it is gone, and that is what there is to tell.
     if (error.retryable || isInUse(error.cause)) this.#tryAgain(error)
@@ -131,9 +132,11 @@ export class ShardReading implements PartitionReading {
     const { topic } = this.#context
     try {
       await topic.refresh()
+      if (this.#closed) return
       if (topic.shards.byId(this.#partition) === undefined) this.#endHere()
       else this.#tryAgain(error)
     } catch (cause) {
+      if (this.#closed) return
       const why = StreamError.from(cause, `looking topic "${topic.name}" up failed`)
       if (why.code === 'not-found') this.#fail(why)
       else this.#tryAgain(why)

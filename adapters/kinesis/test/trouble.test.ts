@@ -57,6 +57,28 @@ describe('records that fail', () => {
   })
 })
 
+describe('a shard whose reads are over their quota', () => {
+  it('is asked again with the iterator that there is', async () => {
+    const { kinesis, url } = await backend()
+    const cloud = await open(url())
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    let iterators = 0
+    clientOf(cloud).middlewareStack.add(
+      (next, { commandName }) =>
+        (args) => {
+          if (commandName === 'GetShardIteratorCommand') iterators++
+          return next(args)
+        },
+      { step: 'initialize' },
+    )
+    kinesis.faults.add({ kind: 'throttle', what: 'read', times: 4 })
+    const topic = texts(cloud, 't')
+    await topic.send({ key: 'k', value: 'x' })
+    expect(await collect(topic, 'g', 1)).toEqual(['x'])
+    expect(iterators).toBe(1)
+  })
+})
+
 describe('a clock that is off', () => {
   it('by far more than signatures may be is made up for', async () => {
     const { kinesis, dynamo } = await backend()
