@@ -126,13 +126,14 @@ export class Groups {
     const store = this.storeOf(topic, group)
     const scope = scopeOf(topic, group)
     const leases = await store.list(scope)
-    const known = new Set(leases.map((lease) => lease.partition))
+    const known = new Map(leases.map((lease) => [lease.partition, lease]))
     for (const { id, parents } of parentsFirst(topic.shards)) {
       const shard = topic.shards.byId(id)
       if (shard === undefined || (leases.length > 0 && to.kind === 'position' && to.positions[id] === undefined))
         continue
       const checkpoint = toCheckpoint(beginning(shard))
-      if (known.has(id)) await resetLease(store, this.#context.clock, scope, id, checkpoint)
+      const lease = known.get(id)
+      if (lease !== undefined) await resetLease(store, this.#context.clock, scope, id, checkpoint, lease)
       else await store.create({ ...unowned, scope, partition: id, parents, checkpoint })
     }
   }

@@ -36,6 +36,21 @@ it('tables that keep no leases are not read to find the groups of a topic, nor t
   expect(read).toEqual(new Set(['group']))
 })
 
+it('a group is moved without reading its table once more for each lease', async () => {
+  const { kinesis, dynamo } = await backend()
+  let scans = 0
+  const tables = await stubService((call, request, response, body) => {
+    if (call === 'Scan') scans++
+    forward(dynamo.url, request, response, body)
+  })
+  const cloud = await open(`kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${tables}`)
+  await cloud.admin.createTopic('t', { partitions: 30 })
+  await cloud.admin.seek('t', 'g', 'earliest')
+  scans = 0
+  await cloud.admin.seek('t', 'g', 'latest')
+  expect(scans).toBeLessThan(5)
+})
+
 it('a table that is being deleted is waited for, and made anew', async () => {
   const { kinesis, dynamo } = await backend()
   let looks = 0

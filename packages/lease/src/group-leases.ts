@@ -4,16 +4,20 @@ import type { Clock, Lease, LeaseStore, PartitionId, Position } from '@sluice/dr
 /** How soon to look again after somebody else wrote first, in milliseconds. */
 const lookEveryMs = 5
 
-/** Takes a lease from whoever has it and puts progress to `checkpoint`; the next tenure begins there. Nothing where there is no lease. */
+/**
+ * Takes a lease from whoever has it and puts progress to `checkpoint`; the next tenure begins there. Nothing where there is
+ * no lease. `seen` is the lease as it was listed a moment ago: only when it has changed since is it looked up.
+ */
 export async function resetLease(
   store: LeaseStore,
   clock: Clock,
   scope: string,
   partition: PartitionId,
   checkpoint?: Position,
+  seen?: Lease,
 ): Promise<void> {
-  for (;;) {
-    const lease = (await store.list(scope)).find((each) => each.partition === partition)
+  for (let known = seen; ; known = undefined) {
+    const lease = known ?? (await store.list(scope)).find((each) => each.partition === partition)
     if (lease === undefined) return
     const free = { owner: undefined, handoffTo: undefined, checkpoint, ended: false }
     if ((await store.replace({ ...lease, ...free, epoch: lease.epoch + 1 })) !== undefined) return
