@@ -92,8 +92,11 @@ export class Streams {
     while (more) {
       const last = names.at(-1)
       const input = last === undefined ? {} : { ExclusiveStartStreamName: last }
-      const page = await calls.run({ operation: 'list topics', signal }, (abortSignal) =>
-        client.send(new ListStreamsCommand(input), { abortSignal }),
+      // A page has a hundred at most, and an account five a second.
+      const page = await this.#until('', signal, () =>
+        calls.run({ operation: 'list topics', signal }, (abortSignal) =>
+          client.send(new ListStreamsCommand(input), { abortSignal }),
+        ),
       )
       names.push(...(page.StreamNames ?? []))
       more = page.HasMoreStreams === true && (page.StreamNames ?? []).length > 0

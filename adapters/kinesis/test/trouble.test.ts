@@ -79,6 +79,22 @@ describe('a shard whose reads are over their quota', () => {
   })
 })
 
+it('more topics than an account can list within a second are listed all the same', async () => {
+  const { kinesis } = await backend()
+  const names = Array.from({ length: 20 }, (_, at) => `t${String(at).padStart(2, '0')}`)
+  let calls = 0
+  const busy = await stubService((call, request, response, body) => {
+    const { Limit, ExclusiveStartStreamName: last = '' } = JSON.parse(body) as Record<string, string>
+    if (call !== 'ListStreams' || Limit !== undefined) return forward(kinesis.url, request, response, body)
+    if (++calls % 6 === 0) return refuse(response, 'LimitExceededException', 'Rate exceeded for account 000000000000.')
+    const StreamNames = names.filter((name) => name > last).slice(0, 1)
+    response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' })
+    response.end(JSON.stringify({ StreamNames, HasMoreStreams: StreamNames[0] !== names.at(-1) }))
+  })
+  const cloud = await open(`kinesis://A:b@eu-west-1?endpoint=${busy}`)
+  expect(await cloud.admin.listTopics()).toEqual(names)
+})
+
 describe('a clock that is off', () => {
   it('by far more than signatures may be is made up for', async () => {
     const { kinesis, dynamo } = await backend()
@@ -202,7 +218,7 @@ describe('resharding by somebody else', () => {
     }
     off()
     await waiting
-    expect(slowestMs).toBeLessThan(150)
+    expect(slowestMs).toBeLessThan(400)
   })
 
   it('splits and merges by hand when UpdateShardCount is used up for the day', async () => {
