@@ -34,6 +34,8 @@ export interface Subscriber {
 export function openClients(config: KinesisConfig): Clients {
   const common: KinesisClientConfig = {
     ...(config.region === undefined ? {} : { region: config.region }),
+    // Its region too, not only its keys.
+    ...(config.profile === undefined ? {} : { profile: config.profile }),
     ...credentialsOf(config),
   }
   const endpoint = config.endpoint === undefined ? {} : { endpoint: config.endpoint }
