@@ -131,11 +131,11 @@ export class KinesisAdmin implements DriverAdmin {
 
   async lag(topic: string, group: string, signal: AbortSignal): Promise<readonly PartitionLag[]> {
     refuseAborted(signal, 'lag')
-    const { groups, client, calls, time } = this.#context
+    const { groups, client, calls, clock, time } = this.#context
     const view = await this.#open(topic, signal)
     const leases = new Map((await groups.leases(view, group)).map((lease) => [lease.partition, lease]))
     const beginning = groups.beginningOf({ kind: 'earliest' })
-    const context = { client, calls, nowMs: time.now(), signal }
+    const context = { client, calls, clock, nowMs: time.now(), signal }
     return Promise.all(
       view.shards.all.map((shard) => {
         const lease: Lease = leases.get(shard.id) ?? {

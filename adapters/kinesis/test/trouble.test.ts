@@ -95,6 +95,17 @@ it('more topics than an account can list within a second are listed all the same
   expect(await cloud.admin.listTopics()).toEqual(names)
 })
 
+it('lag is told also while the reads of a shard are used up', async () => {
+  const { kinesis, url } = await backend()
+  const cloud = await open(url())
+  await cloud.admin.createTopic('t', { partitions: 2 })
+  await cloud.admin.seek('t', 'g', 'earliest')
+  await texts(cloud, 't').send({ key: 'a', value: 'x' })
+  kinesis.faults.add({ kind: 'throttle', what: 'read', times: 5 })
+  const lag = await cloud.admin.lag('t', 'g')
+  expect(lag.map(({ ageMs }) => ageMs === 0)).toEqual([false, true])
+})
+
 describe('a clock that is off', () => {
   it('by far more than signatures may be is made up for', async () => {
     const { kinesis, dynamo } = await backend()
