@@ -117,7 +117,7 @@ export class KinesisProducer implements DriverProducer {
     await Promise.all(
       requests.map(async (indexes) => {
         try {
-          const results = await this.#request(
+          const results = await this.#requestApart(
             indexes.map((index) => sendings[index] as Sending),
             signal,
           )
@@ -140,6 +140,26 @@ export class KinesisProducer implements DriverProducer {
       if (refusal !== undefined) return refusal
     }
     return hot.any ? hot.refusal(this.#shardOf(parcel), topic.name) : undefined
+  }
+
+  /** The service refuses a request as a whole for one record that it never takes; that one is found, and the others sent. */
+  async #requestApart(sendings: readonly Sending[], signal: AbortSignal): Promise<readonly Answer[]> {
+    try {
+      return await this.#request(sendings, signal)
+    } catch (cause) {
+      if (sendings.length === 1 || !(StreamError.is(cause, 'too-large') || StreamError.is(cause, 'invalid-argument')))
+        throw cause
+      const half = Math.ceil(sendings.length / 2)
+      const parts = [sendings.slice(0, half), sendings.slice(half)]
+      const answers = await Promise.all(
+        parts.map((part) =>
+          this.#requestApart(part, signal).catch((error: unknown) =>
+            part.map(() => ({ error: StreamError.from(error, 'sending failed') })),
+          ),
+        ),
+      )
+      return answers.flat()
+    }
   }
 
   async #request(sendings: readonly Sending[], signal: AbortSignal): Promise<readonly Answer[]> {

@@ -153,6 +153,26 @@ describe('a call without an answer', () => {
   })
 })
 
+it('a record that the stream takes no more does not take the others with it', async () => {
+  const { url } = await backend()
+  const cloud = await open(url())
+  await cloud.admin.createTopic('t', { partitions: 1 })
+  const client = clientOf(cloud)
+  const { StreamDescriptionSummary: summary } = await client.send(new DescribeStreamSummaryCommand({ StreamName: 't' }))
+  const setMost = async (MaxRecordSizeInKiB: number): Promise<void> => {
+    const StreamARN = summary?.StreamARN ?? ''
+    await eventually(() => client.send(new UpdateMaxRecordSizeCommand({ StreamARN, MaxRecordSizeInKiB })))
+  }
+  await setMost(4_096)
+  const topic = texts(await open(url()), 't')
+  await topic.send({ key: 'k', value: 'before' })
+  await setMost(1_024)
+  const producer = topic.producer({ lingerMs: 50, maxBatchBytes: 4_000_000 })
+  const large = failure(producer.send({ key: 'large', value: 'x'.repeat(2_000_000) }))
+  await Promise.all(['a', 'b', 'c'].map((key) => producer.send({ key, value: 'small' })))
+  expect(await large).toMatchObject({ code: 'too-large' })
+})
+
 describe('resharding by somebody else', () => {
   it('is followed by running members: a split, and a merge with two parents, in order', async () => {
     const { url } = await backend()
