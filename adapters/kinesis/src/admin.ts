@@ -50,7 +50,9 @@ export class KinesisAdmin implements DriverAdmin {
         ? `${info.openShards} partitions, not ${spec.partitions}`
         : retentionHours !== undefined && retentionHours !== info.retentionHours
           ? `a retention of ${info.retentionHours} hours, not ${retentionHours}`
-          : undefined
+          : config.kmsKey !== undefined && !info.encrypted
+            ? 'records that are not encrypted, and ?kmsKey asks for that'
+            : undefined
     if (differs !== undefined) throw new StreamError('conflict', `topic "${name}" exists with ${differs}`)
     return outcome
   }
@@ -120,7 +122,12 @@ export class KinesisAdmin implements DriverAdmin {
     const { groups, consumers, config } = this.#context
     const view = await this.#open(topic, signal)
     await groups.forget(view, group, signal)
-    if (config.mode === 'efo') await consumers.forget(view.info, group, signal)
+    // Its members may have had one, which is paid for by the hour, whatever mode is set here.
+    try {
+      await consumers.forget(view.info, group, signal)
+    } catch (error) {
+      if (config.mode === 'efo' || !StreamError.is(error, 'permission-denied')) throw error
+    }
   }
 
   async seek(topic: string, group: string, to: StartFrom, signal: AbortSignal): Promise<void> {

@@ -8,7 +8,7 @@ import type { ConsumerDescription, SubscribeToShardEventStream } from '@aws-sdk/
 import { sleep, StreamError } from '@sluice/driver'
 import type { PartitionId } from '@sluice/driver'
 import type { Subscriber } from './clients.ts'
-import { isInUse, isMissing } from './errors.ts'
+import { isInUse, isMissing, toStreamError } from './errors.ts'
 import { notYet, toStartingPosition } from './iterators.ts'
 import { plainName } from './names.ts'
 import type { Place } from './places.ts'
@@ -81,7 +81,7 @@ export class FanOut implements ShardFetcher {
     if (event === undefined) {
       // Also what goes wrong comes as an event.
       const trouble: unknown = Object.values(next.value)[0]
-      if (trouble instanceof Error) throw inTheirWords(trouble, this.#partition)
+      if (trouble instanceof Error) throw inTheirWords(toStreamError(trouble, what), this.#partition)
       return nothing
     }
     this.#continuation = event.ContinuationSequenceNumber
@@ -119,11 +119,10 @@ export class FanOut implements ShardFetcher {
 }
 
 /** Somebody else has the subscription, or had it a moment ago: in some seconds it can be ours. */
-function inTheirWords(error: Error, partition: PartitionId): Error {
-  const cause = error instanceof StreamError ? error.cause : error
-  if (!isInUse(cause)) return error
+function inTheirWords(error: StreamError, partition: PartitionId): StreamError {
+  if (!isInUse(error.cause)) return error
   return new StreamError('unavailable', `${partition} has another subscription of the same consumer; trying again`, {
-    cause,
+    cause: error.cause,
   })
 }
 

@@ -60,10 +60,19 @@ export class DynamoLeaseStore implements LeaseStore {
       client.send(
         new PutItemCommand({
           TableName: table,
-          Item: { leaseKey: { S: lease.partition }, leaseCounter: { N: '1' }, ...toItem(lease, scope) },
+          Item: {
+            leaseKey: { S: lease.partition },
+            leaseCounter: { N: String(firstVersion(scope)) },
+            ...toItem(lease, scope),
+          },
           // What a stream left behind that had this name before is nobody's.
-          ConditionExpression: 'attribute_not_exists(leaseKey) OR sluiceStream <> :stream',
-          ExpressionAttributeValues: { ':stream': { S: scope.stream } },
+          ConditionExpression:
+            'attribute_not_exists(leaseKey) OR (sluiceStream <> :stream AND sluiceTopic = :topic AND sluiceGroup = :group)',
+          ExpressionAttributeValues: {
+            ':stream': { S: scope.stream },
+            ':topic': { S: scope.topic },
+            ':group': { S: scope.group },
+          },
         }),
         { abortSignal },
       ),
@@ -129,7 +138,8 @@ export class DynamoLeaseStore implements LeaseStore {
   #isOurs(item: Item): boolean {
     const { scope, table } = this.#context
     const kind = item['entityType']?.S
-    if (item['leaseKey']?.S === undefined || (kind !== undefined && kind !== 'LEASE')) return false
+    // The KCL keeps other things there too, and leases of several streams under longer keys.
+    if (item['leaseKey']?.S?.startsWith('shardId-') !== true || (kind !== undefined && kind !== 'LEASE')) return false
     const { topic, group } = {
       topic: item['sluiceTopic']?.S ?? scope.topic,
       group: item['sluiceGroup']?.S ?? scope.group,
@@ -142,6 +152,11 @@ export class DynamoLeaseStore implements LeaseStore {
       )
     return (item['sluiceStream']?.S ?? scope.stream) === scope.stream
   }
+}
+
+/** Another for each stream of a name, so that a member of one that is gone, however late, changes nothing. */
+function firstVersion({ stream }: LeaseScope): number {
+  return Number(stream) % 1_000_000_000
 }
 
 /** What changes of a lease; what is `undefined` is taken out. */

@@ -36,6 +36,7 @@ export interface StreamInfo {
   readonly onDemand: boolean
   /** The service spreads records as it likes, and ignores their keys. */
   readonly ignoresKeys: boolean
+  readonly encrypted: boolean
 }
 
 /** How soon to look again for a state that takes time, in milliseconds: at first, and at last. */
@@ -211,6 +212,7 @@ function toStreamInfo(name: string, summary: StreamDescriptionSummary | undefine
     maxRecordBytes: (summary?.MaxRecordSizeInKiB ?? usualRecordKiB) * 1_024,
     onDemand: summary?.StreamModeDetails?.StreamMode === 'ON_DEMAND',
     ignoresKeys: distribution === 'AUTO',
+    encrypted: summary?.EncryptionType === 'KMS',
   }
 }
 

@@ -5,6 +5,7 @@ import {
   CreateStreamCommand,
   DescribeStreamSummaryCommand,
   ListShardsCommand,
+  ListStreamConsumersCommand,
   MergeShardsCommand,
   SplitShardCommand,
   UpdateMaxRecordSizeCommand,
@@ -426,8 +427,27 @@ describe('how it logs in', () => {
   })
 })
 
-it('makes streams that are encrypted', async () => {
+it('forgets the fan-out consumer of a group, whoever forgets the group', async () => {
   const { url } = await backend()
+  const cloud = await open(url('&mode=efo'))
+  await cloud.admin.createTopic('t', { partitions: 1 })
+  const topic = texts(cloud, 't')
+  await topic.send({ key: 'k', value: 'x' })
+  expect(await collect(topic, 'g', 1)).toEqual(['x'])
+  const client = clientOf(cloud)
+  const { StreamDescriptionSummary: summary } = await client.send(new DescribeStreamSummaryCommand({ StreamName: 't' }))
+  const consumers = async (): Promise<number | undefined> =>
+    (await client.send(new ListStreamConsumersCommand({ StreamARN: summary?.StreamARN }))).Consumers?.length
+  expect(await consumers()).toBe(1)
+  await (await open(url())).admin.deleteGroup('t', 'g')
+  await eventually(async () => expect(await consumers()).toBe(0))
+})
+
+it('makes streams that are encrypted, and takes none that is not for one', async () => {
+  const { url } = await backend()
+  await (await open(url())).admin.createTopic('plain', { partitions: 1 })
+  const asked = (await open(url('&kmsKey=alias/pipeline'))).admin.createTopic('plain', { partitions: 1 })
+  expect(await failure(asked)).toMatchObject({ code: 'conflict' })
   const cloud = await open(url('&kmsKey=alias/pipeline'))
   await cloud.admin.createTopic('t', { partitions: 1, retentionMs: 36 * 3_600_000 })
   const { StreamDescriptionSummary: summary } = await clientOf(cloud).send(
