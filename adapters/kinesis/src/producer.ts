@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer'
-import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import type { KinesisClient, PutRecordsResultEntry } from '@aws-sdk/client-kinesis'
 import { StreamError } from '@sluice/driver'
 import type { DriverProducer, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
@@ -9,6 +8,7 @@ import type { HotShards } from './hot-shards.ts'
 import { pack } from './packing.ts'
 import type { Lane, PackingOptions, Parcel } from './packing.ts'
 import { toPosition } from './places.ts'
+import { putRecords } from './put-records.ts'
 import type { TopicView } from './topic.ts'
 
 /** What one request may hold. The service takes 10 MiB by now; others still the 5 MiB of before. */
@@ -164,13 +164,13 @@ export class KinesisProducer implements DriverProducer {
 
   async #request(sendings: readonly Sending[], signal: AbortSignal): Promise<readonly Answer[]> {
     const { client, calls, topic } = this.#context
-    const Records = sendings.map(({ parcel: { partitionKey, explicitHashKey, data } }) => ({
-      PartitionKey: partitionKey,
-      Data: data,
-      ...(explicitHashKey === undefined ? {} : { ExplicitHashKey: explicitHashKey }),
+    const entries = sendings.map(({ parcel: { partitionKey, explicitHashKey: hashKey, data } }) => ({
+      partitionKey,
+      hashKey,
+      data,
     }))
     const result = await calls.run({ operation: 'send', topic: topic.name, signal }, (abortSignal) =>
-      client.send(new PutRecordsCommand({ StreamName: topic.name, Records }), { abortSignal }),
+      client.send(putRecords(topic.name, entries), { abortSignal }),
     )
     return sendings.map((sending, index) => this.#answerOf(sending, result.Records?.[index]))
   }
