@@ -1,8 +1,8 @@
-import { GetRecordsCommand } from '@aws-sdk/client-kinesis'
 import type { _Record } from '@aws-sdk/client-kinesis'
 import type { PartitionId } from '@sluice/driver'
 import { StreamError } from '@sluice/driver'
 import { isExpiredIterator } from './errors.ts'
+import { getRecords } from './get-records.ts'
 import { iteratorAt } from './iterators.ts'
 import type { Place } from './places.ts'
 import type { Fetched, ReadingContext, ShardFetcher } from './reading.ts'
@@ -54,7 +54,7 @@ export class Polling implements ShardFetcher {
     try {
       const answer = await calls.run(
         { operation: `read ${this.#partition}`, topic: topic.name, signal },
-        (abortSignal) => client.send(new GetRecordsCommand(input), { abortSignal }),
+        (abortSignal) => getRecords(client, input, abortSignal),
       )
       const records = answer.Records ?? []
       this.#iterator = answer.NextShardIterator
