@@ -61,9 +61,10 @@ export function aggregatedBytes(record: Aggregated, hasHashKey = false): number 
 
 /** Takes an aggregate apart; `undefined`: it is none, or not whole, and so a record as it stands. */
 export function disaggregate(data: Buffer): readonly AggregatedRecord[] | undefined {
-  if (data.length < magic.length + digestBytes || !data.subarray(0, magic.length).equals(magic)) return undefined
-  const body = data.subarray(magic.length, -digestBytes)
-  if (!digestOf(body).equals(data.subarray(-digestBytes))) return undefined
+  const end = data.length - digestBytes
+  if (end < magic.length || data.compare(magic, 0, magic.length, 0, magic.length) !== 0) return undefined
+  const body = data.subarray(magic.length, end)
+  if (data.compare(digestOf(body), 0, digestBytes, end) !== 0) return undefined
   try {
     return decodeAll(body)
   } catch (error) {
