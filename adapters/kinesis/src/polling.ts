@@ -7,8 +7,8 @@ import { iteratorAt } from './iterators.ts'
 import type { Place } from './places.ts'
 import type { Fetched, ReadingContext, ShardFetcher } from './reading.ts'
 
-/** What one call may bring. */
-const mostRecords = 1_000
+/** What one call may bring, and the first one, when nobody knows how large records are. */
+const [mostRecords, firstRecords] = [1_000, 100]
 /** About what one call is to bring. It could be 10 MiB, of aggregates; then the shard answers nobody for five seconds. */
 const answerBytes = 1024 * 1024
 
@@ -21,8 +21,8 @@ export class Polling implements ShardFetcher {
   readonly #partition: PartitionId
   readonly #closing = new AbortController()
   #iterator: string | undefined
-  /** As many records as are about `answerBytes`, by those that came last. */
-  #limit = mostRecords
+  /** As many records as are about `answerBytes`, by those that came last; at first fewer than those of most topics. */
+  #limit = firstRecords
   #work: Promise<unknown> = Promise.resolve()
 
   constructor(context: ReadingContext, partition: PartitionId) {

@@ -20,7 +20,7 @@ it('asks a shard for about a mebibyte at once, by the size of what came last', a
   )
   const consumer = topic.consumer({ group: 'g', deadLetter: false })
   const running = consumer.run(() => undefined)
-  await eventually(() => expect(limits.slice(0, 2)).toEqual([1_000, 10]))
+  await eventually(() => expect(limits.slice(0, 2)).toEqual([100, 10]))
   await consumer.close()
   await running
 })
