@@ -51,6 +51,6 @@ function toRecord({ Data, ApproximateArrivalTimestamp: seconds, ...rest }: JsonR
   return {
     ...rest,
     Data: Data === undefined ? undefined : Buffer.from(Data, 'base64'),
-    ...(seconds === undefined ? {} : { ApproximateArrivalTimestamp: new Date(Math.round(Number(seconds) * 1_000)) }),
+    ...(seconds === undefined ? {} : { ApproximateArrivalTimestamp: new Date(Math.round(seconds * 1_000)) }),
   }
 }
