@@ -1,5 +1,3 @@
-import { fork } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
 import { connect } from 'node:net'
 import { KinesisClient } from '@aws-sdk/client-kinesis'
 import {
@@ -10,7 +8,7 @@ import {
 } from '@aws-sdk/client-kinesis'
 import { NodeHttp2Handler, NodeHttpHandler } from '@smithy/node-http-handler'
 import { median } from './measure.ts'
-import type { Told } from './kinesis-server-child.ts'
+import { ServerProcess } from './server-process.ts'
 
 /** What the Kinesis server does in a second, and what it takes. */
 export interface KinesisServerResult {
@@ -37,78 +35,32 @@ const data = Buffer.alloc(1_024, 'x')
 /** Measures the server in a process of its own, with the SDK in this one. */
 export async function benchKinesisServer(rounds: number, malformed: number): Promise<KinesisServerResult> {
   const begun = performance.now()
-  const server = await ServerProcess.start()
+  using server = await ServerProcess.start('kinesis')
   const processMs = performance.now() - begun
-  try {
-    const idleMiB = await server.memory()
-    const rates: { protocol: string; put: number; got: number }[] = []
-    for (const protocol of ['HTTP/1.1', 'HTTP/2'] as const) {
-      const figures: { readonly put: number; readonly got: number }[] = []
-      for (let round = 0; round < rounds; round++) figures.push(await drive(server.url, protocol, round))
-      const [puts, gots] = [figures.map(({ put }) => put), figures.map(({ got }) => got)]
-      rates.push({ protocol, put: median(puts), got: median(gots) })
-    }
-    const fullMiB = await server.memory()
-    const sent = performance.now()
-    await sendMalformed(server.port, Math.ceil(malformed / 10))
-    const before = await server.memory()
-    await sendMalformed(server.port, malformed)
-    return {
-      processMs,
-      startMs: server.startMs,
-      rates,
-      idleMiB,
-      fullMiB,
-      dataMiB: (2 * rounds * batches * batch * data.length) / 1024 / 1024,
-      malformed,
-      malformedMiB: (await server.memory()) - before,
-      malformedPerSecond: (malformed * 1.1 * 1_000) / (performance.now() - sent),
-    }
-  } finally {
-    server.stop()
+  const idleMiB = await server.memory()
+  const rates: { protocol: string; put: number; got: number }[] = []
+  for (const protocol of ['HTTP/1.1', 'HTTP/2'] as const) {
+    const figures: { readonly put: number; readonly got: number }[] = []
+    for (let round = 0; round < rounds; round++) figures.push(await drive(server.url, protocol, round))
+    const [puts, gots] = [figures.map(({ put }) => put), figures.map(({ got }) => got)]
+    rates.push({ protocol, put: median(puts), got: median(gots) })
   }
-}
-
-class ServerProcess {
-  readonly startMs: number
-  readonly port: number
-  readonly #child: ChildProcess
-
-  private constructor(child: ChildProcess, port: number, startMs: number) {
-    this.#child = child
-    this.port = port
-    this.startMs = startMs
+  const fullMiB = await server.memory()
+  const sent = performance.now()
+  await sendMalformed(server.port, Math.ceil(malformed / 10))
+  const before = await server.memory()
+  await sendMalformed(server.port, malformed)
+  return {
+    processMs,
+    startMs: server.startMs,
+    rates,
+    idleMiB,
+    fullMiB,
+    dataMiB: (2 * rounds * batches * batch * data.length) / 1024 / 1024,
+    malformed,
+    malformedMiB: (await server.memory()) - before,
+    malformedPerSecond: (malformed * 1.1 * 1_000) / (performance.now() - sent),
   }
-
-  static async start(): Promise<ServerProcess> {
-    const file = new URL('kinesis-server-child.ts', import.meta.url).pathname
-    const child = fork(file, { execArgv: ['--conditions=@sluice/source', '--expose-gc', '--max-semi-space-size=8'] })
-    const told = await heard(child)
-    if (told.what !== 'started') throw new Error('the server told its memory before it had started')
-    return new ServerProcess(child, told.port, told.startMs)
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.port}`
-  }
-
-  async memory(): Promise<number> {
-    const told = heard(this.#child)
-    this.#child.send('memory')
-    const answer = await told
-    return answer.what === 'memory' ? answer.rssMiB : Number.NaN
-  }
-
-  stop(): void {
-    this.#child.kill('SIGKILL')
-  }
-}
-
-function heard(child: ChildProcess): Promise<Told> {
-  return new Promise((resolve, reject) => {
-    child.once('message', (told) => resolve(told as Told))
-    child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)))
-  })
 }
 
 /** Puts all records and gets them again; records per second. */
