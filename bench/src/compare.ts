@@ -7,9 +7,11 @@ import { inFolder } from './folder.ts'
 import { median, percentile, ratioOf, table } from './measure.ts'
 import type { WayName } from './ways/open.ts'
 
+type Phase = 'send' | 'consume'
+
 /** Sluice on one backend, and the same work by hand. */
 export interface Contest {
-  /** A way by hand, and what it is called. The first is the one that ratios are to. */
+  /** A way by hand, or Sluice otherwise, and what it is called. The first is the one that ratios are to. */
   readonly byHand: readonly Rival[]
   readonly cells: readonly Cell[]
   readonly rounds: number
@@ -28,13 +30,19 @@ interface Rival {
   readonly when?: (cell: Cell) => boolean
   /** The share of the records it is given, where it is slow. */
   readonly share?: number
+  /** Goes behind the address. */
+  readonly options?: string
+  /** What it is looked at for. Default: both. */
+  readonly phase?: Phase
+  /** Whether its ratios are told too. */
+  readonly ratio?: boolean
 }
 
 /** What came of a cell: for each way the figures of all rounds. */
 export interface CellResult {
   readonly cell: Cell
   readonly ours: readonly Figures[]
-  readonly others: readonly { readonly name: string; readonly figures: readonly Figures[] }[]
+  readonly others: readonly (Rival & { readonly figures: readonly Figures[] })[]
 }
 
 /** Every way on every cell, in turn, each in a process of its own. */
@@ -45,10 +53,11 @@ export async function compare(contest: Contest, tell: (line: string) => void): P
     const ours: Figures[] = []
     const others = rivals.map((rival) => ({ ...rival, figures: [] as Figures[] }))
     for (let round = 0; round < contest.rounds; round++) {
-      for (const { figures, share = 1, way } of others) {
-        figures.push(await once(way, { ...cell, records: Math.ceil(cell.records * share) }, contest, tell))
+      for (const { figures, share = 1, ...rival } of others) {
+        const records = Math.ceil(cell.records * share)
+        figures.push(await once(rival, { ...cell, records }, contest, tell))
       }
-      ours.push(await once('sluice', cell, contest, tell))
+      ours.push(await once({ way: 'sluice' }, cell, contest, tell))
     }
     const last = { cell, ours, others }
     results.push(last)
@@ -61,11 +70,16 @@ export async function compare(contest: Contest, tell: (line: string) => void): P
 }
 
 /** What fails is told, and tried once more: an hour of figures is not thrown away for it. */
-async function once(way: WayName, cell: Cell, contest: Contest, tell: (line: string) => void): Promise<Figures> {
+async function once(
+  { way, options = '' }: Pick<Rival, 'way' | 'options'>,
+  cell: Cell,
+  contest: Contest,
+  tell: (line: string) => void,
+): Promise<Figures> {
   const measure = (): Promise<Figures> =>
     inFolder(async (folder) => {
       await using place = await contest.place(way, folder)
-      return await child({ way, cell, place: place.address })
+      return await child({ way, cell, place: `${place.address}${options}` })
     })
   try {
     return await measure()
@@ -90,23 +104,31 @@ function child(task: Task): Promise<Figures> {
   })
 }
 
-function rateRatio({ ours, others }: CellResult, phase: 'send' | 'consume'): string {
+function rateRatio({ ours, others }: CellResult, phase: Phase, of: readonly Figures[] = ours): string {
+  if (of.length === 0) return ''
   return ratioOf(
-    ours.map((one) => one[phase]),
+    of.map((one) => one[phase]),
     (others[0]?.figures ?? []).map((one) => one[phase]),
   )
 }
 
-/** Rates, with the ratio of ours to the first by hand. */
-export function ratesTable(results: readonly CellResult[], phase: 'send' | 'consume'): string {
-  const names = namesOf(results)
-  const rows = results.map(({ cell, ours, others }) => [
-    nameOf(cell),
-    rateOf(ours, phase),
-    ...names.map((name) => rateOf(figuresOf(others, name), phase)),
-    rateRatio({ cell, ours, others }, phase),
+/** Rates, with the ratio of ours to the first by hand, and of the others whose ratio is told. */
+export function ratesTable(results: readonly CellResult[], phase: Phase): string {
+  const names = namesOf(results, phase)
+  const told = [...new Set(results.flatMap(({ others }) => others.filter(isToldOf(phase)).map(({ name }) => name)))]
+  const rows = results.map((result) => [
+    nameOf(result.cell),
+    rateOf(result.ours, phase),
+    ...names.map((name) => rateOf(figuresOf(result.others, name), phase)),
+    rateRatio(result, phase),
+    ...told.map((name) => rateRatio(result, phase, figuresOf(result.others, name))),
   ])
-  return table(['k records/s', 'Sluice', ...names, `ratio to ${names[0] ?? ''}`], rows)
+  const heads = ['k records/s', 'Sluice', ...names, `ratio to ${names[0] ?? ''}`]
+  return table([...heads, ...told.map((name) => `ratio of ${name}`)], rows)
+}
+
+function isToldOf(phase: Phase): (rival: Rival) => boolean {
+  return (rival) => rival.ratio === true && (rival.phase ?? phase) === phase
 }
 
 /** CPU and memory of the whole process. */
@@ -117,10 +139,9 @@ export function costsTable(results: readonly CellResult[]): string {
     ...names.map((name) => {
       const figures = name === 'Sluice' ? ours : figuresOf(others, name)
       if (figures.length === 0) return ''
-      const [send, consume, peak] = (['sendCpu', 'consumeCpu', 'peakMiB'] as const).map((what) =>
-        median(figures.map((one) => one[what])),
-      )
-      return `${send?.toFixed(1)} / ${consume?.toFixed(1)} µs, ${peak?.toFixed(0)} MiB`
+      const of = (what: 'sendCpu' | 'consumeCpu' | 'peakMiB'): number => median(figures.map((one) => one[what]))
+      const send = namesOf(results, 'send').includes(name) || name === 'Sluice' ? of('sendCpu').toFixed(1) : '–'
+      return `${send} / ${of('consumeCpu').toFixed(1)} µs, ${of('peakMiB').toFixed(0)} MiB`
     }),
   ])
   return table(['CPU per record: send / consume; peak memory', ...names], rows)
@@ -151,7 +172,7 @@ export function keysTable(results: readonly CellResult[]): string {
   const rows = many.flatMap(({ cell, ours }) => {
     const few = results.find((other) => other.cell.bytes === cell.bytes && other.cell.keys === 16)
     if (few === undefined) return []
-    const cost = (phase: 'send' | 'consume'): string =>
+    const cost = (phase: Phase): string =>
       ratioOf(
         few.ours.map((one) => one[phase]),
         ours.map((one) => one[phase]),
@@ -166,15 +187,18 @@ function nameOf(cell: Cell): string {
   return `${sizeName(cell.bytes)}, ${keys}`
 }
 
-function namesOf(results: readonly CellResult[]): readonly string[] {
-  return [...new Set(results.flatMap(({ others }) => others.map(({ name }) => name)))]
+/** The others, of a phase where one is given. */
+function namesOf(results: readonly CellResult[], phase?: Phase): readonly string[] {
+  const all = results.flatMap(({ others }) => others)
+  const rivals = all.filter((rival) => phase === undefined || (rival.phase ?? phase) === phase)
+  return [...new Set(rivals.map(({ name }) => name))]
 }
 
 function figuresOf(others: CellResult['others'], name: string): readonly Figures[] {
   return others.find((other) => other.name === name)?.figures ?? []
 }
 
-function rateOf(figures: readonly Figures[], phase: 'send' | 'consume'): string {
+function rateOf(figures: readonly Figures[], phase: Phase): string {
   if (figures.length === 0) return ''
   return (median(figures.map((one) => one[phase])) / 1000).toFixed(1)
 }

@@ -7,17 +7,21 @@ import { cellOf } from './cell.ts'
 import type { Cell, Pace } from './cell.ts'
 import { compare, costsTable, keysTable, ratesTable, timesTable } from './compare.ts'
 import type { CellResult } from './compare.ts'
+import { benchHotShard } from './hot-shard.ts'
 import { benchKinesisServer } from './kinesis-server.ts'
+import { KinesisServers } from './kinesis-servers.ts'
+import { median, ratioOf } from './measure.ts'
 import { benchMembers } from './members.ts'
 import { benchStuck } from './stuck.ts'
+import { benchWithinQuotas } from './within-quotas.ts'
 
 /**
- * `npm run bench [-- --only local,nats,members,stuck,kinesis-server] [--rounds N] [--sizes 100,1024,65536] [--keys 1,16,10000] [--out FILE]`:
+ * `npm run bench [-- --only local,nats,kinesis,members,stuck,kinesis-server] [--rounds N] [--sizes 100,1024,65536] [--keys 1,16,10000] [--out FILE]`:
  * Sluice beside the same work by hand. Writes `bench/results.md` when everything was measured, or `--out` says where.
  */
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'local,nats,members,stuck,kinesis-server' },
+    only: { type: 'string', default: 'local,nats,kinesis,members,stuck,kinesis-server' },
     rounds: { type: 'string', default: '5' },
     sizes: { type: 'string', default: '100,1024,65536' },
     keys: { type: 'string', default: '1,16,10000' },
@@ -28,7 +32,7 @@ const { values } = parseArgs({
 const rounds = Number(values.rounds)
 const numbers = (list: string): readonly number[] => list.split(',').map(Number)
 const parts = new Set(values.only.split(','))
-const everything = ['local', 'nats', 'members', 'stuck', 'kinesis-server'].every((part) => parts.has(part))
+const everything = ['local', 'nats', 'kinesis', 'members', 'stuck', 'kinesis-server'].every((part) => parts.has(part))
 const out = values.out ?? (everything ? new URL('../results.md', import.meta.url).pathname : undefined)
 const nothing = (): Promise<void> => Promise.resolve()
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
@@ -123,6 +127,73 @@ async function natsBinary(): Promise<NatsBinary> {
   return found
 }
 
+async function kinesis(): Promise<string> {
+  using servers = await KinesisServers.start()
+  const few = ({ keys }: Cell): boolean => keys === 16
+  // Of one key it has one record in a request.
+  const several = ({ keys }: Cell): boolean => keys > 1
+  const results = await compare(
+    {
+      byHand: [
+        { way: 'kinesis', name: 'SDK' },
+        { way: 'sluice', name: '`aggregation=false`', options: '&aggregation=false', ratio: true, when: several },
+        { way: 'sluice', name: '`mode=efo`', options: '&mode=efo', ratio: true, phase: 'consume', when: few },
+        { way: 'lifion', name: '`lifion-kinesis`', phase: 'consume', when: few },
+      ],
+      cells: numbers(values.sizes).flatMap((bytes) =>
+        numbers(values.keys).map((keys) => cellOf(bytes, keys, { records: 30_000, perSecond: 0 }, false)),
+      ),
+      rounds,
+      place: () => Promise.resolve({ address: servers.address, [Symbol.asyncDispose]: nothing }),
+    },
+    say,
+  )
+  const hot = await benchHotShard(servers, rounds)
+  const quotas = await benchWithinQuotas(rounds)
+  return `## Kinesis
+
+The Kinesis server of \`@sluice/emulators\`, quotas off, and dynalite for leases and places, each in a process of its own; four
+shards. The SDK by hand: \`PutRecords\` of 500 records, four requests in flight as Sluice has; \`GetRecords\` of 1 000 from all
+shards at once, and the place put into a table after each answer; HTTP/1.1 over connections as Sluice has them. It sends records of one
+key without waiting for one another, and so loses their order when one is refused; Sluice does not, and so sends them one at a time
+where it may not aggregate. Sluice polls unless it says otherwise. \`lifion-kinesis\` 1.3.3 reads what the SDK has sent, with leases.
+
+### Sends, batched
+
+${ratesTable(results, 'send')}
+
+### Consuming
+
+${ratesTable(results, 'consume')}
+
+### Many keys
+
+${keysTable(results)}
+
+### What it costs
+
+${costsTable(results)}
+
+### Within the quotas of the service
+
+Four shards of 1 000 records and 1 MB a second each, 100 B, four keys for each shard. By hand, what is refused is sent again after
+100 ms.
+
+| k records/s | Sluice | SDK | ratio |
+| --- | --- | --- | --- |
+| 100 B, 16 keys | ${thousands(median(quotas.ours))} | ${thousands(median(quotas.byHand))} | ${ratioOf(quotas.ours, quotas.byHand)} |
+
+### A hot shard
+
+${hot.shards} shards, 1 KB, and a sender for each through one producer; one shard refuses everything, as over its quota.
+
+| | |
+| --- | --- |
+| k records/s of the others while nobody sends to it | ${thousands(median(hot.without))} |
+| while somebody does | ${thousands(median(hot.withIt))}: ${ratioOf(hot.withIt, hot.without)} |
+| sends to it that waited, and were stored once it took records again | ${hot.waited} |`
+}
+
 async function members(): Promise<string> {
   const binary = await natsBinary()
   const port = await freePort()
@@ -192,7 +263,7 @@ Made by \`npm run bench\`: ${rounds} rounds, all ways in turn, each in a process
 rounds; in brackets the lowest and highest ratio of a round. Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}).
 CPU and memory are those of the whole client process; a server's are not in them.`,
 ]
-for (const [name, run] of Object.entries({ local, nats, members, stuck, 'kinesis-server': kinesisServer }))
+for (const [name, run] of Object.entries({ local, nats, kinesis, members, stuck, 'kinesis-server': kinesisServer }))
   if (parts.has(name)) report.push(await run())
 const text = `${report.join('\n\n')}\n`
 if (out !== undefined) writeFileSync(out, text)

@@ -1,4 +1,6 @@
 import type { Cell } from '../cell.ts'
+import { KinesisWay } from './kinesis.ts'
+import { LifionWay } from './lifion.ts'
 import { NatsWay } from './nats.ts'
 import { SegmentWay } from './segment.ts'
 import { SluiceWay } from './sluice.ts'
@@ -6,7 +8,7 @@ import { SqliteWay } from './sqlite.ts'
 import type { Way } from './way.ts'
 
 /** The ways there are. */
-export type WayName = 'sluice' | 'sqlite' | 'segment' | 'nats' | 'nats-in-order'
+export type WayName = 'sluice' | 'sqlite' | 'segment' | 'nats' | 'nats-in-order' | 'kinesis' | 'lifion'
 
 /** Opens a way at an address, or in a folder that is there. */
 export async function openWay(name: WayName, place: string, cell: Cell): Promise<Way> {
@@ -21,5 +23,9 @@ export async function openWay(name: WayName, place: string, cell: Cell): Promise
       return NatsWay.open(place, cell, false)
     case 'nats-in-order':
       return NatsWay.open(place, cell, true)
+    case 'kinesis':
+      return KinesisWay.open(place)
+    case 'lifion':
+      return LifionWay.open(place)
   }
 }
