@@ -9,6 +9,7 @@ import { compare, costsTable, keysTable, ratesTable, timesTable } from './compar
 import type { CellResult } from './compare.ts'
 import { benchHotShard } from './hot-shard.ts'
 import { benchKinesisServer } from './kinesis-server.ts'
+import { provideLifion } from './lifion-folder.ts'
 import { KinesisServers } from './kinesis-servers.ts'
 import { median, ratioOf } from './measure.ts'
 import { benchMembers } from './members.ts'
@@ -128,6 +129,7 @@ async function natsBinary(): Promise<NatsBinary> {
 }
 
 async function kinesis(): Promise<string> {
+  provideLifion()
   using servers = await KinesisServers.start()
   const few = ({ keys }: Cell): boolean => keys === 16
   // Of one key it has one record in a request.

@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module'
 import { Agent } from 'node:http'
+import { join } from 'node:path'
 import type { EventEmitter } from 'node:events'
 import type { Item } from '../cell.ts'
+import { lifionFolder } from '../lifion-folder.ts'
 import { credentials, endpointsOf, KinesisWay, region } from './kinesis.ts'
 
 /** What is used of a consumer of `lifion-kinesis`, which brings no types. */
@@ -47,7 +49,7 @@ export class LifionWay extends KinesisWay {
 
   async #run(group: string, start: string, handler: (item: Item) => void): Promise<() => Promise<void>> {
     const { kinesis, dynamo } = endpointsOf(this.#address)
-    const Consumer = createRequire(import.meta.url)('lifion-kinesis') as Lifion
+    const Consumer = createRequire(join(lifionFolder, 'package.json'))('lifion-kinesis') as Lifion
     const common = { region, credentials, httpOptions: { agent: new Agent({ keepAlive: true, maxSockets: 128 }) } }
     const consumer = new Consumer({
       ...common,
