@@ -46,7 +46,11 @@ export const optionDescriptions: readonly OptionDescription[] = [
     meaning: '`on-demand`, or `READS:WRITES` of provisioned capacity, for tables made here',
   },
   { name: 'leaseTags', default: '', meaning: 'Tags of tables made here: `team=data,env=prod`' },
-  { name: 'failoverMs', default: '10000', meaning: 'A silent member loses its partitions after this time' },
+  {
+    name: 'failoverMs',
+    default: '10000',
+    meaning: 'A silent member loses its partitions after this time; another has them within half as long again',
+  },
   { name: 'connectTimeoutMs', default: '3000', meaning: 'Gives up dialling an endpoint after this time' },
   { name: 'requestTimeoutMs', default: '10000', meaning: 'Gives up waiting for an answer after this time' },
   {

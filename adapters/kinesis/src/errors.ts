@@ -42,6 +42,10 @@ const accountFull: ErrorMeaning = {
   text: 'a limit of the account is reached; delete what is not used, or ask AWS for more',
   retryable: false,
 }
+const stranger: ErrorMeaning = {
+  code: 'invalid-argument',
+  text: 'what answers there does not know this call; is ?endpoint Kinesis, and ?dynamoEndpoint DynamoDB?',
+}
 const notNow: ErrorMeaning = { code: 'unavailable', text: 'the service has trouble; try again', ambiguous: true }
 const keyTrouble: ErrorMeaning = {
   code: 'conflict',
@@ -57,6 +61,7 @@ const byName: Readonly<Record<string, ErrorMeaning>> = {
   ResourceInUseException: { code: 'conflict', text: 'it is being changed at the moment, or exists already' },
   InvalidArgumentException: { code: 'invalid-argument', text: 'the service refuses an argument' },
   ValidationException: { code: 'invalid-argument', text: 'the service refuses the request' },
+  UnknownOperationException: stranger,
   SerializationException: { code: 'invalid-argument', text: 'the service cannot read the request' },
   ProvisionedThroughputExceededException: tooFast,
   RequestLimitExceeded: tooFast,
@@ -101,7 +106,7 @@ const byName: Readonly<Record<string, ErrorMeaning>> = {
 
 const unreachable: ErrorMeaning = {
   code: 'unavailable',
-  text: 'the endpoint cannot be reached; is the region or ?endpoint right, and does the network allow it?',
+  text: 'the endpoint cannot be reached; are the region, ?endpoint and ?dynamoEndpoint right, and does the network allow it?',
 }
 const cut: ErrorMeaning = {
   code: 'unavailable',
@@ -185,13 +190,24 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
   const known = byName[name]
   if (known !== undefined) return known
   if (typeof code === 'string') {
-    if (neverConnected.has(code)) return unreachable
+    // Over HTTP/2 a request is cancelled, and the reason is its cause.
+    if (neverConnected.has(code) || isNeverConnected(error)) return unreachable
     if (isCertificateCode(code)) return badCertificate
     if (/^(ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_|ERR_STREAM_PREMATURE_CLOSE)/.test(code)) return cut
   }
   if (httpStatus !== undefined && httpStatus >= 500) return notNow
+  if (httpStatus !== undefined && httpStatus >= 400 && name === 'UnknownError') return stranger
   const system = systemErrorCode(error)
   return system === 'timeout' ? byName['TimeoutError'] : system === 'unavailable' ? cut : undefined
+}
+
+function isNeverConnected(error: unknown): boolean {
+  for (let at = error, depth = 0; typeof at === 'object' && at !== null && depth < 4; depth++) {
+    const { code, cause } = at as { readonly code?: unknown; readonly cause?: unknown }
+    if (typeof code === 'string' && neverConnected.has(code)) return true
+    at = cause
+  }
+  return false
 }
 
 function isTooLarge({ name, message }: Native): boolean {

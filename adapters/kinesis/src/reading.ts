@@ -154,7 +154,7 @@ export class ShardReading implements PartitionReading {
     this.#failures += 1
     const facts = { topic: topic.name, partition: this.#partition, code: error.code, error: error.message }
     // That the quota of a shard is used up now and then is how it is shared.
-    if (error.code === 'throttled' && this.#failures < 4) logger.debug(facts, 'a shard is read more slowly')
+    if (error.code === 'throttled' && this.#failures < 7) logger.debug(facts, 'a shard is read more slowly')
     else logger.warn(facts, 'reading fails; trying again')
     this.#rest(waitMs)
   }

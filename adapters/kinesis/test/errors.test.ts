@@ -56,6 +56,9 @@ const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous
   [socket('ECONNRESET'), 'unavailable', true, true],
   [native('TypeError', 'Cannot redefine property: $response'), 'unavailable', true, true],
   [socket('ERR_HTTP2_STREAM_ERROR'), 'unavailable', true, true],
+  [Object.assign(socket('ERR_HTTP2_STREAM_CANCEL'), { cause: socket('ENOTFOUND') }), 'unavailable', true, false],
+  [native('UnknownOperationException'), 'invalid-argument', false, false],
+  [native('UnknownError', '', { $metadata: { httpStatusCode: 404 } }), 'invalid-argument', false, false],
   [socket('ERR_TLS_CERT_ALTNAME_INVALID'), 'unavailable', false, false],
 ]
 

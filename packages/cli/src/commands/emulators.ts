@@ -69,7 +69,7 @@ async function kinesis(_: CommandContext, options: Options): Promise<Emulator> {
     ...(stateMs === undefined ? {} : { stateMs: parseCount(stateMs, '--state-ms', 0) }),
   })
   const close = (): Promise<void> => server.close()
-  const hint = 'the endpoint for an AWS SDK, with any credentials'
+  const hint = `for Sluice 'kinesis://test:test@eu-west-1?endpoint=${server.url}&dynamoEndpoint=<that of: sluice emulators up dynamodb>'; for an AWS SDK the endpoint, with any credentials`
   return { url: server.url, hint, ended: never, [Symbol.asyncDispose]: close }
 }
 
@@ -78,7 +78,7 @@ async function dynamodb(_: CommandContext, options: Options): Promise<Emulator> 
   const folder = text(options, 'folder')
   const server = await DynamoDbServer.start({ port: portOf(options), ...(folder === undefined ? {} : { folder }) })
   const close = (): Promise<void> => server.close()
-  const hint = 'for the leases of Kinesis consumers, by dynalite'
+  const hint = '`dynamoEndpoint` in a kinesis: address, for the leases of its consumers; by dynalite'
   return { url: server.url, hint, ended: never, [Symbol.asyncDispose]: close }
 }
 

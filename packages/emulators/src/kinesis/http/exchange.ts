@@ -136,12 +136,13 @@ export class Exchange {
 
 function nameOf({ method, headers }: Request): string {
   const target = String(headers['x-amz-target'] ?? '')
+  if (target.startsWith('DynamoDB')) throw unknownOperation('This is Kinesis; DynamoDB is at another endpoint.')
   if (method !== 'POST' || !target.startsWith(targetPrefix)) throw unknownOperation()
   return target.slice(targetPrefix.length)
 }
 
-function unknownOperation(): ServiceError {
-  return new ServiceError('UnknownOperationException', '')
+function unknownOperation(message = ''): ServiceError {
+  return new ServiceError('UnknownOperationException', message)
 }
 
 /** What whoever asked is told of an error. One that is not the service's own is a bug of this server, and says so. */
