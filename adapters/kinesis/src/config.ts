@@ -20,7 +20,7 @@ export const optionDescriptions: readonly OptionDescription[] = [
     meaning: 'How records are written: `kpl`, `raw` (the body alone) or `cloudevents-json`. All are read',
   },
   { name: 'aggregation', default: 'true', meaning: '`false`: with `kpl`, every record is a record of the stream' },
-  { name: 'aggregateBytes', default: '51200', meaning: 'How large a record of the stream may grow by aggregation' },
+  { name: 'aggregateBytes', default: '204800', meaning: 'How large a record of the stream may grow by aggregation' },
   { name: 'mode', default: 'polling', meaning: '`polling`, or `efo`: enhanced fan-out' },
   { name: 'pollMs', default: '1000', meaning: 'How long a shard is left alone that had nothing more' },
   {
@@ -120,7 +120,7 @@ export function parseConfig(url: BackendUrl): KinesisConfig {
     http1: http1 === undefined ? (endpoint?.startsWith('http:') ?? false) : http1 === 'true',
     encoding,
     aggregation: encoding === 'kpl' && options.choice('aggregation', ['true', 'false']) !== 'false',
-    aggregateBytes: whole('aggregateBytes', 51_200, 1_024, 1_048_576),
+    aggregateBytes: whole('aggregateBytes', 204_800, 1_024, 1_048_576),
     mode: options.choice('mode', ['polling', 'efo']) ?? 'polling',
     pollMs: whole('pollMs', 1_000, 1, 60_000),
     paceMs: whole('paceMs', 200, 0, 60_000),
