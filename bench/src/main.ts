@@ -143,7 +143,7 @@ async function kinesis(): Promise<string> {
         { way: 'lifion', name: '`lifion-kinesis`', phase: 'consume', when: few },
       ],
       cells: numbers(values.sizes).flatMap((bytes) =>
-        numbers(values.keys).map((keys) => cellOf(bytes, keys, { records: 30_000, perSecond: 0 }, false)),
+        numbers(values.keys).map((keys) => cellOf(bytes, keys, { records: 20_000, perSecond: 0 }, false)),
       ),
       rounds,
       place: () => Promise.resolve({ address: servers.address, [Symbol.asyncDispose]: nothing }),
