@@ -95,9 +95,9 @@ describe('a KCL application', () => {
     const seen: string[] = []
     const consumer = texts(cloud, 't').consumer({ group: 'kcl-app', commitIntervalMs: 10, deadLetter: false })
     const running = consumer.run((message) => void seen.push(message.value))
-    // The first read finds nothing, the next is refused; the record comes before the one after that.
+    // The first read finds nothing, the next fails, which costs the iterator; the record comes before the one after that.
     await eventually(() => expect(reads.answered).toBeGreaterThan(0))
-    const off = server.faults.add({ kind: 'throttle', what: 'read' })
+    const off = server.faults.add({ kind: 'internal-error', call: 'GetRecords' })
     await eventually(() => expect(reads.refused).toBeGreaterThan(0))
     await texts(cloud, 't').send({ key: 'k', value: 'meanwhile' })
     off()
