@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
-import { fieldBytes, ProtobufReader, ProtobufWriter } from './protobuf.ts'
+import type { Allocate } from './memory.ts'
+import { fieldBytes, ProtobufReader, ProtobufWriter, textBytes } from './protobuf.ts'
 
 /*
  * Several records in one record of the stream, as the Kinesis Producer Library writes them:
@@ -15,6 +16,8 @@ import { fieldBytes, ProtobufReader, ProtobufWriter } from './protobuf.ts'
  */
 const magic = Buffer.from([0xf3, 0x89, 0x9a, 0xc2])
 const digestBytes = 16
+/** Of the place in a table of keys, where it is the first. */
+const keyAtBytes = 2
 /** Of a number below 2^128. */
 const hashKeyDigits = 39
 
@@ -28,23 +31,35 @@ export interface AggregatedRecord {
 }
 
 /** What goes into an aggregate besides the key that all have. */
-export type Aggregated = Pick<AggregatedRecord, 'data' | 'tags'>
+export interface Piece extends Pick<AggregatedRecord, 'data' | 'tags'> {
+  /** That it takes there, its length not among them, where all are without a hash key. */
+  readonly bytes: number
+}
+
+/** Makes a piece; it is measured here, once. */
+export function pieceOf(data: Uint8Array, tags: Piece['tags']): Piece {
+  // The place of the key in its table is 0.
+  let bytes = keyAtBytes + fieldBytes(data.length)
+  for (const [name, value] of tags) bytes += fieldBytes(tagBytes(name, value))
+  return { data, tags, bytes }
+}
 
 /** Puts records of one partition key into one. Where a hash key goes before it, readers of the KCL have to know of that too. */
-export function aggregate(partitionKey: string, records: readonly Aggregated[], explicitHashKey?: string): Buffer {
+export function aggregate(
+  partitionKey: string,
+  pieces: readonly Piece[],
+  explicitHashKey?: string,
+  allocate: Allocate = Buffer.allocUnsafe,
+): Buffer {
   const hasHashKey = explicitHashKey !== undefined
-  const sizes = records.map((record) => recordBytes(record, hasHashKey))
-  const head =
-    emptyAggregateBytes(Buffer.byteLength(partitionKey)) + (hasHashKey ? fieldBytes(explicitHashKey.length) : 0)
-  const aggregate = Buffer.allocUnsafe(sizes.reduce((sum, size) => sum + fieldBytes(size), head))
+  let bytes = emptyAggregateBytes(textBytes(partitionKey)) + (hasHashKey ? fieldBytes(explicitHashKey.length) : 0)
+  for (const piece of pieces) bytes += aggregatedBytes(piece, hasHashKey)
+  const aggregate = allocate(bytes)
   aggregate.set(magic)
   const writer = new ProtobufWriter(aggregate, magic.length)
   writer.text(1, partitionKey)
   if (hasHashKey) writer.text(2, explicitHashKey)
-  for (const [index, record] of records.entries()) {
-    writer.begin(3, sizes[index] ?? 0)
-    writeOne(writer, record, hasHashKey)
-  }
+  for (const piece of pieces) writePiece(writer, piece, hasHashKey)
   aggregate.set(digestOf(aggregate.subarray(magic.length, writer.at)), writer.at)
   return aggregate
 }
@@ -54,9 +69,9 @@ export function emptyAggregateBytes(keyBytes: number, hasHashKey = false): numbe
   return magic.length + digestBytes + fieldBytes(keyBytes) + (hasHashKey ? fieldBytes(hashKeyDigits) : 0)
 }
 
-/** The bytes that a record adds to an aggregate. */
-export function aggregatedBytes(record: Aggregated, hasHashKey = false): number {
-  return fieldBytes(recordBytes(record, hasHashKey))
+/** The bytes that a piece adds to an aggregate. */
+export function aggregatedBytes({ bytes }: Piece, hasHashKey = false): number {
+  return fieldBytes(hasHashKey ? bytes + keyAtBytes : bytes)
 }
 
 /** Takes an aggregate apart; `undefined`: it is none, or not whole, and so a record as it stands. */
@@ -77,7 +92,8 @@ function digestOf(body: Buffer): Buffer {
   return hash('md5', body, 'buffer')
 }
 
-function writeOne(writer: ProtobufWriter, { data, tags }: Aggregated, hasHashKey: boolean): void {
+function writePiece(writer: ProtobufWriter, { data, tags, bytes }: Piece, hasHashKey: boolean): void {
+  writer.begin(3, hasHashKey ? bytes + keyAtBytes : bytes)
   writer.number(1, 0)
   if (hasHashKey) writer.number(2, 0)
   writer.bytes(3, data)
@@ -88,15 +104,8 @@ function writeOne(writer: ProtobufWriter, { data, tags }: Aggregated, hasHashKey
   }
 }
 
-function recordBytes({ data, tags }: Aggregated, hasHashKey: boolean): number {
-  // The places of the keys in their tables: 0 of each.
-  let bytes = (hasHashKey ? 4 : 2) + fieldBytes(data.length)
-  for (const [name, value] of tags) bytes += fieldBytes(tagBytes(name, value))
-  return bytes
-}
-
 function tagBytes(name: string, value: string): number {
-  return fieldBytes(Buffer.byteLength(name)) + fieldBytes(Buffer.byteLength(value))
+  return fieldBytes(textBytes(name)) + fieldBytes(textBytes(value))
 }
 
 interface Indexed {

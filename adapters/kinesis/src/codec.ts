@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
 import { createHash, randomUUID } from 'node:crypto'
 import type { Headers, OutgoingRecord } from '@sluice/driver'
-import { aggregate, aggregatedBytes, disaggregate, emptyAggregateBytes } from './aggregate.ts'
-import type { Aggregated, AggregatedRecord } from './aggregate.ts'
+import { aggregate, aggregatedBytes, disaggregate, emptyAggregateBytes, pieceOf } from './aggregate.ts'
+import type { AggregatedRecord, Piece } from './aggregate.ts'
 import { decodeEvent, encodeEvent } from './cloud-event.ts'
 import type { Encoding } from './config.ts'
 
@@ -34,13 +34,13 @@ export function partitionKeyOf(key: string | undefined): string {
 }
 
 /** Writes a record as it goes into an aggregate. */
-export function toAggregated(record: OutgoingRecord): Aggregated {
+export function toPiece(record: OutgoingRecord): Piece {
   const tags: (readonly [string, string])[] = [[idTag, record.id]]
   if (record.key === undefined) tags.push([noKeyTag, ''])
   else if (record.key === '') tags.push([keyTag, ''])
   if (record.expiresAtMs !== undefined) tags.push([expiresTag, String(record.expiresAtMs)])
   for (const name in record.headers) tags.push([name, record.headers[name] ?? ''])
-  return { data: record.body, tags }
+  return pieceOf(record.body, tags)
 }
 
 /** What nobody misses who knows the topic, and what core adds by itself. */
@@ -53,21 +53,20 @@ function isBare({ headers, expiresAtMs }: OutgoingRecord): boolean {
   return true
 }
 
-/** Writes records of one key as one record of the stream; `raw` and `cloudevents-json` take one at a time. */
-export function encodeRecords(
+/** Writes a record as a record of the stream, alone. */
+export function encodeRecord(
   encoding: Encoding,
   partitionKey: string,
-  records: readonly [OutgoingRecord, ...OutgoingRecord[]],
+  record: OutgoingRecord,
   explicitHashKey?: string,
 ): Buffer {
-  const [first] = records
   switch (encoding) {
     case 'kpl':
-      return aggregate(partitionKey, records.map(toAggregated), explicitHashKey)
+      return aggregate(partitionKey, [toPiece(record)], explicitHashKey)
     case 'raw':
-      return isBare(first) ? bufferOf(first.body) : encodeRecords('kpl', partitionKey, records, explicitHashKey)
+      return isBare(record) ? bufferOf(record.body) : encodeRecord('kpl', partitionKey, record, explicitHashKey)
     case 'cloudevents-json':
-      return encodeEvent(first)
+      return encodeEvent(record)
   }
 }
 
@@ -78,7 +77,7 @@ export function measureRecord(encoding: Encoding, record: OutgoingRecord): numbe
   const hasHashKey = record.partition !== undefined
   switch (encoding) {
     case 'kpl':
-      return keyBytes + emptyAggregateBytes(keyBytes, hasHashKey) + aggregatedBytes(toAggregated(record), hasHashKey)
+      return keyBytes + emptyAggregateBytes(keyBytes, hasHashKey) + aggregatedBytes(toPiece(record), hasHashKey)
     case 'raw':
       return isBare(record) ? keyBytes + record.body.length : measureRecord('kpl', record)
     case 'cloudevents-json':

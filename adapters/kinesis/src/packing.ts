@@ -1,8 +1,10 @@
 import { Buffer } from 'node:buffer'
 import type { OutgoingRecord } from '@sluice/driver'
-import { aggregatedBytes, emptyAggregateBytes } from './aggregate.ts'
-import { encodeRecords, partitionKeyOf, toAggregated } from './codec.ts'
+import { aggregate, aggregatedBytes, emptyAggregateBytes } from './aggregate.ts'
+import type { Piece } from './aggregate.ts'
+import { encodeRecord, partitionKeyOf, toPiece } from './codec.ts'
 import type { KinesisConfig } from './config.ts'
+import type { Allocate } from './memory.ts'
 
 /** A record of the stream as it is to be written, and which records of the batch are in it. */
 export interface Parcel {
@@ -27,82 +29,90 @@ export type PackingOptions = Pick<KinesisConfig, 'encoding' | 'aggregation' | 'a
 /** A hash key in a partition; `undefined`: it is not known. */
 export type HashKeyOf = (partition: string) => string | undefined
 
+/** What packing works with. */
+export interface PackingDeps {
+  readonly options: PackingOptions
+  readonly hashKeyOf: HashKeyOf
+  /** Where aggregates are written. */
+  readonly allocate: Allocate
+}
+
 /**
  * Puts the records of a batch into records of the stream. An aggregate is of one key alone, because the KCL drops one in
  * which a key lies outside the shard's range; and it is stored whole or not at all, so it keeps the order of its records.
  * A key keeps its order also where some of its records name a partition, which may be that of the key.
  */
-export function pack(
-  records: readonly OutgoingRecord[],
-  options: PackingOptions,
-  hashKeyOf: HashKeyOf = () => undefined,
-): readonly Lane[] {
-  const lanes = new Map<string, number[]>()
-  const lone: Lane[] = []
+export function pack(records: readonly OutgoingRecord[], deps: PackingDeps): readonly Lane[] {
+  const keyed = new Map<string, number[]>()
+  const lanes: Lane[] = []
   for (const [index, record] of records.entries()) {
     const { key, partition } = record
-    if (key === undefined && !options.aggregation) {
-      lone.push({ parcels: [parcelOf(records, [index], partitionKeyOf(key), options, hashKeyOf)] })
+    if (key === undefined && !deps.options.aggregation) {
+      lanes.push({ parcels: [lone(record, index, partitionKeyOf(key), deps)] })
       continue
     }
     const lane = key === undefined ? (partition ?? '') : `=${key}`
-    const members = lanes.get(lane)
-    if (members === undefined) lanes.set(lane, [index])
+    const members = keyed.get(lane)
+    if (members === undefined) keyed.set(lane, [index])
     else members.push(index)
   }
-  return [...lone, ...[...lanes.values()].flatMap((members) => lanesOf(records, members, options, hashKeyOf))]
+  for (const members of keyed.values()) lanes.push(...lanesOf(records, members, deps))
+  return lanes
 }
 
-function lanesOf(
-  records: readonly OutgoingRecord[],
-  members: readonly number[],
-  options: PackingOptions,
-  hashKeyOf: HashKeyOf,
-): readonly Lane[] {
+function lanesOf(records: readonly OutgoingRecord[], members: readonly number[], deps: PackingDeps): readonly Lane[] {
+  const { options } = deps
   const { key } = records[members[0] ?? 0] as OutgoingRecord
-  const runs = options.aggregation ? runsOf(records, members, options.aggregateBytes) : members.map((index) => [index])
+  if (!options.aggregation) {
+    const partitionKey = partitionKeyOf(key)
+    return [{ parcels: members.map((index) => lone(records[index] as OutgoingRecord, index, partitionKey, deps)) }]
+  }
+  const runs = runsOf(records, members, options.aggregateBytes)
   // Without a key, each has one of its own, so that they spread over the shards.
-  if (key === undefined)
-    return runs.map((run) => ({ parcels: [parcelOf(records, run, partitionKeyOf(key), options, hashKeyOf)] }))
+  if (key === undefined) return runs.map((run) => ({ parcels: [together(run, partitionKeyOf(key), deps)] }))
   const partitionKey = partitionKeyOf(key)
-  return [{ parcels: runs.map((run) => parcelOf(records, run, partitionKey, options, hashKeyOf)) }]
+  return [{ parcels: runs.map((run) => together(run, partitionKey, deps)) }]
+}
+
+/** What goes into one aggregate. */
+interface Run {
+  readonly partition: string | undefined
+  readonly members: number[]
+  readonly pieces: Piece[]
 }
 
 /** Cut where an aggregate would grow too large, or another partition is asked for. The service counts the partition key too. */
-function runsOf(
-  records: readonly OutgoingRecord[],
-  members: readonly number[],
-  maxBytes: number,
-): readonly (readonly number[])[] {
-  const runs: number[][] = []
-  let bytes = Infinity
-  let last: string | undefined
+function runsOf(records: readonly OutgoingRecord[], members: readonly number[], maxBytes: number): readonly Run[] {
+  const runs: Run[] = []
+  let run: Run | undefined
+  let bytes = 0
   for (const index of members) {
     const record = records[index] as OutgoingRecord
     const { key, partition } = record
-    const own = aggregatedBytes(toAggregated(record), partition !== undefined)
-    if (bytes + own > maxBytes || partition !== last) {
+    const piece = toPiece(record)
+    const own = aggregatedBytes(piece, partition !== undefined)
+    if (run === undefined || bytes + own > maxBytes || partition !== run.partition) {
       const keyBytes = Buffer.byteLength(partitionKeyOf(key))
-      runs.push([])
+      run = { partition, members: [], pieces: [] }
+      runs.push(run)
       bytes = keyBytes + emptyAggregateBytes(keyBytes, partition !== undefined)
-      last = partition
     }
     bytes += own
-    runs.at(-1)?.push(index)
+    run.members.push(index)
+    run.pieces.push(piece)
   }
   return runs
 }
 
-function parcelOf(
-  records: readonly OutgoingRecord[],
-  members: readonly number[],
-  partitionKey: string,
-  { encoding }: PackingOptions,
-  hashKeyOf: HashKeyOf,
-): Parcel {
-  const packed = members.map((index) => records[index]) as [OutgoingRecord, ...OutgoingRecord[]]
-  const [{ partition }] = packed
-  const explicitHashKey = partition === undefined ? undefined : hashKeyOf(partition)
-  const data = encodeRecords(encoding, partitionKey, packed, explicitHashKey)
+function together({ partition, members, pieces }: Run, partitionKey: string, deps: PackingDeps): Parcel {
+  const explicitHashKey = partition === undefined ? undefined : deps.hashKeyOf(partition)
+  const data = aggregate(partitionKey, pieces, explicitHashKey, deps.allocate)
   return { partitionKey, partition, explicitHashKey, data, members }
+}
+
+function lone(record: OutgoingRecord, index: number, partitionKey: string, deps: PackingDeps): Parcel {
+  const { partition } = record
+  const explicitHashKey = partition === undefined ? undefined : deps.hashKeyOf(partition)
+  const data = encodeRecord(deps.options.encoding, partitionKey, record, explicitHashKey)
+  return { partitionKey, partition, explicitHashKey, data, members: [index] }
 }

@@ -5,6 +5,8 @@ import type { DriverProducer, OutgoingRecord, PartitionId, SendOutcome } from '@
 import type { Calls } from './calls.ts'
 import { recordError } from './errors.ts'
 import type { HotShards } from './hot-shards.ts'
+import { BatchMemory, MemoryPool } from './memory.ts'
+import type { Allocate } from './memory.ts'
 import { pack } from './packing.ts'
 import type { Lane, PackingOptions, Parcel } from './packing.ts'
 import { toPosition } from './places.ts'
@@ -31,6 +33,14 @@ interface Sending {
   readonly parcel: Parcel
 }
 
+/** What a batch is asked with. */
+interface Asking {
+  readonly signal: AbortSignal
+  readonly allocate: Allocate
+  /** Whether nothing of the batch went before. */
+  readonly first: boolean
+}
+
 /** What became of a parcel. */
 type Answer =
   | { readonly partition: PartitionId | undefined; readonly sequence: string }
@@ -42,6 +52,7 @@ type Answer =
  */
 export class KinesisProducer implements DriverProducer {
   readonly #context: ProducerContext
+  readonly #memory = new MemoryPool()
   readonly #inFlight = new Set<Promise<unknown>>()
   #closed = false
 
@@ -74,13 +85,17 @@ export class KinesisProducer implements DriverProducer {
     // It may have come since the shards were listed.
     if (unknown) await topic.refresh()
     const outcomes: SendOutcome[] = []
-    let next: readonly Sending[] = pack(records, packing, (partition) => topic.hashKeyIn(partition)).flatMap((lane) =>
-      sendingOf(lane, 0),
-    )
+    const memory = new BatchMemory(this.#memory)
+    const { allocate } = memory
+    const hashKeyOf = (partition: PartitionId): string | undefined => topic.hashKeyIn(partition)
+    const lanes = pack(records, { options: packing, hashKeyOf, allocate })
+    let next: readonly Sending[] = lanes.flatMap((lane) => sendingOf(lane, 0))
     for (let first = true; next.length > 0; first = false) {
-      const answers = await this.#put(next, signal, first)
+      const answers = await this.#put(next, { signal, allocate, first })
       next = next.flatMap((sent, index) => this.#settle(sent, answers[index] as Answer, outcomes))
     }
+    // Whoever has no answer may still be writing.
+    if (outcomes.every(({ ok }) => ok)) memory.release()
     return outcomes
   }
 
@@ -97,14 +112,15 @@ export class KinesisProducer implements DriverProducer {
       return []
     }
     const { partition, sequence } = answer
-    const stored = partition === undefined ? { ok: true as const } : { ok: true as const, partition }
-    for (const [place, index] of parcel.members.entries())
-      outcomes[index] = { ...stored, position: toPosition(sequence, place) }
+    for (const [place, index] of parcel.members.entries()) {
+      const position = toPosition(sequence, place)
+      outcomes[index] = partition === undefined ? { ok: true, position } : { ok: true, partition, position }
+    }
     return sendingOf(lane, at + 1)
   }
 
   /** Writes parcels of different lanes. Rejects when a whole request failed that nothing went before. */
-  async #put(sendings: readonly Sending[], signal: AbortSignal, first: boolean): Promise<readonly Answer[]> {
+  async #put(sendings: readonly Sending[], asking: Asking): Promise<readonly Answer[]> {
     const answers: Answer[] = []
     const able: number[] = []
     for (const [index, sending] of sendings.entries()) {
@@ -113,13 +129,13 @@ export class KinesisProducer implements DriverProducer {
       else answers[index] = { error: refusal }
     }
     const requests = cut(able, (index) => sizeOf(sendings[index] as Sending))
-    const whole = first && requests.length === 1 && able.length === sendings.length
+    const whole = asking.first && requests.length === 1 && able.length === sendings.length
     await Promise.all(
       requests.map(async (indexes) => {
         try {
           const results = await this.#requestApart(
             indexes.map((index) => sendings[index] as Sending),
-            signal,
+            asking,
           )
           for (const [at, index] of indexes.entries()) answers[index] = results[at] as Answer
         } catch (cause) {
@@ -143,9 +159,9 @@ export class KinesisProducer implements DriverProducer {
   }
 
   /** The service refuses a request as a whole for one record that it never takes; that one is found, and the others sent. */
-  async #requestApart(sendings: readonly Sending[], signal: AbortSignal): Promise<readonly Answer[]> {
+  async #requestApart(sendings: readonly Sending[], asking: Asking): Promise<readonly Answer[]> {
     try {
-      return await this.#request(sendings, signal)
+      return await this.#request(sendings, asking)
     } catch (cause) {
       if (sendings.length === 1 || !(StreamError.is(cause, 'too-large') || StreamError.is(cause, 'invalid-argument')))
         throw cause
@@ -153,7 +169,7 @@ export class KinesisProducer implements DriverProducer {
       const parts = [sendings.slice(0, half), sendings.slice(half)]
       const answers = await Promise.all(
         parts.map((part) =>
-          this.#requestApart(part, signal).catch((error: unknown) =>
+          this.#requestApart(part, asking).catch((error: unknown) =>
             part.map(() => ({ error: StreamError.from(error, 'sending failed') })),
           ),
         ),
@@ -162,7 +178,7 @@ export class KinesisProducer implements DriverProducer {
     }
   }
 
-  async #request(sendings: readonly Sending[], signal: AbortSignal): Promise<readonly Answer[]> {
+  async #request(sendings: readonly Sending[], { signal, allocate }: Asking): Promise<readonly Answer[]> {
     const { client, calls, topic } = this.#context
     const entries = sendings.map(({ parcel: { partitionKey, explicitHashKey: hashKey, data } }) => ({
       partitionKey,
@@ -170,7 +186,7 @@ export class KinesisProducer implements DriverProducer {
       data,
     }))
     const result = await calls.run({ operation: 'send', topic: topic.name, signal }, (abortSignal) =>
-      client.send(putRecords(topic.name, entries), { abortSignal }),
+      client.send(putRecords(topic.name, entries, allocate), { abortSignal }),
     )
     return sendings.map((sending, index) => this.#answerOf(sending, result.Records?.[index]))
   }

@@ -1,4 +1,5 @@
 import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import type { Allocate } from './memory.ts'
 
 /** A record as PutRecords takes it. */
 export interface Entry {
@@ -12,9 +13,13 @@ export interface Entry {
  * PutRecords with a body that is written here. The SDK writes base64 in JavaScript, digit by digit, and asks its schema what each
  * member of each record is: an eighth of all that a send of 1 KB took. All else is left to it, and it signs what it sends.
  */
-export function putRecords(stream: string, entries: readonly Entry[]): PutRecordsCommand {
+export function putRecords(
+  stream: string,
+  entries: readonly Entry[],
+  allocate: Allocate = Buffer.allocUnsafe,
+): PutRecordsCommand {
   const command = new PutRecordsCommand({ StreamName: stream, Records: [] })
-  const body = bodyOf(stream, entries)
+  const body = bodyOf(stream, entries, allocate)
   command.middlewareStack.add(
     (next) => (args) => {
       const request = args.request as { body: unknown }
@@ -31,13 +36,13 @@ export function putRecords(stream: string, entries: readonly Entry[]): PutRecord
 const stride = 3 * 8 * 1024
 
 /** JSON 1.1 of AWS. */
-function bodyOf(stream: string, entries: readonly Entry[]): Buffer {
+function bodyOf(stream: string, entries: readonly Entry[], allocate: Allocate): Buffer {
   const heads = entries.map(headOf)
   const [begin, end] = [`{"StreamName":${JSON.stringify(stream)},"Records":[`, ']}']
   let bytes = begin.length + end.length - 1
   for (const [index, { data }] of entries.entries())
     bytes += Buffer.byteLength(heads[index] ?? '') + 4 * Math.ceil(data.length / 3) + tail.length
-  const body = Buffer.allocUnsafe(bytes)
+  const body = allocate(bytes)
   let at = body.write(begin)
   for (const [index, { data }] of entries.entries()) {
     at += body.write(heads[index] ?? '', at)

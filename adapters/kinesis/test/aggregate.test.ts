@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { aggregate, aggregatedBytes, disaggregate, emptyAggregateBytes } from '../src/aggregate.ts'
+import { aggregate, aggregatedBytes, disaggregate, emptyAggregateBytes, pieceOf } from '../src/aggregate.ts'
 
 const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString()
 
@@ -64,7 +64,7 @@ describe('aws-kinesis-agg', () => {
     )
     const ours = aggregate(
       'k',
-      records.map(({ data }) => ({ data, tags: [] })),
+      records.map(({ data }) => pieceOf(data, [])),
     )
     expect(ours.toString('hex')).toBe(written.toString('hex'))
   })
@@ -84,8 +84,8 @@ describe('aws-kinesis-agg', () => {
 
   it('reads what is written here, and passes the tags over', async () => {
     const data = aggregate('schlüssel', [
-      { data: Buffer.from('one'), tags: [['sluice-id', '1']] },
-      { data: Buffer.from('two'), tags: [] },
+      pieceOf(Buffer.from('one'), [['sluice-id', '1']]),
+      pieceOf(Buffer.from('two'), []),
     ])
     const read = await readByThem(data)
     expect(read.map((one) => [one.partitionKey, Buffer.from(one.data, 'base64').toString()])).toEqual([
@@ -103,8 +103,9 @@ describe('an aggregate', () => {
     })
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), fc.array(one, { maxLength: 20 }), (key, records) => {
-        const data = aggregate(key, records)
-        const expected = records.reduce((sum, each) => sum + aggregatedBytes(each), 0)
+        const pieces = records.map(({ data, tags }) => pieceOf(data, tags))
+        const data = aggregate(key, pieces)
+        const expected = pieces.reduce((sum, piece) => sum + aggregatedBytes(piece), 0)
         expect(data.length).toBe(emptyAggregateBytes(Buffer.byteLength(key)) + expected)
         const read = disaggregate(data) ?? []
         expect(read.map((each) => [each.partitionKey, [...each.data], each.tags])).toEqual(
@@ -114,7 +115,7 @@ describe('an aggregate', () => {
     )
   })
 
-  const whole = aggregate('k', [{ data: Buffer.from('x'), tags: [] }])
+  const whole = aggregate('k', [pieceOf(Buffer.from('x'), [])])
   const rewritten = (body: Buffer): Buffer =>
     Buffer.concat([whole.subarray(0, 4), body, createHash('md5').update(body).digest()])
 

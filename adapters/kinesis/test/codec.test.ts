@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { OutgoingRecord } from '@sluice/driver'
-import { decodeRecords, encodeRecords, hashOf, measureRecord, partitionKeyOf } from '../src/codec.ts'
+import { aggregate } from '../src/aggregate.ts'
+import { decodeRecords, encodeRecord, hashOf, measureRecord, partitionKeyOf, toPiece } from '../src/codec.ts'
 import type { Encoding } from '../src/config.ts'
 import { outgoing } from './fixtures.ts'
 
@@ -27,7 +28,7 @@ describe.each<Encoding>(['kpl', 'cloudevents-json'])('a record in %s', (encoding
   it.each(records)('%s comes back as it was', (_name, changes) => {
     const sent = outgoing(changes)
     const partitionKey = partitionKeyOf(sent.key)
-    const [read, ...others] = decodeRecords(encoding, partitionKey, encodeRecords(encoding, partitionKey, [sent]))
+    const [read, ...others] = decodeRecords(encoding, partitionKey, encodeRecord(encoding, partitionKey, sent))
     expect(others).toEqual([])
     expect(read).toMatchObject({ id: sent.id, headers: sent.headers })
     expect([read?.key, read?.expiresAtMs]).toEqual([sent.key, sent.expiresAtMs])
@@ -37,7 +38,7 @@ describe.each<Encoding>(['kpl', 'cloudevents-json'])('a record in %s', (encoding
   it.each(records)('%s takes as many bytes as measured', (_name, changes) => {
     const sent = outgoing(changes)
     const partitionKey = partitionKeyOf(sent.key)
-    const bytes = encodeRecords(encoding, partitionKey, [sent]).length + Buffer.byteLength(partitionKey)
+    const bytes = encodeRecord(encoding, partitionKey, sent).length + Buffer.byteLength(partitionKey)
     expect(measureRecord(encoding, sent)).toBe(bytes)
   })
 })
@@ -45,7 +46,7 @@ describe.each<Encoding>(['kpl', 'cloudevents-json'])('a record in %s', (encoding
 describe('a raw record', () => {
   it('is its body, and its key the partition key', () => {
     const sent = outgoing({ body: Buffer.from('as it is') })
-    expect(encodeRecords('raw', 'customer-7', [sent]).toString()).toBe('as it is')
+    expect(encodeRecord('raw', 'customer-7', sent).toString()).toBe('as it is')
     expect(measureRecord('raw', sent)).toBe('as it is'.length + 'customer-7'.length)
     const [read] = decodeRecords('raw', 'customer-7', Buffer.from('as it is'))
     expect(read).toMatchObject({ id: undefined, key: 'customer-7', headers: {} })
@@ -62,7 +63,7 @@ describe('a raw record', () => {
 
 it('puts several records of a key into one, in order', () => {
   const sent = [outgoing({ id: 'a' }), outgoing({ id: 'b', body: Buffer.from('2') }), outgoing({ id: 'c' })] as const
-  const data = encodeRecords('kpl', 'customer-7', sent)
+  const data = aggregate('customer-7', sent.map(toPiece))
   expect(decodeRecords('kpl', 'customer-7', data).map(({ id }) => id)).toEqual(['a', 'b', 'c'])
 })
 

@@ -1,11 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import { disaggregate } from '../src/aggregate.ts'
 import { measureRecord } from '../src/codec.ts'
-import { pack } from '../src/packing.ts'
-import type { PackingOptions } from '../src/packing.ts'
+import * as packing from '../src/packing.ts'
+import type { HashKeyOf, Lane, PackingOptions } from '../src/packing.ts'
 import { outgoing } from './fixtures.ts'
 
 const kpl: PackingOptions = { encoding: 'kpl', aggregation: true, aggregateBytes: 1_024 }
+
+function pack(
+  records: readonly ReturnType<typeof outgoing>[],
+  options: PackingOptions,
+  hashKeyOf: HashKeyOf = () => undefined,
+): readonly Lane[] {
+  return packing.pack(records, { options, hashKeyOf, allocate: Buffer.allocUnsafe })
+}
 
 function keyed(...keys: readonly (string | undefined)[]): ReturnType<typeof outgoing>[] {
   return keys.map((key, index) => outgoing({ id: String(index), key }))

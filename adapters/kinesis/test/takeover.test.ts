@@ -9,7 +9,7 @@ import {
 import type { _Record, KinesisClient } from '@aws-sdk/client-kinesis'
 import { eventually } from '@sluice/driver/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { aggregate } from '../src/aggregate.ts'
+import { aggregate, pieceOf } from '../src/aggregate.ts'
 import { backend, collect, open, texts } from './fixtures.ts'
 
 const shard = 'shardId-000000000000'
@@ -44,7 +44,7 @@ describe('a KCL application', () => {
     // As a program with the KPL writes: one aggregate of three, then plain records.
     const three = aggregate(
       'k',
-      ['a', 'b', 'c'].map((value) => ({ data: Buffer.from(value), tags: [] })),
+      ['a', 'b', 'c'].map((value) => pieceOf(Buffer.from(value), [])),
     )
     await put(kinesis, three)
     await put(kinesis, Buffer.from('d'))
