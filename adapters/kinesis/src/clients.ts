@@ -6,6 +6,7 @@ import type { KinesisClientConfig } from '@aws-sdk/client-kinesis'
 import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers'
 import { NodeHttp2Handler, NodeHttpHandler } from '@smithy/node-http-handler'
 import type { KinesisConfig } from './config.ts'
+import { dialler } from './dialling.ts'
 
 /** Requests that share a connection. The service takes more; what waits for a place waits here. */
 const streamsOfSession = 100
@@ -63,14 +64,17 @@ export function openClients(config: KinesisConfig): Clients {
 function subscriber(options: KinesisClientConfig, config: KinesisConfig): Subscriber {
   const handler = config.http1
     ? http1({ ...config, requestTimeoutMs: 0 })
-    : new NodeHttp2Handler({ disableConcurrentStreams: true })
+    : new NodeHttp2Handler({
+        disableConcurrentStreams: true,
+        nodeHttp2ConnectOptions: dialler(config.connectTimeoutMs),
+      })
   const client = new KinesisClient({ ...options, maxAttempts: 1, requestHandler: handler })
   return { client, drop: () => handler.destroy() }
 }
 
 /**
  * The SDK's own handler opens a session, TLS and all, for every request unless it is told otherwise
- * (https://github.com/aws/aws-sdk-js-v3/issues/8279), and waits for an answer for ever.
+ * (https://github.com/aws/aws-sdk-js-v3/issues/8279), and waits for a connection and for an answer for ever.
  */
 function http2(config: KinesisConfig): NodeHttp2Handler {
   return new NodeHttp2Handler({
@@ -78,6 +82,7 @@ function http2(config: KinesisConfig): NodeHttp2Handler {
     maxConcurrentStreams: streamsOfSession,
     requestTimeout: config.requestTimeoutMs,
     sessionTimeout: 0,
+    nodeHttp2ConnectOptions: dialler(config.connectTimeoutMs),
   })
 }
 

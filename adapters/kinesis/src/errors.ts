@@ -122,6 +122,7 @@ const badCertificate: ErrorMeaning = {
 /** Connections that never came about: nothing was sent. */
 const neverConnected: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
+  'ERR_SOCKET_CONNECTION_TIMEOUT',
   'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',

@@ -191,13 +191,15 @@ function checkpointOf({ checkpoint, ended }: Lease): Readonly<Record<string, Att
 
 /** Every attribute that a lease of ours may have, so that those it has not are taken out. */
 const optional = ['leaseOwner', 'checkpointOwner', 'parentShardId', 'sluiceTimestamp']
+/** What the KCL meant to checkpoint next: it takes that out with each checkpoint of its own, and would be told of an old one here. */
+const pending = ['pendingCheckpoint', 'pendingCheckpointSubSequenceNumber', 'pendingCheckpointState']
 
 function updateOf(item: Readonly<Record<string, AttributeValue>>): {
   readonly names: Record<string, string>
   readonly values: Record<string, AttributeValue>
   readonly expression: string
 } {
-  const gone = optional.filter((name) => item[name] === undefined)
+  const gone = [...optional.filter((name) => item[name] === undefined), ...pending]
   const set = Object.keys(item).map((name) => `#${name} = :${name}`)
   return {
     names: Object.fromEntries([...Object.keys(item), ...gone].map((name) => [`#${name}`, name])),

@@ -129,6 +129,8 @@ describe('leases in DynamoDB', () => {
       startingHashKey: { S: '0' },
       endingHashKey: { S: '340282366920938463463374607431768211455' },
       throughputKBps: { N: '3' },
+      pendingCheckpoint: { S: '4960' },
+      pendingCheckpointSubSequenceNumber: { N: '1' },
     })
     await put({ leaseKey: { S: 'worker-1' }, entityType: { S: 'WORKER_METRICS' }, lut: { N: '1' } })
     const [seen, ...others] = await store.list('s')
@@ -142,6 +144,8 @@ describe('leases in DynamoDB', () => {
       endingHashKey: { S: '340282366920938463463374607431768211455' },
       throughputKBps: { N: '3' },
     })
+    expect(kept).not.toHaveProperty('pendingCheckpoint')
+    expect(kept).not.toHaveProperty('pendingCheckpointSubSequenceNumber')
   })
 
   it('of a stream that had the name before are nobody’s', async () => {
