@@ -191,9 +191,9 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
   const known = byName[name]
   if (known !== undefined) return known
   if (typeof code === 'string') {
-    // Over HTTP/2 a request is cancelled, and the reason is its cause.
-    if (neverConnected.has(code) || isNeverConnected(error)) return unreachable
-    if (isCertificateCode(code)) return badCertificate
+    const codes = codesOf(error)
+    if (codes.some((one) => neverConnected.has(one))) return unreachable
+    if (codes.some(isCertificateCode)) return badCertificate
     if (/^(ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_|ERR_STREAM_PREMATURE_CLOSE)/.test(code)) return cut
   }
   if (httpStatus !== undefined && httpStatus >= 500) return notNow
@@ -202,13 +202,15 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
   return system === 'timeout' ? byName['TimeoutError'] : system === 'unavailable' ? cut : undefined
 }
 
-function isNeverConnected(error: unknown): boolean {
+/** Its own code, and those of its causes: over HTTP/2 a request is cancelled, and the reason is its cause. */
+function codesOf(error: unknown): readonly string[] {
+  const codes: string[] = []
   for (let at = error, depth = 0; typeof at === 'object' && at !== null && depth < 4; depth++) {
     const { code, cause } = at as { readonly code?: unknown; readonly cause?: unknown }
-    if (typeof code === 'string' && neverConnected.has(code)) return true
+    if (typeof code === 'string') codes.push(code)
     at = cause
   }
-  return false
+  return codes
 }
 
 function isTooLarge({ name, message }: Native): boolean {
