@@ -10,6 +10,9 @@ function native(name: string, message = 'text', more: object = {}): Error {
 
 const socket = (code: string): Error => native('Error', `it said ${code}`, { code })
 
+/** As it comes over HTTP/2. */
+const cancelled = (cause: Error): Error => Object.assign(socket('ERR_HTTP2_STREAM_CANCEL'), { cause })
+
 const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous: boolean])[] = [
   [native('ResourceNotFoundException'), 'not-found', false, false],
   [native('ResourceInUseException'), 'conflict', false, false],
@@ -56,7 +59,8 @@ const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous
   [socket('ECONNRESET'), 'unavailable', true, true],
   [native('TypeError', 'Cannot redefine property: $response'), 'unavailable', true, true],
   [socket('ERR_HTTP2_STREAM_ERROR'), 'unavailable', true, true],
-  [Object.assign(socket('ERR_HTTP2_STREAM_CANCEL'), { cause: socket('ENOTFOUND') }), 'unavailable', true, false],
+  [cancelled(socket('ENOTFOUND')), 'unavailable', true, false],
+  [cancelled(socket('DEPTH_ZERO_SELF_SIGNED_CERT')), 'unavailable', false, false],
   [native('UnknownOperationException'), 'invalid-argument', false, false],
   [native('UnknownError', '', { $metadata: { httpStatusCode: 404 } }), 'invalid-argument', false, false],
   [socket('ERR_TLS_CERT_ALTNAME_INVALID'), 'unavailable', false, false],
