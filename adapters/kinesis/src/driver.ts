@@ -175,6 +175,10 @@ export class KinesisDriver implements Driver {
     })
   }
 
+  check(signal: AbortSignal): Promise<void> {
+    return this.#groups.check(signal)
+  }
+
   toStreamError(error: unknown, context: ErrorContext): StreamError {
     return toStreamError(error, context)
   }

@@ -173,6 +173,12 @@ export class Groups {
     }
   }
 
+  /** Rejects when what keeps the leases cannot be asked. */
+  async check(signal: AbortSignal): Promise<void> {
+    const { tables, bound } = this.#context
+    if (bound === undefined) await tables.check(signal)
+  }
+
   /** The groups of a topic, by their tables. */
   async list(topic: TopicView, signal: AbortSignal): Promise<readonly string[]> {
     const { tables, bound } = this.#context

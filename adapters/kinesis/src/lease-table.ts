@@ -47,6 +47,18 @@ export class LeaseTables {
     return plainName(name, longestName).padEnd(shortestName, '_')
   }
 
+  /** Rejects when DynamoDB cannot be reached, or does not know us. Whoever may not list tables was answered all the same. */
+  async check(signal: AbortSignal): Promise<void> {
+    const { client, calls } = this.#context
+    try {
+      await calls.run({ operation: 'reach DynamoDB, which keeps leases,', signal }, (abortSignal) =>
+        client.send(new ListTablesCommand({ Limit: 1 }), { abortSignal }),
+      )
+    } catch (error) {
+      if (!StreamError.is(error, 'permission-denied') && !StreamError.is(error, 'throttled')) throw error
+    }
+  }
+
   /** Tables that may hold leases of a topic. */
   async candidates(topic: string, signal: AbortSignal): Promise<readonly string[]> {
     const { client, calls, config } = this.#context

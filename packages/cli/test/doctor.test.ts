@@ -1,3 +1,4 @@
+import { DynamoDbServer, freePort, KinesisServer } from '@sluice/emulators'
 import { describe, expect, it } from 'vitest'
 import { Workplace } from './sluice.ts'
 
@@ -34,6 +35,19 @@ describe('sluice doctor', () => {
     const { code, stdout } = await here.sluice(['doctor', '--json', '-b', 'memory:'])
     expect(JSON.parse(stdout)).toMatchObject({ kind: 'backend', address: 'memory:', limits: { maxHeaders: 64 } })
     expect(code).toBe(0)
+  })
+
+  it('asks what only consumers need: of Kinesis, the service that keeps the leases', async () => {
+    using here = new Workplace()
+    await using server = await KinesisServer.start()
+    const address = (dynamo: string): string =>
+      `kinesis://A:b@eu-west-1?endpoint=${server.url}&dynamoEndpoint=${dynamo}&requestTimeoutMs=2000`
+    const gone = await here.sluice(['doctor', '-b', address(`http://127.0.0.1:${await freePort()}`)])
+    expect(gone.stdout).toContain('Amazon Kinesis Data Streams')
+    expect(gone.stderr).toContain('reach DynamoDB, which keeps leases, failed: the endpoint cannot be reached')
+    expect(gone.code).toBe(1)
+    await using leases = await DynamoDbServer.start()
+    expect(await here.sluice(['doctor', '-b', address(leases.url)])).toMatchObject({ code: 0 })
   })
 
   it('of a backend that cannot be opened is an error block', async () => {

@@ -42,6 +42,10 @@ export class SessionCloud implements Cloud {
     return new FunctionWorker(definition, options, this.#session)
   }
 
+  async check(signal: AbortSignal = new AbortController().signal): Promise<void> {
+    await this.#session.deps.driver.check?.(signal)
+  }
+
   close(options?: CloseOptions): Promise<void> {
     return this.#session.close(options)
   }

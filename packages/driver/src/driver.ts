@@ -61,6 +61,8 @@ export interface Driver {
   readonly admin: DriverAdmin
   /** Rejects with `not-found` when the topic does not exist. */
   openTopic(name: string, signal: AbortSignal): Promise<DriverTopic>
+  /** Asks what `open` has not asked and consumers need; rejects with what is wrong. Without it, `open` has asked everything. */
+  check?(signal: AbortSignal): Promise<void>
   /** Maps a native error to the closed set. Pure. */
   toStreamError(error: unknown, context: ErrorContext): StreamError
   /** The vendor SDK's client: the escape hatch. */

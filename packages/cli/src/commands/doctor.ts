@@ -15,8 +15,9 @@ export const registerDoctor: Register = (program, act) => {
         const { chooseBackend, findMissing } = await import('@sluice/runtime')
         const pipeline = await pipelineOf(folder)
         const { address } = chooseBackend({ ...context.namedBackend, ...(pipeline === undefined ? {} : { pipeline }) })
-        await reach(context, address, (cloud, tookMs) => {
+        await reach(context, address, async (cloud, signal, tookMs) => {
           tellBackend(context, cloud, tookMs)
+          await cloud.check(signal)
           if (pipeline === undefined) context.output.note('no sluice.yaml here; give a folder to check a pipeline')
           else
             tellFindings(context, findMissing(pipeline, cloud), `${pipeline.file}: the backend has everything it needs`)
@@ -52,14 +53,14 @@ export const registerPlan: Register = (program, act) => {
 async function reach(
   context: CommandContext,
   address: string,
-  look: (cloud: Cloud, tookMs: number) => void | Promise<void>,
+  look: (cloud: Cloud, signal: AbortSignal, tookMs: number) => void | Promise<void>,
 ): Promise<void> {
   const { connect } = await import('@sluice/core')
   context.backend = address
   await context.interruptible(async (signal) => {
     const started = performance.now()
     await using cloud = await connect(address, { signal, create: false })
-    await look(cloud, performance.now() - started)
+    await look(cloud, signal, performance.now() - started)
   })
 }
 

@@ -33,6 +33,11 @@ export interface Cloud extends AsyncDisposable {
   /** A member of a function's group: reads `from`, applies the function, writes `to`. Starts with its first `run`. */
   worker<I, O>(definition: SluiceFunction<I, O>, options: WorkerOptions): Worker
   /**
+   * Asks what opening the connection has not asked and consumers need, such as the service that keeps their leases. Rejects with
+   * what is wrong, a `StreamError`. Costs a request, or none.
+   */
+  check(signal?: AbortSignal): Promise<void>
+  /**
    * Lets running handlers finish, sends what is buffered, and closes everything opened through this connection. Rejects
    * with the first error of these closes, `timeout` when something had to be given up. Idempotent.
    */
