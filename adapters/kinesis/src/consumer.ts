@@ -25,12 +25,11 @@ export interface SourceContext extends Pick<OpenContext, 'clock' | 'logger' | 'r
   readonly groups: Groups
   /** The consumer of enhanced fan-out; `undefined`: shards are polled. */
   readonly fanOut: { readonly arn: string; readonly subscriber: () => Subscriber } | undefined
-  readonly onClosed: () => void
 }
 
 /** Reads a stream's shards, those that its membership gives it. */
 export class KinesisSource extends LeasedLogSource<Place> {
-  constructor(context: SourceContext, { events }: SubscribeOptions) {
+  constructor(context: SourceContext, { events }: SubscribeOptions, onClosed: () => void) {
     const { topic, clock, fanOut } = context
     const reading: ReadingContext = { ...context, wake: () => this.wake(), fail: (error) => events.failed(error) }
     super({
@@ -46,7 +45,7 @@ export class KinesisSource extends LeasedLogSource<Place> {
       },
       startAt: (partition, position) => placeAt(position, partition),
       childrenOf: (partition) => topic.shards.childrenOf(partition),
-      onClosed: context.onClosed,
+      onClosed,
     })
   }
 }

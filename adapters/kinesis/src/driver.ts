@@ -1,5 +1,5 @@
 import { ListStreamsCommand } from '@aws-sdk/client-kinesis'
-import { specVersion, StreamError } from '@sluice/driver'
+import { Opened, specVersion, StreamError } from '@sluice/driver'
 import type {
   Capabilities,
   Driver,
@@ -70,10 +70,6 @@ const kinesisLimits: Limits = {
 /** Records that aggregates take up, at most, before they are written. */
 const mostAggregated = 10_000
 
-interface Closable {
-  close(): Promise<void>
-}
-
 /** One connection to Kinesis, and to DynamoDB for leases, and everything that is open on it. */
 export class KinesisDriver implements Driver {
   readonly specVersion: typeof specVersion = specVersion
@@ -90,9 +86,8 @@ export class KinesisDriver implements Driver {
   readonly #streams: Streams
   readonly #groups: Groups
   readonly #consumers: FanOutConsumers
-  readonly #opened = new Set<Closable>()
+  readonly #opened: Opened
   readonly #memberships = new Map<Membership, string>()
-  #closing: Promise<void> | undefined
 
   private constructor(config: KinesisConfig, context: OpenContext, clients: Clients, calls: Calls, time: ServerTime) {
     const { clock } = context
@@ -101,6 +96,7 @@ export class KinesisDriver implements Driver {
     const tableCalls = new Calls(clock, config.requestTimeoutMs)
     const tables = new LeaseTables({ client: clients.dynamo, calls: tableCalls, config, clock })
     this.#config = config
+    this.#opened = new Opened(config.safe)
     this.#context = context
     this.#clients = clients
     this.#calls = calls
@@ -165,7 +161,7 @@ export class KinesisDriver implements Driver {
   }
 
   async openTopic(name: string, signal: AbortSignal): Promise<DriverTopic> {
-    this.#refuseClosed('open a topic')
+    this.#opened.refuseClosed('open a topic')
     if (signal.aborted) throw StreamError.aborted(signal, `open topic "${name}"`)
     const view = await TopicView.open(this.#streams, name, signal)
     const limits = { ...this.limits, maxRecordBytes: view.info.maxRecordBytes }
@@ -189,33 +185,26 @@ export class KinesisDriver implements Driver {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
-  }
-
-  async #close(): Promise<void> {
-    await Promise.allSettled([...this.#opened].map((each) => each.close()))
-    for (const calls of [this.#calls, this.#tableCalls]) calls.close()
-    this.#clients.close()
+    return this.#opened.close(() => {
+      for (const calls of [this.#calls, this.#tableCalls]) calls.close()
+      this.#clients.close()
+    })
   }
 
   #producer(topic: TopicView): DriverProducer {
-    this.#refuseClosed('make a producer')
     const { clock, random } = this.#context
-    const producer: KinesisProducer = new KinesisProducer({
+    const context = {
       client: this.#clients.kinesis,
       calls: this.#calls,
       topic,
       hot: new HotShards(clock, random),
       packing: this.#config,
-      onClosed: () => this.#opened.delete(producer),
-    })
-    this.#opened.add(producer)
-    return producer
+    }
+    return this.#opened.add('make a producer', (onClosed) => new KinesisProducer({ ...context, onClosed }))
   }
 
   async #subscribe(topic: TopicView, options: SubscribeOptions, signal: AbortSignal): Promise<Source> {
-    this.#refuseClosed('subscribe')
+    this.#opened.refuseClosed('subscribe')
     const { clock, logger, random } = this.#context
     const context: SourceContext = {
       client: this.#clients.kinesis,
@@ -227,10 +216,8 @@ export class KinesisDriver implements Driver {
       topic,
       groups: this.#groups,
       fanOut: await this.#fanOut(topic, options.group, signal),
-      onClosed: () => this.#opened.delete(source),
     }
-    const source: KinesisSource = new KinesisSource(context, options)
-    this.#opened.add(source)
+    const source = this.#opened.add('subscribe', (onClosed) => new KinesisSource(context, options, onClosed))
     try {
       const membership = membershipOf(context, options, source, (left) => this.#memberships.delete(left))
       if (options.group !== undefined) this.#memberships.set(membership, topic.name)
@@ -251,11 +238,5 @@ export class KinesisDriver implements Driver {
 
   #refresh(topic: string): void {
     for (const [membership, of] of this.#memberships) if (of === topic) membership.refresh()
-  }
-
-  #refuseClosed(what: string): void {
-    if (this.#closing !== undefined) {
-      throw new StreamError('closed', `cannot ${what}: the connection to ${this.#config.safe} is closed`)
-    }
   }
 }

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { KinesisClient, PutRecordsResultEntry } from '@aws-sdk/client-kinesis'
-import { StreamError } from '@sluice/driver'
+import { InFlight, StreamError } from '@sluice/driver'
 import type { DriverProducer, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
 import type { Calls } from './calls.ts'
 import { recordError } from './errors.ts'
@@ -53,8 +53,7 @@ type Answer =
 export class KinesisProducer implements DriverProducer {
   readonly #context: ProducerContext
   readonly #memory = new MemoryPool()
-  readonly #inFlight = new Set<Promise<unknown>>()
-  #closed = false
+  readonly #inFlight = new InFlight()
 
   constructor(context: ProducerContext) {
     this.#context = context
@@ -62,20 +61,11 @@ export class KinesisProducer implements DriverProducer {
 
   async sendBatch(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<readonly SendOutcome[]> {
     const what = `send to topic "${this.#context.topic.name}"`
-    if (this.#closed) throw new StreamError('closed', `${what} failed: the producer is closed`)
-    if (signal.aborted) throw StreamError.aborted(signal, what)
-    const sending = this.#send(records, signal)
-    this.#inFlight.add(sending)
-    try {
-      return await sending
-    } finally {
-      this.#inFlight.delete(sending)
-    }
+    return this.#inFlight.run(what, signal, () => this.#send(records, signal))
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    await Promise.allSettled(this.#inFlight)
+    await this.#inFlight.close()
     this.#context.onClosed()
   }
 

@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { specVersion, StreamError, untilAborted } from '@sluice/driver'
+import { Opened, specVersion, StreamError, untilAborted } from '@sluice/driver'
 import type {
   Capabilities,
   Driver,
@@ -78,17 +78,17 @@ export class LocalDriver implements Driver {
   readonly #context: OpenContext
   readonly #share: StoreShare
   readonly #host: string
-  readonly #opened = new Set<Closable>()
+  readonly #opened: Opened
   readonly #memberships = new Set<GroupMembership>()
   #sweepTimer: Timer | undefined
   #owners = 0
-  #closing: Promise<void> | undefined
 
   private constructor(config: LocalConfig, context: OpenContext, share: StoreShare) {
     this.name = config.scheme
     this.capabilities = config.scheme === 'memory' ? { ...localCapabilities, persistent: false } : localCapabilities
     this.limits = { ...localLimits, maxRecordBytes: config.maxRecordBytes }
     this.#config = config
+    this.#opened = new Opened(config.safe)
     this.#context = context
     this.#share = share
     this.#host = thisHost()
@@ -122,7 +122,7 @@ export class LocalDriver implements Driver {
   }
 
   async openTopic(name: string, signal: AbortSignal): Promise<DriverTopic> {
-    this.#refuseClosed('open a topic')
+    this.#opened.refuseClosed('open a topic')
     if (signal.aborted) throw StreamError.aborted(signal, `open topic "${name}"`)
     const view = await TopicView.open(this.#client, name)
     return new LocalTopic(view, this.limits, {
@@ -146,14 +146,8 @@ export class LocalDriver implements Driver {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
-  }
-
-  async #close(): Promise<void> {
     this.#sweepTimer?.cancel()
-    await Promise.allSettled([...this.#opened].map((each) => each.close()))
-    await this.#share.release()
+    return this.#opened.close(() => this.#share.release())
   }
 
   get #client(): StoreClient {
@@ -173,28 +167,21 @@ export class LocalDriver implements Driver {
   }
 
   async #producer(view: TopicView, limits: Limits): Promise<DriverProducer> {
-    this.#refuseClosed('make a producer')
     const append = this.#append(`send to topic "${view.name}"`)
-    const onClosed = (): unknown => this.#opened.delete(producer)
-    const producer = new LocalProducer({ topic: view, limits, append, onClosed })
-    this.#opened.add(producer)
-    return producer
+    return this.#opened.add(
+      'make a producer',
+      (onClosed) => new LocalProducer({ topic: view, limits, append, onClosed }),
+    )
   }
 
   async #subscribe(view: TopicView, options: SubscribeOptions): Promise<Source> {
-    this.#refuseClosed('subscribe')
+    this.#opened.refuseClosed('subscribe')
     await view.refresh()
     if (view.info.order === 'none' && options.group !== undefined)
       return this.#queueSource(view, options.group, options)
-    const onClosed = (): unknown => this.#opened.delete(source)
-    const source = new LocalLogSource({
-      client: this.#client,
-      topic: view,
-      group: options.group,
-      events: options.events,
-      onClosed,
-    })
-    this.#opened.add(source)
+    const { group, events } = options
+    const context = { client: this.#client, topic: view, group, events }
+    const source = this.#opened.add('subscribe', (onClosed) => new LocalLogSource({ ...context, onClosed }))
     try {
       await source.start(
         options.group === undefined
@@ -212,18 +199,15 @@ export class LocalDriver implements Driver {
     const owner = this.#owner(options.member)
     const context = { operation: 'subscribe', topic: view.name, group }
     await this.#client.call('join', { topic: view.name, group, owner, start: options.start }, context)
-    const onClosed = (): unknown => this.#opened.delete(source)
-    const source = new LocalQueueSource({
+    const source = {
       client: this.#client,
       topic: view,
       group,
       leaseMs: this.#config.leaseMs,
       events: options.events,
       leave: () => this.#leave(view, group, owner),
-      onClosed,
-    })
-    this.#opened.add(source)
-    return source
+    }
+    return this.#opened.add('subscribe', (onClosed) => new LocalQueueSource({ ...source, onClosed }))
   }
 
   #groupMembership(view: TopicView, group: string, options: SubscribeOptions, reader: LocalLogSource): GroupMembership {
@@ -269,22 +253,13 @@ export class LocalDriver implements Driver {
   async #sweep(): Promise<void> {
     try {
       const now = this.#context.clock.now()
-      while (this.#closing === undefined && (await this.#client.call('sweep', now, { operation: 'apply retention' })));
+      while (!this.#opened.closed && (await this.#client.call('sweep', now, { operation: 'apply retention' })));
     } catch (error) {
-      if (this.#closing !== undefined) return
+      if (this.#opened.closed) return
       this.#context.logger.warn({ error }, 'retention could not be applied; it is tried again')
     }
-    if (this.#closing === undefined) this.#sweepLater()
+    if (!this.#opened.closed) this.#sweepLater()
   }
-
-  #refuseClosed(what: string): void {
-    if (this.#closing !== undefined)
-      throw new StreamError('closed', `cannot ${what}: the connection to ${this.#config.safe} is closed`)
-  }
-}
-
-interface Closable {
-  close(): Promise<void>
 }
 
 /** Connections with equal keys share a store. */

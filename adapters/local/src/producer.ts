@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { InFlight, StreamError } from '@sluice/driver'
 import type { DriverProducer, Limits, OutgoingRecord, SendOutcome } from '@sluice/driver'
 import { measureRecord } from './codec.ts'
 import { appendAll } from './requests.ts'
@@ -17,30 +17,21 @@ export interface ProducerContext {
 /** Appends requests to one topic: each is one transaction, stored as a whole or not at all. */
 export class LocalProducer implements DriverProducer {
   readonly #context: ProducerContext
-  readonly #inFlight = new Set<Promise<unknown>>()
+  readonly #inFlight = new InFlight()
   #turn = 0
-  #closed = false
 
   constructor(context: ProducerContext) {
     this.#context = context
   }
 
   async sendBatch(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<readonly SendOutcome[]> {
-    const { topic } = this.#context
-    if (this.#closed) throw new StreamError('closed', `send to topic "${topic.name}" failed: the producer is closed`)
-    if (signal.aborted) throw StreamError.aborted(signal, `send to topic "${topic.name}"`)
-    const sending = this.#send(records)
-    this.#inFlight.add(sending)
-    try {
-      return await answerOrAbort(sending, signal, `send to topic "${topic.name}"`)
-    } finally {
-      this.#inFlight.delete(sending)
-    }
+    const what = `send to topic "${this.#context.topic.name}"`
+    const sending = this.#inFlight.run(what, signal, () => this.#send(records))
+    return answerOrAbort(sending, signal, what)
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    await Promise.allSettled(this.#inFlight)
+    await this.#inFlight.close()
     this.#context.onClosed()
   }
 

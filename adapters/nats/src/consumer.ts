@@ -17,14 +17,13 @@ export interface LogSourceContext extends Pick<OpenContext, 'clock' | 'logger' |
   readonly groups: Groups
   readonly leases: LeaseStore
   readonly failoverMs: number
-  readonly onClosed: () => void
 }
 
 /** Reads a topic's partitions, those that its membership gives it; a reading begins at a sequence. */
 export class NatsLogSource extends LeasedLogSource<number> {
   readonly #unlisten: () => void
 
-  constructor(context: LogSourceContext, { events }: SubscribeOptions) {
+  constructor(context: LogSourceContext, { events }: SubscribeOptions, onClosed: () => void) {
     const { connection, topic, clock } = context
     super({
       topic: topic.name,
@@ -39,7 +38,7 @@ export class NatsLogSource extends LeasedLogSource<number> {
         ),
       startAt: (partition: PartitionId, position: Position) => toSequence(position, partition),
       childrenOf: (partition) => topic.childrenOf(partition),
-      onClosed: context.onClosed,
+      onClosed,
     })
     this.#unlisten = connection.listen({ reconnected: () => this.wake(), ended: (error) => events.failed(error) })
   }

@@ -1,4 +1,4 @@
-import { specVersion, StreamError } from '@sluice/driver'
+import { Opened, specVersion, StreamError } from '@sluice/driver'
 import type {
   Capabilities,
   Driver,
@@ -68,10 +68,6 @@ const natsLimits: Omit<Limits, 'maxRecordBytes'> = {
   maxHeaderValueBytes: 1_024,
 }
 
-interface Closable {
-  close(): Promise<void>
-}
-
 /** One connection to NATS, and everything that is open on it. */
 export class NatsDriver implements Driver {
   readonly specVersion: typeof specVersion = specVersion
@@ -88,13 +84,13 @@ export class NatsDriver implements Driver {
   readonly #groups: Groups
   readonly #durables: Durables
   readonly #leases: LeaseStore
-  readonly #opened = new Set<Closable>()
+  readonly #opened: Opened
   readonly #memberships = new Map<Membership, string>()
-  #closing: Promise<void> | undefined
 
   private constructor(config: NatsConfig, context: OpenContext, connection: Connection) {
     const store = new Store(connection, config)
     this.#config = config
+    this.#opened = new Opened(config.safe)
     this.#context = context
     this.#connection = connection
     this.#acks = new Acks(connection)
@@ -132,7 +128,7 @@ export class NatsDriver implements Driver {
   }
 
   async openTopic(name: string, signal: AbortSignal): Promise<DriverTopic> {
-    this.#refuseClosed('open a topic')
+    this.#opened.refuseClosed('open a topic')
     if (signal.aborted) throw StreamError.aborted(signal, `open topic "${name}"`)
     const view = await this.#mapped('open', name, () => TopicView.open(this.#topics, name))
     const maxRecordBytes = Math.min(this.limits.maxRecordBytes, view.maxMessageBytes ?? Infinity)
@@ -153,19 +149,14 @@ export class NatsDriver implements Driver {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
-  }
-
-  async #close(): Promise<void> {
-    await Promise.allSettled([...this.#opened].map((each) => each.close()))
-    this.#acks.close()
-    await this.#connection.close()
+    return this.#opened.close(() => {
+      this.#acks.close()
+      return this.#connection.close()
+    })
   }
 
   #producer(view: TopicView, limits: Limits): DriverProducer {
-    this.#refuseClosed('make a producer')
-    const producer: NatsProducer = new NatsProducer({
+    const context = {
       connection: this.#connection,
       acks: this.#acks,
       topics: this.#topics,
@@ -173,14 +164,12 @@ export class NatsDriver implements Driver {
       clock: this.#context.clock,
       maxRecordBytes: limits.maxRecordBytes,
       requestTimeoutMs: this.#config.requestTimeoutMs,
-      onClosed: () => this.#opened.delete(producer),
-    })
-    this.#opened.add(producer)
-    return producer
+    }
+    return this.#opened.add('make a producer', (onClosed) => new NatsProducer({ ...context, onClosed }))
   }
 
   async #subscribe(view: TopicView, options: SubscribeOptions): Promise<Source> {
-    this.#refuseClosed('subscribe')
+    this.#opened.refuseClosed('subscribe')
     await view.refresh()
     if (view.info.order === 'none' && options.group !== undefined) {
       return this.#queueSource(view, options.group, options)
@@ -193,10 +182,8 @@ export class NatsDriver implements Driver {
       groups: this.#groups,
       leases: this.#leases,
       failoverMs: this.#config.failoverMs,
-      onClosed: () => this.#opened.delete(source),
     }
-    const source: NatsLogSource = new NatsLogSource(context, options)
-    this.#opened.add(source)
+    const source = this.#opened.add('subscribe', (onClosed) => new NatsLogSource(context, options, onClosed))
     try {
       const membership = membershipOf(context, options, source, (left) => this.#memberships.delete(left))
       if (options.group !== undefined) this.#memberships.set(membership, view.name)
@@ -209,7 +196,7 @@ export class NatsDriver implements Driver {
   }
 
   async #queueSource(view: TopicView, group: string, options: SubscribeOptions): Promise<Source> {
-    const source: NatsQueueSource = new NatsQueueSource({
+    const context = {
       ...this.#ports(),
       topic: view,
       group,
@@ -217,10 +204,8 @@ export class NatsDriver implements Driver {
       durable: await this.#durables.join(view, group, options.start),
       requestTimeoutMs: this.#config.requestTimeoutMs,
       events: options.events,
-      onClosed: () => this.#opened.delete(source),
-    })
-    this.#opened.add(source)
-    return source
+    }
+    return this.#opened.add('subscribe', (onClosed) => new NatsQueueSource({ ...context, onClosed }))
   }
 
   #ports(): Pick<OpenContext, 'clock' | 'logger'> & { readonly connection: Connection } {
@@ -237,12 +222,6 @@ export class NatsDriver implements Driver {
       return await call()
     } catch (cause) {
       throw this.#connection.lost ?? toStreamError(cause, { operation, topic })
-    }
-  }
-
-  #refuseClosed(what: string): void {
-    if (this.#closing !== undefined) {
-      throw new StreamError('closed', `cannot ${what}: the connection to ${this.#config.safe} is closed`)
     }
   }
 }

@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { InFlight, StreamError } from '@sluice/driver'
 import type { Clock, DriverProducer, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
 import type { Acks, Answer, Sent } from './acks.ts'
 import { encodeRecord, measureRecord, toPosition } from './codec.ts'
@@ -26,8 +26,7 @@ type Item = { readonly partition: PartitionId; readonly sent: Sent } | { readonl
 /** Publishes requests to one topic: every record is a message of its own, all of them in flight at once. */
 export class NatsProducer implements DriverProducer {
   readonly #context: ProducerContext
-  readonly #inFlight = new Set<Promise<unknown>>()
-  #closed = false
+  readonly #inFlight = new InFlight()
 
   constructor(context: ProducerContext) {
     this.#context = context
@@ -35,20 +34,11 @@ export class NatsProducer implements DriverProducer {
 
   async sendBatch(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<readonly SendOutcome[]> {
     const what = `send to topic "${this.#context.topic.name}"`
-    if (this.#closed) throw new StreamError('closed', `${what} failed: the producer is closed`)
-    if (signal.aborted) throw StreamError.aborted(signal, what)
-    const sending = this.#send(records, signal, what)
-    this.#inFlight.add(sending)
-    try {
-      return await sending
-    } finally {
-      this.#inFlight.delete(sending)
-    }
+    return this.#inFlight.run(what, signal, () => this.#send(records, signal, what))
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    await Promise.allSettled(this.#inFlight)
+    await this.#inFlight.close()
     this.#context.onClosed()
   }
 
