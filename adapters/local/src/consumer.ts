@@ -11,13 +11,13 @@ import type {
   SendOutcome,
   TransactionRecord,
 } from '@sluice/driver'
+import type { PartitionReader, PartitionTenure } from '@sluice/lease'
 import { openChecked } from './codec.ts'
+import type { Membership, Place } from './membership.ts'
 import { toOffset } from './position.ts'
-import type { Membership, Reader, Tenure } from './membership.ts'
 import { Reading } from './reading.ts'
 import type { StoreClient } from './store/client.ts'
 import type { Cursor, ReadResult } from './store/protocol.ts'
-import type { PartitionInfo } from './store/topics.ts'
 import type { TopicView } from './topic.ts'
 
 /** How long a poll waits for records, in milliseconds. */
@@ -38,7 +38,7 @@ export interface LogSourceContext {
 }
 
 /** Reads a topic's partitions, those the membership gives it. */
-export class LocalLogSource implements LogSource, Reader {
+export class LocalLogSource implements LogSource, PartitionReader<Place> {
   readonly shape = 'log'
   readonly #context: LogSourceContext
   readonly #readings = new Map<PartitionId, Reading>()
@@ -63,21 +63,21 @@ export class LocalLogSource implements LogSource, Reader {
     await membership.start()
   }
 
-  assign(partition: PartitionInfo, epoch: number, offset: number): void {
+  assign(id: PartitionId, epoch: number, { partition, offset }: Place): void {
     if (this.#closing !== undefined) return
-    this.#readings.set(partition.name, new Reading(partition, epoch, offset))
-    this.#context.events.assigned(partition.name, epoch)
+    this.#readings.set(id, new Reading(partition, epoch, offset))
+    this.#context.events.assigned(id, epoch)
     this.#wake()
   }
 
-  tenuresOf(partitions: readonly PartitionId[]): readonly Tenure[] {
+  tenuresOf(partitions: readonly PartitionId[]): readonly PartitionTenure[] {
     return partitions.flatMap((partition) => {
       const reading = this.#readings.get(partition)
       return reading === undefined ? [] : [{ partition, epoch: reading.epoch }]
     })
   }
 
-  withdraw(tenures: readonly Tenure[]): boolean {
+  withdraw(tenures: readonly PartitionTenure[]): boolean {
     const gone = tenures.filter(({ partition, epoch }) => this.#readings.get(partition)?.epoch === epoch)
     for (const { partition } of gone) {
       this.#readings.delete(partition)
@@ -85,6 +85,10 @@ export class LocalLogSource implements LogSource, Reader {
     }
     this.#wake()
     return gone.length > 0
+  }
+
+  topicChanged(): void {
+    // The store itself says where a partition ends.
   }
 
   async poll(credit: Credit, signal: AbortSignal): Promise<readonly IncomingRecord[]> {
@@ -207,7 +211,7 @@ export class LocalLogSource implements LogSource, Reader {
       if (reading === undefined || reading.bytes > 0) continue
       reading.end()
       this.#context.events.ended(reading.partition.name, children)
-      this.#membership?.drained(reading.partition)
+      this.#membership?.drained(reading.partition.name)
     }
   }
 

@@ -229,7 +229,7 @@ export class LocalDriver implements Driver {
       transact: (records, commits, signal) =>
         transact(records, { ...this.#append('transaction'), commits, atomic: true }, signal),
       leave: () => this.#leave(view, group, owner),
-      onClose: () => this.#memberships.delete(membership),
+      onClosed: () => this.#memberships.delete(membership),
     })
     this.#memberships.add(membership)
     return membership

@@ -13,8 +13,8 @@ import type {
   StartFrom,
   TransactionRecord,
 } from '@sluice/driver'
-import { LeaseCoordinator } from '@sluice/lease'
-import type { LeaseCommit } from '@sluice/lease'
+import { GroupMembership as LeasedMembership } from '@sluice/lease'
+import type { LeaseCommit, Membership as LeaseMembership, PartitionReader } from '@sluice/lease'
 import { toOffset } from './position.ts'
 import { fenced } from './requests.ts'
 import type { StoreClient } from './store/client.ts'
@@ -24,30 +24,19 @@ import type { PartitionInfo } from './store/topics.ts'
 import { madeAnew } from './topic.ts'
 import type { TopicView } from './topic.ts'
 
-/** Says which partitions a source reads. */
-export interface Membership {
-  start(): Promise<void>
-  /** Everything of an ended partition was handed out. */
-  drained(partition: PartitionInfo): void
-  commit(commits: readonly Commit[]): Promise<readonly CommitOutcome[]>
+/** Says which partitions a source reads, and keeps their progress. */
+export interface Membership extends LeaseMembership {
   transact(
     records: readonly TransactionRecord[],
     commits: readonly Commit[],
     signal: AbortSignal,
   ): Promise<readonly SendOutcome[]>
-  close(): Promise<void>
 }
 
-/** A partition as it is read by one member from one `assigned` to its end. */
-export type Tenure = Pick<Commit, 'partition' | 'epoch'>
-
-/** What a membership tells its reader. */
-export interface Reader {
-  assign(partition: PartitionInfo, epoch: number, offset: number): void
-  /** Under which tenures these are read now; those that are not read are left out. */
-  tenuresOf(partitions: readonly PartitionId[]): readonly Tenure[]
-  /** A partition that is read under another tenure by now stays. Says whether any was read. */
-  withdraw(tenures: readonly Tenure[]): boolean
+/** Where reading begins. The partition is the store's own: one of that name is another after the topic was made anew. */
+export interface Place {
+  readonly partition: PartitionInfo
+  readonly offset: number
 }
 
 /** Stores records and commits in one transaction. */
@@ -71,64 +60,47 @@ export interface GroupContext {
   readonly random: Random
   readonly logger: Logger
   readonly events: PartitionEvents
-  readonly reader: Reader
+  readonly reader: PartitionReader<Place>
   readonly transact: Transact
   readonly leave: () => Promise<void>
-  readonly onClose: () => void
+  readonly onClosed: () => void
 }
 
-/** A member of a group: partitions come and go by leases in the store, and progress is guarded by them. */
-export class GroupMembership implements Membership {
+/** A member of a group whose progress is stored in one transaction with its leases, and with what it writes if it wants. */
+export class GroupMembership extends LeasedMembership<Place> implements Membership {
   readonly #context: GroupContext
-  /** The topic may be another one of its name by the time it is looked up again. */
-  readonly #topicId: number
   readonly #scope: string
-  readonly #coordinator: LeaseCoordinator
 
   constructor(context: GroupContext) {
-    this.#context = context
-    this.#topicId = context.topic.info.id
-    this.#scope = scopeOf(this.#topicId, context.group)
-    this.#coordinator = new LeaseCoordinator({
-      store: new StoreLeases(context.client, context.topic.name, context.group),
-      scope: this.#scope,
-      member: context.owner,
-      clock: context.clock,
-      random: context.random,
-      logger: context.logger,
-      failoverMs: context.failoverMs,
-      // Other processes grow and delete topics too; this is how soon a member that reads nothing sees it.
-      discoverEveryMs: context.failoverMs,
-      isDead: (owner) => isDeadOwner(owner, context.host),
-      listPartitions: () => this.#listPartitions(),
-      events: {
-        acquired: (lease) => this.#acquired(lease),
-        revoking: (partitions, deadlineMs) => this.#revoking(partitions, deadlineMs),
-        lost: (partitions, reason) => {
-          const { reader } = context
-          if (reader.withdraw(reader.tenuresOf(partitions))) context.events.lost(partitions, reason)
-        },
+    const { client, topic, group, owner, host, start } = context
+    // The topic may be another one of its name by the time it is looked up again.
+    const { id } = topic.info
+    const scope = scopeOf(id, group)
+    super({
+      ...context,
+      store: new StoreLeases(client, topic.name, group),
+      scope,
+      member: owner,
+      isDead: (other) => isDeadOwner(other, host),
+      join: async () => {
+        const request = { topic: topic.name, group, owner, start }
+        await client.call('join', request, { operation: 'subscribe', topic: topic.name, group })
       },
+      listPartitions: async () => {
+        await topic.refresh()
+        if (topic.info.id !== id) throw madeAnew(topic.name)
+        return topic.info.partitions.map(({ name, parents }) => ({ id: name, parents }))
+      },
+      startOf: async ({ partition, checkpoint }) => ({
+        partition: topic.byName(partition) ?? (await topic.partition(partition)),
+        offset: checkpoint === undefined ? 0 : toOffset(checkpoint, partition) + 1,
+      }),
     })
+    this.#context = context
+    this.#scope = scope
   }
 
-  async start(): Promise<void> {
-    const { client, topic, group, owner, start } = this.#context
-    const context = { operation: 'subscribe', topic: topic.name, group }
-    await client.call('join', { topic: topic.name, group, owner, start }, context)
-    await this.#coordinator.start()
-  }
-
-  /** Leases are looked at now: a seek or a growth has changed them. */
-  refresh(): void {
-    void this.#coordinator.refresh()
-  }
-
-  drained(): void {
-    // Core commits the end once it has settled everything; the children are free then.
-  }
-
-  async commit(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
+  override async commit(commits: readonly Commit[]): Promise<readonly CommitOutcome[]> {
     const { client, topic, group } = this.#context
     const context = { operation: 'commit', topic: topic.name, group }
     const stored = await client.call(
@@ -161,10 +133,9 @@ export class GroupMembership implements Membership {
     }
   }
 
-  async close(): Promise<void> {
-    const { leave, logger, onClose } = this.#context
-    onClose()
-    await this.#coordinator.close()
+  override async close(): Promise<void> {
+    const { leave, logger } = this.#context
+    await super.close()
     await leave().catch((error: unknown) =>
       logger.warn({ error }, 'could not leave the group; others wait for the failover'),
     )
@@ -181,38 +152,6 @@ export class GroupMembership implements Membership {
     const { partition, epoch, through, ended } = commit
     return { scope: this.#scope, owner: this.#context.owner, partition, epoch, through, ended }
   }
-
-  async #acquired(lease: Lease): Promise<void> {
-    const { topic, reader } = this.#context
-    const partition = topic.byName(lease.partition) ?? (await topic.partition(lease.partition))
-    const held = this.#coordinator
-      .held()
-      .some((each) => each.partition === lease.partition && each.epoch === lease.epoch)
-    if (!held) return
-    const offset = lease.checkpoint === undefined ? 0 : toOffset(lease.checkpoint, lease.partition) + 1
-    reader.assign(partition, lease.epoch, offset)
-  }
-
-  async #revoking(partitions: readonly PartitionId[], deadlineMs: number): Promise<void> {
-    const { events, reader } = this.#context
-    // While they are drained a seek can end the tenure, and the next one begin here.
-    const tenures = reader.tenuresOf(partitions)
-    await events.revoking(partitions, deadlineMs)
-    reader.withdraw(tenures)
-  }
-
-  async #listPartitions(): Promise<readonly { id: PartitionId; parents: readonly PartitionId[] }[]> {
-    const { topic, events } = this.#context
-    try {
-      await topic.refresh()
-      if (topic.info.id !== this.#topicId) throw madeAnew(topic.name)
-    } catch (error) {
-      // A member that reads nothing at the moment learns it in no other way.
-      if (StreamError.is(error, 'not-found')) events.failed(error)
-      throw error
-    }
-    return topic.info.partitions.map(({ name, parents }) => ({ id: name, parents }))
-  }
 }
 
 /** What a reader without a group works with. */
@@ -220,7 +159,7 @@ export interface AloneContext {
   readonly client: StoreClient
   readonly topic: TopicView
   readonly start: StartFrom
-  readonly reader: Reader
+  readonly reader: PartitionReader<Place>
 }
 
 /** Reads every partition, parents before their children, and keeps no progress. */
@@ -242,8 +181,12 @@ export class AloneMembership implements Membership {
     this.#assignReady()
   }
 
-  drained(partition: PartitionInfo): void {
-    this.#drained.add(partition.name)
+  drained(partition: PartitionId): void {
+    this.#drained.add(partition)
+    this.refresh()
+  }
+
+  refresh(): void {
     void this.#context.topic
       .refresh()
       .then(() => this.#assignReady())
@@ -269,7 +212,7 @@ export class AloneMembership implements Membership {
       if (this.#begun.has(partition.name)) continue
       if (!partition.parents.every((parent) => this.#drained.has(parent) || !known.has(parent))) continue
       this.#begun.add(partition.name)
-      reader.assign(partition, 0, this.#offsets.get(partition.id) ?? 0)
+      reader.assign(partition.name, 0, { partition, offset: this.#offsets.get(partition.id) ?? 0 })
     }
   }
 }

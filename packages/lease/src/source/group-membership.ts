@@ -29,6 +29,8 @@ export interface GroupMembershipOptions<Start> {
   readonly logger: Logger
   readonly events: PartitionEvents
   readonly reader: PartitionReader<Start>
+  /** See `LeaseCoordinatorOptions`. */
+  isDead?(member: string): boolean
   /** Makes the group when it is new. */
   join(): Promise<void>
   /** Looks the topic up. `not-found` ends the source: the topic was deleted. */
@@ -56,6 +58,7 @@ export class GroupMembership<Start> implements Membership {
       failoverMs,
       // Other processes grow topics too; this is how soon a member sees it.
       discoverEveryMs: failoverMs,
+      isDead: (owner) => options.isDead?.(owner) ?? false,
       listPartitions: (_signal, leases) => this.#listPartitions(leases),
       events: {
         acquired: (lease) => this.#acquired(lease),
