@@ -1,5 +1,3 @@
-import { writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { findNats, freePort, NatsServer } from '@sluice/emulators'
 import type { NatsBinary } from '@sluice/emulators'
@@ -13,19 +11,24 @@ import { provideLifion } from './lifion-folder.ts'
 import { KinesisServers } from './kinesis-servers.ts'
 import { median, ratioOf } from './measure.ts'
 import { benchMembers } from './members.ts'
+import { renew, report } from './results.ts'
+import type { Section } from './results.ts'
 import { benchStuck } from './stuck.ts'
 import { benchWithinQuotas } from './within-quotas.ts'
 
+const everySize = '100,1024,65536'
+const everyKeys = '1,16,10000'
+
 /**
  * `npm run bench [-- --only local,nats,kinesis,members,stuck,kinesis-server] [--rounds N] [--sizes 100,1024,65536] [--keys 1,16,10000] [--out FILE]`:
- * Sluice beside the same work by hand. Writes `bench/results.md` when everything was measured, or `--out` says where.
+ * Sluice beside the same work by hand. What was measured at all sizes and keys is renewed in `bench/results.md`, or in what `--out` says.
  */
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: 'local,nats,kinesis,members,stuck,kinesis-server' },
     rounds: { type: 'string', default: '5' },
-    sizes: { type: 'string', default: '100,1024,65536' },
-    keys: { type: 'string', default: '1,16,10000' },
+    sizes: { type: 'string', default: everySize },
+    keys: { type: 'string', default: everyKeys },
     backlog: { type: 'string', default: '1000000' },
     out: { type: 'string' },
   },
@@ -33,8 +36,8 @@ const { values } = parseArgs({
 const rounds = Number(values.rounds)
 const numbers = (list: string): readonly number[] => list.split(',').map(Number)
 const parts = new Set(values.only.split(','))
-const everything = ['local', 'nats', 'kinesis', 'members', 'stuck', 'kinesis-server'].every((part) => parts.has(part))
-const out = values.out ?? (everything ? new URL('../results.md', import.meta.url).pathname : undefined)
+const whole = values.sizes === everySize && values.keys === everyKeys
+const out = values.out ?? (whole ? new URL('../results.md', import.meta.url).pathname : undefined)
 const nothing = (): Promise<void> => Promise.resolve()
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
@@ -45,7 +48,7 @@ function cells(pace: Pace, withoutOrder: boolean): readonly Cell[] {
   )
 }
 
-function sections(results: readonly CellResult[]): string {
+function tables(results: readonly CellResult[]): string {
   return `### Sends, batched
 
 ${ratesTable(results, 'send')}
@@ -92,7 +95,7 @@ synchronous=FULL), ids, keys, JSON both ways, offsets stored after each batch; n
 file: one file that grows, fdatasync after each batch; no partitions, no index. Both work in the caller's own thread, and read
 there what was just written: end to end, they are the time of a commit.
 
-${sections(results)}`
+${tables(results)}`
 }
 
 async function nats(): Promise<string> {
@@ -119,7 +122,7 @@ Sluice has; an ordered consumer whose place is put into a bucket every 1 000 rec
 with confirmed acknowledgements. It pipelines records of one key, and so loses their order when one of them fails; Sluice
 does not. "One at a time" is how it would keep it.
 
-${sections(results)}`
+${tables(results)}`
 }
 
 async function natsBinary(): Promise<NatsBinary> {
@@ -258,15 +261,13 @@ function thousands(perSecond: number): string {
   return (perSecond / 1_000).toFixed(1)
 }
 
-const report = [
-  `# Results
-
-Made by \`npm run bench\`: ${rounds} rounds, all ways in turn, each in a process of its own that has warmed up. Medians of the
-rounds; in brackets the lowest and highest ratio of a round. Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}).
-CPU and memory are those of the whole client process; a server's are not in them.`,
-]
-for (const [name, run] of Object.entries({ local, nats, kinesis, members, stuck, 'kinesis-server': kinesisServer }))
-  if (parts.has(name)) report.push(await run())
-const text = `${report.join('\n\n')}\n`
-if (out !== undefined) writeFileSync(out, text)
-process.stdout.write(text)
+/** Measured once, whatever is asked for. */
+const once = new Set(['members', 'stuck'])
+const sections: Section[] = []
+for (const [name, run] of Object.entries({ local, nats, kinesis, members, stuck, 'kinesis-server': kinesisServer })) {
+  if (!parts.has(name)) continue
+  sections.push({ text: await run(), rounds: once.has(name) ? 1 : rounds })
+  // An hour of figures is not lost for what fails in the next one.
+  if (out !== undefined) renew(out, sections)
+}
+process.stdout.write(report(sections))
