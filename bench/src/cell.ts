@@ -52,9 +52,9 @@ export function cellOf(bytes: number, keys: number, pace: Pace, patient: boolean
     keys,
     records: Math.min(keys === 0 ? recordsWithoutOrder : records, Math.floor(mostBytes / bytes)),
     window: Math.min(4_000, Math.floor(mostInFlight / bytes)),
-    singles: patient ? 2_000 : 0,
+    singles: patient ? (large ? 2_000 : 10_000) : 0,
     perSecond: large ? perSecond / 5 : perSecond,
-    seconds: patient ? 4 : 0,
+    seconds: patient ? 10 : 0,
   }
 }
 

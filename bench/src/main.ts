@@ -141,12 +141,12 @@ async function kinesis(): Promise<string> {
     {
       byHand: [
         { way: 'kinesis', name: 'SDK' },
-        { way: 'sluice', name: '`aggregation=false`', options: '&aggregation=false', ratio: true, when: several },
+        { way: 'sluice', name: '`aggregation=false`', options: '&aggregation=false', share: 0.3, ratio: true, when: several },
         { way: 'sluice', name: '`mode=efo`', options: '&mode=efo', ratio: true, phase: 'consume', when: few },
         { way: 'lifion', name: '`lifion-kinesis`', phase: 'consume', when: few },
       ],
       cells: numbers(values.sizes).flatMap((bytes) =>
-        numbers(values.keys).map((keys) => cellOf(bytes, keys, { records: 20_000, perSecond: 0 }, false)),
+        numbers(values.keys).map((keys) => cellOf(bytes, keys, { records: 60_000, perSecond: 0 }, false)),
       ),
       rounds,
       place: () => Promise.resolve({ address: servers.address, [Symbol.asyncDispose]: nothing }),
