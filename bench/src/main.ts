@@ -141,7 +141,14 @@ async function kinesis(): Promise<string> {
     {
       byHand: [
         { way: 'kinesis', name: 'SDK' },
-        { way: 'sluice', name: '`aggregation=false`', options: '&aggregation=false', share: 0.3, ratio: true, when: several },
+        {
+          way: 'sluice',
+          name: '`aggregation=false`',
+          options: '&aggregation=false',
+          share: 0.3,
+          ratio: true,
+          when: several,
+        },
         { way: 'sluice', name: '`mode=efo`', options: '&mode=efo', ratio: true, phase: 'consume', when: few },
         { way: 'lifion', name: '`lifion-kinesis`', phase: 'consume', when: few },
       ],
