@@ -184,9 +184,17 @@ export class LocalDriver implements Driver {
     const source = this.#opened.add('subscribe', (onClosed) => new LocalLogSource({ ...context, onClosed }))
     try {
       await source.start(
-        options.group === undefined
-          ? new AloneMembership({ client: this.#client, topic: view, start: options.start, reader: source })
-          : this.#groupMembership(view, options.group, options, source),
+        group === undefined
+          ? new AloneMembership({
+              client: this.#client,
+              topic: view,
+              start: options.start,
+              reader: source,
+              clock: this.#context.clock,
+              logger: this.#context.logger,
+              everyMs: this.#config.failoverMs,
+            })
+          : this.#groupMembership(view, group, options, source),
       )
       return source
     } catch (error) {

@@ -7,13 +7,12 @@ import type {
   LeaseStore,
   Logger,
   PartitionEvents,
-  PartitionId,
   Random,
   SendOutcome,
   StartFrom,
   TransactionRecord,
 } from '@sluice/driver'
-import { GroupMembership as LeasedMembership } from '@sluice/lease'
+import { GroupMembership as LeasedMembership, AloneMembership as ReaderAlone } from '@sluice/lease'
 import type { LeaseCommit, Membership as LeaseMembership, PartitionReader } from '@sluice/lease'
 import { toOffset } from './position.ts'
 import { fenced } from './requests.ts'
@@ -160,68 +159,50 @@ export interface AloneContext {
   readonly topic: TopicView
   readonly start: StartFrom
   readonly reader: PartitionReader<Place>
+  readonly clock: Clock
+  readonly logger: Logger
+  /** How often to see whether the topic has grown. Milliseconds. */
+  readonly everyMs: number
 }
 
 /** Reads every partition, parents before their children, and keeps no progress. */
-export class AloneMembership implements Membership {
+export class AloneMembership extends ReaderAlone<Place> implements Membership {
   readonly #context: AloneContext
-  readonly #begun = new Set<PartitionId>()
-  readonly #drained = new Set<PartitionId>()
-  #offsets: ReadonlyMap<number, number> = new Map()
+  readonly #offsets = new Map<number, number>()
 
   constructor(context: AloneContext) {
+    const { topic, reader, clock, logger, everyMs } = context
+    super({
+      topic: topic.name,
+      reader,
+      clock,
+      logger,
+      everyMs,
+      listPartitions: async () => {
+        await topic.refresh()
+        return topic.info.partitions.map(({ name, parents }) => ({ id: name, parents }))
+      },
+      startOf: (id) => {
+        const partition = topic.byName(id)
+        if (partition === undefined) throw new StreamError('internal', `no partition ${id} of those just listed`)
+        return { partition, offset: this.#offsets.get(partition.id) ?? 0 }
+      },
+    })
     this.#context = context
   }
 
-  async start(): Promise<void> {
+  override async start(): Promise<void> {
     const { client, topic, start } = this.#context
     const cursors = await client.call('place', { topic: topic.name, start }, { operation: 'read', topic: topic.name })
-    this.#offsets = new Map(cursors.map((cursor) => [cursor.partition, cursor.offset]))
-    await topic.refresh()
-    this.#assignReady()
-  }
-
-  drained(partition: PartitionId): void {
-    this.#drained.add(partition)
-    this.refresh()
-  }
-
-  refresh(): void {
-    void this.#context.topic
-      .refresh()
-      .then(() => this.#assignReady())
-      .catch(() => undefined)
-  }
-
-  async commit(): Promise<readonly CommitOutcome[]> {
-    throw withoutGroup()
+    for (const { partition, offset } of cursors) this.#offsets.set(partition, offset)
+    await super.start()
   }
 
   async transact(): Promise<readonly SendOutcome[]> {
-    throw withoutGroup()
+    // Which it refuses.
+    await this.commit()
+    return []
   }
-
-  async close(): Promise<void> {
-    // Nobody was told of this reader.
-  }
-
-  #assignReady(): void {
-    const { topic, reader } = this.#context
-    const known = new Set(topic.info.partitions.map((partition) => partition.name))
-    for (const partition of topic.info.partitions) {
-      if (this.#begun.has(partition.name)) continue
-      if (!partition.parents.every((parent) => this.#drained.has(parent) || !known.has(parent))) continue
-      this.#begun.add(partition.name)
-      reader.assign(partition.name, 0, { partition, offset: this.#offsets.get(partition.id) ?? 0 })
-    }
-  }
-}
-
-function withoutGroup(): StreamError {
-  return new StreamError(
-    'invalid-argument',
-    'a reader without a group keeps no progress; subscribe with a group to commit',
-  )
 }
 
 /** The lease table in the store's thread, as the coordinator wants it. */

@@ -45,6 +45,8 @@ export class AloneMembership<Start> implements Membership {
   drained(partition: PartitionId): void {
     this.#drained.add(partition)
     this.#assignReady()
+    // What came of it may be newer than the last look.
+    void this.#lookNow()
   }
 
   async commit(): Promise<readonly CommitOutcome[]> {
