@@ -13,7 +13,7 @@ import type {
   SubscribeOptions,
 } from '@sluice/driver'
 import type { Membership } from '@sluice/lease'
-import { Acks } from './acks.ts'
+import { Acks, storesTogether } from './acks.ts'
 import { NatsAdmin } from './admin.ts'
 import type { NatsConfig } from './config.ts'
 import { Connection } from './connection.ts'
@@ -31,12 +31,12 @@ import { Store } from './store.ts'
 import { TopicView } from './topic.ts'
 import { Topics } from './topics.ts'
 
-/** What JetStream can do, as this adapter uses it; `dedup` and `persistent` follow the address. */
+/** What JetStream can do, as this adapter uses it; `requestOrder` follows the server, `dedup` and `persistent` the address. */
 export const natsCapabilities: Capabilities = {
   shapes: { key: 'log', none: 'queue' },
   persistent: true,
   embedded: false,
-  // Messages are stored in the order they were sent, but one can be lost, at a change of leaders, and later ones not.
+  // One message can be lost, at a change of leaders, and later ones not, unless they are stored together.
   requestOrder: 'none',
   dedup: { windowMs: 120_000 },
   receiptPosition: true,
@@ -102,6 +102,7 @@ export class NatsDriver implements Driver {
     this.limits = { ...natsLimits, maxRecordBytes: connection.largestPayload }
     this.capabilities = {
       ...natsCapabilities,
+      requestOrder: storesTogether(connection) ? 'kept' : 'none',
       persistent: config.storage === 'file',
       dedup: { windowMs: config.dedupMs },
     }

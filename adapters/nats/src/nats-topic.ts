@@ -1,5 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type {
+  Capabilities,
   DriverProducer,
   DriverTopic,
   Limits,
@@ -23,12 +24,14 @@ export class NatsTopic implements DriverTopic {
   readonly name: string
   readonly order: TopicOrder
   readonly limits: Limits
+  readonly requestOrder: Capabilities['requestOrder']
   readonly #parts: TopicParts
 
   constructor(view: TopicView, limits: Limits, parts: TopicParts) {
     this.name = view.name
     this.order = view.info.order
     this.limits = limits
+    this.requestOrder = view.storesTogether ? 'kept' : 'none'
     this.#parts = parts
   }
 

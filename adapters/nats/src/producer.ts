@@ -1,10 +1,13 @@
 import { InFlight, StreamError } from '@sluice/driver'
 import type { Clock, DriverProducer, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
-import type { Acks, Answer, Sent } from './acks.ts'
+import { togetherBytes } from './acks.ts'
+import type { Acks } from './acks.ts'
 import { encodeRecord, measureRecord, toPosition } from './codec.ts'
 import type { Connection } from './connection.ts'
 import { toStreamError } from './errors.ts'
 import { matches } from './layout.ts'
+import { Publishing } from './publishing.ts'
+import type { Message, Outcome } from './publishing.ts'
 import type { TopicView } from './topic.ts'
 import type { Topics } from './topics.ts'
 
@@ -20,10 +23,10 @@ export interface ProducerContext {
   readonly onClosed: () => void
 }
 
-/** A record of a request: on its way to a partition, or refused before. */
-type Item = { readonly partition: PartitionId; readonly sent: Sent } | { readonly error: StreamError }
+/** A record of a request: as it is to be written, or refused before. */
+type Item = { readonly partition: PartitionId; readonly message: Message } | { readonly error: StreamError }
 
-/** Publishes requests to one topic: every record is a message of its own, all of them in flight at once. */
+/** Publishes requests to one topic: every record is a message. Those of one key are stored together, or one after another. */
 export class NatsProducer implements DriverProducer {
   readonly #context: ProducerContext
   readonly #inFlight = new InFlight()
@@ -43,23 +46,36 @@ export class NatsProducer implements DriverProducer {
   }
 
   async #send(records: readonly OutgoingRecord[], signal: AbortSignal, what: string): Promise<readonly SendOutcome[]> {
-    const { clock, requestTimeoutMs, topic } = this.#context
+    const { acks, clock, requestTimeoutMs, topic } = this.#context
     if (topic.asksForUnknown(records)) await this.#lookUp()
-    const items = records.map((record) => this.#publish(record, what))
-    const giveUp = (error: StreamError): void => {
-      for (const item of items) if ('sent' in item) item.sent.giveUp(error)
-    }
-    const onAbort = (): void => giveUp(abortedOnTheWay(signal, what))
-    const timer = clock.after(requestTimeoutMs, () => giveUp(unanswered(what, requestTimeoutMs)))
-    signal.addEventListener('abort', onAbort, { once: true })
+    const items = records.map((record) => this.#encode(record))
+    const publishing = new Publishing({ acks, clock, signal, what, timeoutMs: requestTimeoutMs })
     try {
-      const answers = await Promise.all(items.map(answerOf))
+      const messages = items.map((item) => ('message' in item ? item.message : undefined))
+      const answers = await publishing.publish(messages, this.#runsOf(records))
       const nobody = answers.some((answer) => answer?.kind === 'nobody') ? await this.#whyNobody(what) : undefined
       return await Promise.all(items.map((item, index) => this.#toOutcome(item, answers[index], nobody)))
     } finally {
-      timer.cancel()
-      signal.removeEventListener('abort', onAbort)
+      publishing.end()
     }
+  }
+
+  /** Which records follow one another, by their indexes. Where the stream stores none together, core sends one of a key. */
+  #runsOf(records: readonly OutgoingRecord[]): readonly (readonly number[])[] {
+    if (!this.#context.topic.storesTogether) return records.map((_, index) => [index])
+    const runs: number[][] = []
+    const keyed = new Map<string, number[]>()
+    for (const [index, { key }] of records.entries()) {
+      const known = key === undefined ? undefined : keyed.get(key)
+      if (known !== undefined) {
+        known.push(index)
+        continue
+      }
+      const run = [index]
+      runs.push(run)
+      if (key !== undefined) keyed.set(key, run)
+    }
+    return runs
   }
 
   async #lookUp(): Promise<void> {
@@ -71,8 +87,8 @@ export class NatsProducer implements DriverProducer {
     }
   }
 
-  #publish(record: OutgoingRecord, what: string): Item {
-    const { acks, topic, maxRecordBytes } = this.#context
+  #encode(record: OutgoingRecord): Item {
+    const { topic, maxRecordBytes } = this.#context
     const partition = topic.partitionOf(record)
     if (StreamError.is(partition)) return { error: partition }
     const bytes = measureRecord(record)
@@ -80,20 +96,18 @@ export class NatsProducer implements DriverProducer {
       const message = `the record ${record.id} takes ${bytes} bytes, ${maxRecordBytes} are allowed; raise the server's max_payload or the stream's max_msg_size`
       return { error: new StreamError('too-large', message) }
     }
-    try {
-      const { block, body } = encodeRecord(record)
-      return { partition, sent: acks.send(topic.subjectOf(partition), body, block) }
-    } catch (cause) {
-      return { error: toStreamError(cause, { operation: what }) }
-    }
+    const { block, body } = encodeRecord(record)
+    const roomy = bytes + togetherBytes <= maxRecordBytes
+    return { partition, message: { subject: topic.subjectOf(partition), body, headerBlock: block, roomy } }
   }
 
-  async #toOutcome(item: Item, answer: Answer | undefined, nobody: StreamError | undefined): Promise<SendOutcome> {
+  async #toOutcome(item: Item, answer: Outcome | undefined, nobody: StreamError | undefined): Promise<SendOutcome> {
     if ('error' in item) return { ok: false, error: item.error }
     if (answer?.kind === 'stored') {
       if (answer.duplicate) return this.#duplicate(answer.sequence)
       return { ok: true, partition: item.partition, position: toPosition(answer.sequence) }
     }
+    if (answer?.kind === 'behind') return { ok: false, error: StreamError.behind() }
     if (answer?.kind === 'nobody' && nobody !== undefined) return { ok: false, error: nobody }
     const cause = answer?.kind === 'failed' ? answer.error : undefined
     return { ok: false, error: toStreamError(cause, { operation: 'send', topic: this.#context.topic.name }) }
@@ -137,21 +151,6 @@ export class NatsProducer implements DriverProducer {
   }
 }
 
-function answerOf(item: Item): Promise<Answer | undefined> {
-  return 'sent' in item ? item.sent.answer : Promise.resolve(undefined)
-}
-
 function idsOf(topic: TopicView): string {
   return topic.open.map((partition) => partition.id).join()
-}
-
-function abortedOnTheWay(signal: AbortSignal, what: string): StreamError {
-  return new StreamError('aborted', `${what} was aborted while it was on its way; it may have been stored`, {
-    cause: signal.reason,
-    ambiguous: true,
-  })
-}
-
-function unanswered(what: string, afterMs: number): StreamError {
-  return new StreamError('timeout', `${what} failed: no answer of the stream within ${afterMs} ms`)
 }

@@ -10,6 +10,8 @@ export class TopicView {
   readonly stream: string
   /** The stream's own limit of a record; `undefined`: none. */
   readonly maxMessageBytes: number | undefined
+  /** Whether the stream takes messages that are stored together, all or none. */
+  readonly storesTogether: boolean
   readonly #topics: Topics
   #info: TopicInfo
   #open: readonly PartitionInfo[]
@@ -19,8 +21,9 @@ export class TopicView {
   private constructor(topics: Topics, found: FoundTopic) {
     this.name = found.info.name
     this.stream = streamOf(found.info.name)
-    const { max_msg_size: size } = found.stream.config
+    const { max_msg_size: size, allow_atomic: together } = found.stream.config
     this.maxMessageBytes = size > 0 ? size : undefined
+    this.storesTogether = together === true
     this.#topics = topics
     this.#info = found.info
     this.#open = openOf(found.info)

@@ -3,6 +3,7 @@ import type { StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import { nanos, nuid } from '@nats-io/transport-node'
 import { sleep, StreamError } from '@sluice/driver'
 import type { Clock, TopicSpec } from '@sluice/driver'
+import { storesTogether } from './acks.ts'
 import { encodeName } from './codec.ts'
 import type { NatsConfig } from './config.ts'
 import type { Connection } from './connection.ts'
@@ -218,6 +219,7 @@ export class Topics {
       max_age: nanos(maxAge),
       max_bytes: spec.retentionBytes ?? -1,
       duplicate_window: nanos(this.#dedupMs(maxAge)),
+      ...(info.order === 'key' && storesTogether(this.#connection) ? { allow_atomic: true } : {}),
     }
     return this.#connection.streams.streams.add(config)
   }

@@ -76,6 +76,8 @@ export interface DriverTopic {
   readonly name: string
   readonly order: TopicOrder
   readonly limits: Limits
+  /** Where it is not what the capabilities say: a topic that was made by others, or by an older server. */
+  readonly requestOrder?: Capabilities['requestOrder']
   /** Bytes of the record as the backend counts them against its limits. Pure and cheap. */
   measure(record: OutgoingRecord): number
   /** Orders two positions of one partition: negative when `a` comes first. Pure. Throws `unsupported` without comparable positions. */

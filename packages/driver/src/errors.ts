@@ -113,6 +113,11 @@ export class StreamError extends Error {
     return new StreamError('internal', `${message}: ${describe(error)}`, { cause: error })
   }
 
+  /** The error for a record that was not tried, because an earlier one of its key was not sent. */
+  static behind(): StreamError {
+    return new StreamError('unavailable', 'an earlier record of the key was not sent, so this one was not tried')
+  }
+
   /** The error for an aborted call: keeps the signal's reason as its cause. */
   static aborted(signal: AbortSignal, what: string): StreamError {
     return new StreamError('aborted', `${what} was aborted by its signal`, { cause: signal.reason })

@@ -39,7 +39,7 @@ export async function openProducer(deps: OpenDeps, onGone: (entry: Entry) => voi
   const outbox = new Outbox({
     topic: topic.name,
     driver,
-    requestOrder: deps.capabilities.requestOrder,
+    requestOrder: topic.requestOrder ?? deps.capabilities.requestOrder,
     ordered: topic.order === 'key',
     settings,
     rate: deps.rate,

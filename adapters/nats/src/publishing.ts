@@ -1,0 +1,174 @@
+import { StreamError } from '@sluice/driver'
+import type { Clock, Timer } from '@sluice/driver'
+import { isRefusal } from './acks.ts'
+import type { Acks, Answer, Message as Written, Sent } from './acks.ts'
+import { toStreamError } from './errors.ts'
+
+/** What a request is published with. */
+export interface PublishingContext {
+  readonly acks: Acks
+  readonly clock: Clock
+  /** Ends the wait for answers. */
+  readonly signal: AbortSignal
+  /** For messages. */
+  readonly what: string
+  /** How long an answer is waited for. Milliseconds. */
+  readonly timeoutMs: number
+}
+
+/** A message of a request. */
+export interface Message extends Written {
+  /** Whether it has room for what sending together adds. */
+  readonly roomy: boolean
+}
+
+/** What became of a message; `behind`: it was not tried, because one that it follows was not stored. */
+export type Outcome = Answer | { readonly kind: 'behind' }
+
+/** What a server stores together at most, by default. */
+const mostTogether = 1_000
+/** The share of the time for answers in which messages are sent one after another; the others are behind. */
+const shareInTurn = 0.5
+
+/**
+ * One request on its way. A message that follows another may only be stored if that one was: such are sent together, to be
+ * stored all or none, and where the server will not have that, one after another, each when the one before it is stored.
+ */
+export class Publishing {
+  readonly #context: PublishingContext
+  readonly #underWay = new Set<Sent>()
+  readonly #onAbort: () => void
+  #timer: Timer | undefined
+  #ended = false
+
+  constructor(context: PublishingContext) {
+    this.#context = context
+    const { signal, what } = context
+    this.#onAbort = () => this.#giveUp(abortedOnTheWay(signal, what))
+    signal.addEventListener('abort', this.#onAbort, { once: true })
+    this.#arm()
+  }
+
+  /** Publishes messages; in each run one follows another. A message that is not there was refused before. */
+  async publish(
+    messages: readonly (Message | undefined)[],
+    runs: readonly (readonly number[])[],
+  ): Promise<readonly (Outcome | undefined)[]> {
+    const outcomes: (Outcome | undefined)[] = Array.from(messages, () => undefined)
+    const together: Run[] = []
+    const work: Promise<void>[] = []
+    for (const indexes of runs) {
+      const run = this.#cut(indexes, messages, outcomes)
+      if (run.length > 1 && run.length <= mostTogether && run.every(({ message }) => message.roomy)) together.push(run)
+      else work.push(this.#inTurn(run, outcomes))
+    }
+    for (const batch of batchesOf(together)) work.push(this.#together(batch, outcomes))
+    await Promise.all(work)
+    return outcomes
+  }
+
+  /** Nothing more is sent or waited for. */
+  end(): void {
+    this.#context.signal.removeEventListener('abort', this.#onAbort)
+    this.#timer?.cancel()
+  }
+
+  /** What of a run may be sent: all before the first that was refused. */
+  #cut(indexes: readonly number[], messages: readonly (Message | undefined)[], outcomes: (Outcome | undefined)[]): Run {
+    const run: { index: number; message: Message }[] = []
+    let broken = false
+    for (const index of indexes) {
+      const message = messages[index]
+      if (broken) outcomes[index] = { kind: 'behind' }
+      else if (message === undefined) broken = true
+      else run.push({ index, message })
+    }
+    return run
+  }
+
+  async #together(runs: readonly Run[], outcomes: (Outcome | undefined)[]): Promise<void> {
+    const all = runs.flat()
+    const answer = await this.#ask((acks) => acks.sendTogether(all.map(({ message }) => message)))
+    // Nothing of it is stored, be it for a single message that was stored before. Each is told for itself.
+    if (answer.kind === 'failed' && isRefusal(answer.error)) {
+      await Promise.all(runs.map((run) => this.#inTurn(run, outcomes)))
+      return
+    }
+    for (const [at, { index }] of all.entries()) {
+      outcomes[index] =
+        answer.kind === 'stored' ? { ...answer, sequence: answer.sequence - (all.length - 1 - at) } : answer
+    }
+  }
+
+  async #inTurn(run: Run, outcomes: (Outcome | undefined)[]): Promise<void> {
+    const { clock, timeoutMs } = this.#context
+    const end = clock.monotonic() + timeoutMs * shareInTurn
+    let going = true
+    for (const [at, { index, message }] of run.entries()) {
+      going &&= clock.monotonic() <= end
+      if (going && at > 0) this.#arm()
+      const outcome: Outcome = going ? await this.#ask((acks) => acks.send(message)) : { kind: 'behind' }
+      outcomes[index] = outcome
+      going &&= outcome.kind === 'stored'
+    }
+  }
+
+  /** Sends, and waits for the answer. Never rejects. */
+  async #ask(send: (acks: Acks) => Sent): Promise<Outcome> {
+    const { acks, what } = this.#context
+    if (this.#ended) return { kind: 'behind' }
+    let sent: Sent
+    try {
+      sent = send(acks)
+    } catch (cause) {
+      return { kind: 'failed', error: toStreamError(cause, { operation: what }) }
+    }
+    this.#underWay.add(sent)
+    try {
+      return await sent.answer
+    } finally {
+      this.#underWay.delete(sent)
+    }
+  }
+
+  /** One timer for all that is under way: one for each message would cost more than the message. */
+  #arm(): void {
+    const { clock, timeoutMs, what } = this.#context
+    this.#timer?.cancel()
+    this.#timer = clock.after(timeoutMs, () => this.#giveUp(unanswered(what, timeoutMs)))
+  }
+
+  #giveUp(error: StreamError): void {
+    this.#ended = true
+    for (const sent of this.#underWay) sent.giveUp(error)
+  }
+}
+
+type Run = readonly { readonly index: number; readonly message: Message }[]
+
+/** Puts whole runs together, as many as are stored at once. */
+function batchesOf(runs: readonly Run[]): readonly (readonly Run[])[] {
+  const batches: Run[][] = []
+  let size = Infinity
+  for (const run of runs) {
+    if (size + run.length > mostTogether) {
+      batches.push([run])
+      size = run.length
+    } else {
+      batches.at(-1)?.push(run)
+      size += run.length
+    }
+  }
+  return batches
+}
+
+function abortedOnTheWay(signal: AbortSignal, what: string): StreamError {
+  return new StreamError('aborted', `${what} was aborted while it was on its way; it may have been stored`, {
+    cause: signal.reason,
+    ambiguous: true,
+  })
+}
+
+function unanswered(what: string, afterMs: number): StreamError {
+  return new StreamError('timeout', `${what} failed: no answer of the stream within ${afterMs} ms`)
+}
