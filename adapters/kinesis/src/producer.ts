@@ -71,6 +71,7 @@ export class KinesisProducer implements DriverProducer {
 
   async #send(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<readonly SendOutcome[]> {
     const { topic, packing } = this.#context
+    topic.refuseWithoutOrder()
     const unknown = records.some(({ partition }) => partition !== undefined && topic.refusal(partition) !== undefined)
     // It may have come since the shards were listed.
     if (unknown) await topic.refresh()
@@ -93,10 +94,7 @@ export class KinesisProducer implements DriverProducer {
   #settle({ lane, at, parcel }: Sending, answer: Answer, outcomes: SendOutcome[]): readonly Sending[] {
     if ('error' in answer) {
       for (const index of parcel.members) outcomes[index] = { ok: false, error: answer.error }
-      const behind = new StreamError(
-        'unavailable',
-        'an earlier record of the key was not sent, so this one was not tried',
-      )
+      const behind = StreamError.behind()
       for (const later of lane.parcels.slice(at + 1))
         for (const index of later.members) outcomes[index] = { ok: false, error: behind }
       return []
@@ -178,7 +176,15 @@ export class KinesisProducer implements DriverProducer {
     const result = await calls.run({ operation: 'send', topic: topic.name, signal }, (abortSignal) =>
       client.send(putRecords(topic.name, entries, allocate), { abortSignal }),
     )
+    this.#doubtWhere(sendings[0], result.Records?.[0]?.ShardId)
     return sendings.map((sending, index) => this.#answerOf(sending, result.Records?.[index]))
+  }
+
+  /** Of a request one record is looked at: to find the shard of a key costs an MD5. */
+  #doubtWhere(sending: Sending | undefined, shard: PartitionId | undefined): void {
+    if (sending === undefined || shard === undefined || shard === this.#shardOf(sending.parcel)) return
+    // If nobody answers, the next record is doubted too.
+    void this.#context.topic.doubt().catch(() => undefined)
   }
 
   #answerOf({ parcel }: Sending, result: PutRecordsResultEntry | undefined): Answer {

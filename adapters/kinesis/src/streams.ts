@@ -52,6 +52,10 @@ export class Streams {
     this.#context = context
   }
 
+  get clock(): Clock {
+    return this.#context.clock
+  }
+
   /** Rejects with `not-found` when there is no such stream. */
   async describe(name: string, signal?: AbortSignal): Promise<StreamInfo> {
     const { client, calls } = this.#context

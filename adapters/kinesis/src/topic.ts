@@ -3,12 +3,17 @@ import type { PartitionId } from '@sluice/driver'
 import type { ShardMap } from './shards.ts'
 import type { StreamInfo, Streams } from './streams.ts'
 
+/** The service takes 20 descriptions a second of an account. */
+const doubtEveryMs = 1_000
+
 /** What is known of a stream, shared by its producers and sources, and read again when it turns out stale. */
 export class TopicView {
   readonly info: StreamInfo
   readonly #streams: Streams
   #shards: ShardMap
   #refreshing: Promise<void> | undefined
+  #doubtedMs = Number.NEGATIVE_INFINITY
+  #ignoresKeys = false
 
   private constructor(streams: Streams, info: StreamInfo, shards: ShardMap) {
     this.#streams = streams
@@ -19,12 +24,7 @@ export class TopicView {
   /** Waits for one that is being made. Rejects with `not-found` when there is none, and `unsupported` when it ignores keys. */
   static async open(streams: Streams, name: string, signal?: AbortSignal): Promise<TopicView> {
     const info = await streams.active(name, signal)
-    if (info.ignoresKeys)
-      throw new StreamError(
-        'unsupported',
-        `stream "${name}" spreads records by itself (RecordDistributionStrategy AUTO) and ignores their keys, so no order can be kept; switch it back with UpdateStreamRecordDistributionStrategy to USER_PARTITION_KEY`,
-        { details: { topic: name } },
-      )
+    if (info.ignoresKeys) throw ignoresKeys(name)
     return new TopicView(streams, info, await streams.shards(name, signal))
   }
 
@@ -40,6 +40,21 @@ export class TopicView {
   hashKeyIn(partition: PartitionId): string | undefined {
     const shard = this.#shards.byId(partition)
     return shard === undefined ? undefined : String(shard.from)
+  }
+
+  /** A record came to stand elsewhere than its key says: the stream was resharded, or it ignores keys by now. */
+  async doubt(): Promise<void> {
+    const nowMs = this.#streams.clock.monotonic()
+    if (nowMs - this.#doubtedMs < doubtEveryMs) return
+    this.#doubtedMs = nowMs
+    const { ignoresKeys: now } = await this.#streams.describe(this.name)
+    this.#ignoresKeys = now
+    await this.refresh()
+  }
+
+  /** Throws `unsupported` once the stream was seen to ignore keys. */
+  refuseWithoutOrder(): void {
+    if (this.#ignoresKeys) throw ignoresKeys(this.name)
   }
 
   /** An error where records cannot be sent to the partition. */
@@ -72,4 +87,12 @@ export class TopicView {
       this.#refreshing = undefined
     }
   }
+}
+
+function ignoresKeys(name: string): StreamError {
+  return new StreamError(
+    'unsupported',
+    `stream "${name}" spreads records by itself (RecordDistributionStrategy AUTO) and ignores their keys, so no order can be kept; switch it back with UpdateStreamRecordDistributionStrategy to USER_PARTITION_KEY`,
+    { details: { topic: name } },
+  )
 }
