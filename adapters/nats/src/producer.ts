@@ -10,6 +10,7 @@ import { Publishing } from './publishing.ts'
 import type { Message, Outcome } from './publishing.ts'
 import type { TopicView } from './topic.ts'
 import type { Topics } from './topics.ts'
+import { Weighing } from './weighing.ts'
 
 /** What a producer works with. */
 export interface ProducerContext {
@@ -30,9 +31,11 @@ type Item = { readonly partition: PartitionId; readonly message: Message } | { r
 export class NatsProducer implements DriverProducer {
   readonly #context: ProducerContext
   readonly #inFlight = new InFlight()
+  readonly #weighing: Weighing
 
   constructor(context: ProducerContext) {
     this.#context = context
+    this.#weighing = new Weighing(context.topic.storage)
   }
 
   async sendBatch(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<readonly SendOutcome[]> {
@@ -49,7 +52,14 @@ export class NatsProducer implements DriverProducer {
     const { acks, clock, requestTimeoutMs, topic } = this.#context
     if (topic.asksForUnknown(records)) await this.#lookUp()
     const items = records.map((record) => this.#encode(record))
-    const publishing = new Publishing({ acks, clock, signal, what, timeoutMs: requestTimeoutMs })
+    const publishing = new Publishing({
+      acks,
+      clock,
+      weighing: this.#weighing,
+      signal,
+      what,
+      timeoutMs: requestTimeoutMs,
+    })
     try {
       const messages = items.map((item) => ('message' in item ? item.message : undefined))
       const answers = await publishing.publish(messages, this.#runsOf(records))

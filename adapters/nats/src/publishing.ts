@@ -3,11 +3,13 @@ import type { Clock, Timer } from '@sluice/driver'
 import { isRefusal } from './acks.ts'
 import type { Acks, Answer, Message as Written, Sent } from './acks.ts'
 import { toStreamError } from './errors.ts'
+import type { Weighing } from './weighing.ts'
 
 /** What a request is published with. */
 export interface PublishingContext {
   readonly acks: Acks
   readonly clock: Clock
+  readonly weighing: Pick<Weighing, 'prefersTogether' | 'tookInTurn' | 'tookTogether'>
   /** Ends the wait for answers. */
   readonly signal: AbortSignal
   /** For messages. */
@@ -55,11 +57,13 @@ export class Publishing {
     runs: readonly (readonly number[])[],
   ): Promise<readonly (Outcome | undefined)[]> {
     const outcomes: (Outcome | undefined)[] = Array.from(messages, () => undefined)
+    const sound = runs.map((indexes) => this.#cut(indexes, messages, outcomes))
+    // One that is long enough takes the others along.
+    const worthIt = this.#context.weighing.prefersTogether(Math.max(0, ...sound.map((run) => run.length)))
     const together: Run[] = []
     const work: Promise<void>[] = []
-    for (const indexes of runs) {
-      const run = this.#cut(indexes, messages, outcomes)
-      if (run.length > 1 && run.length <= mostTogether && run.every(({ message }) => message.roomy)) together.push(run)
+    for (const run of sound) {
+      if (worthIt && fitsTogether(run)) together.push(run)
       else work.push(this.#inTurn(run, outcomes))
     }
     for (const batch of batchesOf(together)) work.push(this.#together(batch, outcomes))
@@ -87,8 +91,11 @@ export class Publishing {
   }
 
   async #together(runs: readonly Run[], outcomes: (Outcome | undefined)[]): Promise<void> {
+    const { clock, weighing } = this.#context
     const all = runs.flat()
+    const begunMs = clock.monotonic()
     const answer = await this.#ask((acks) => acks.sendTogether(all.map(({ message }) => message)))
+    if (answer.kind === 'stored') weighing.tookTogether(clock.monotonic() - begunMs)
     // Nothing of it is stored, be it for a single message that was stored before. Each is told for itself.
     if (answer.kind === 'failed' && isRefusal(answer.error)) {
       await Promise.all(runs.map((run) => this.#inTurn(run, outcomes)))
@@ -101,15 +108,20 @@ export class Publishing {
   }
 
   async #inTurn(run: Run, outcomes: (Outcome | undefined)[]): Promise<void> {
-    const { clock, timeoutMs } = this.#context
-    const end = clock.monotonic() + timeoutMs * shareInTurn
+    const { clock, timeoutMs, weighing } = this.#context
+    let nowMs = clock.monotonic()
+    const endMs = nowMs + timeoutMs * shareInTurn
     let going = true
     for (const [at, { index, message }] of run.entries()) {
-      going &&= clock.monotonic() <= end
+      going &&= nowMs <= endMs
       if (going && at > 0) this.#arm()
       const outcome: Outcome = going ? await this.#ask((acks) => acks.send(message)) : { kind: 'behind' }
       outcomes[index] = outcome
       going &&= outcome.kind === 'stored'
+      if (!going) continue
+      const begunMs = nowMs
+      nowMs = clock.monotonic()
+      weighing.tookInTurn(nowMs - begunMs)
     }
   }
 
@@ -145,6 +157,10 @@ export class Publishing {
 }
 
 type Run = readonly { readonly index: number; readonly message: Message }[]
+
+function fitsTogether(run: Run): boolean {
+  return run.length > 1 && run.length <= mostTogether && run.every(({ message }) => message.roomy)
+}
 
 /** Puts whole runs together, as many as are stored at once. */
 function batchesOf(runs: readonly Run[]): readonly (readonly Run[])[] {

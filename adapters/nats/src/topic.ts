@@ -1,3 +1,4 @@
+import { StorageType } from '@nats-io/jetstream'
 import { StreamError } from '@sluice/driver'
 import type { OutgoingRecord, PartitionId } from '@sluice/driver'
 import { placeOf, streamOf, subjectOf } from './layout.ts'
@@ -10,6 +11,7 @@ export class TopicView {
   readonly stream: string
   /** The stream's own limit of a record; `undefined`: none. */
   readonly maxMessageBytes: number | undefined
+  readonly storage: 'file' | 'memory'
   /** Whether the stream takes messages that are stored together, all or none. */
   readonly storesTogether: boolean
   readonly #topics: Topics
@@ -21,8 +23,9 @@ export class TopicView {
   private constructor(topics: Topics, found: FoundTopic) {
     this.name = found.info.name
     this.stream = streamOf(found.info.name)
-    const { max_msg_size: size, allow_atomic: together } = found.stream.config
+    const { max_msg_size: size, allow_atomic: together, storage } = found.stream.config
     this.maxMessageBytes = size > 0 ? size : undefined
+    this.storage = storage === StorageType.Memory ? 'memory' : 'file'
     this.storesTogether = together === true
     this.#topics = topics
     this.#info = found.info
