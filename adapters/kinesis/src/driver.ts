@@ -1,5 +1,5 @@
 import { ListStreamsCommand } from '@aws-sdk/client-kinesis'
-import { Opened, specVersion, StreamError } from '@sluice/driver'
+import { Opened, openedTopic, specVersion, StreamError } from '@sluice/driver'
 import type {
   Capabilities,
   Driver,
@@ -17,14 +17,15 @@ import { KinesisAdmin } from './admin.ts'
 import { Calls } from './calls.ts'
 import { openClients } from './clients.ts'
 import type { Clients } from './clients.ts'
+import { measureRecord } from './codec.ts'
 import type { KinesisConfig } from './config.ts'
 import { KinesisSource, membershipOf } from './consumer.ts'
 import type { SourceContext } from './consumer.ts'
+import { comparePositions } from './places.ts'
 import { isClockOff, toStreamError } from './errors.ts'
 import { FanOutConsumers } from './fan-out.ts'
 import { Groups } from './groups.ts'
 import { HotShards } from './hot-shards.ts'
-import { KinesisTopic } from './kinesis-topic.ts'
 import { LeaseTables } from './lease-table.ts'
 import { KinesisProducer } from './producer.ts'
 import { ServerTime } from './server-time.ts'
@@ -165,7 +166,12 @@ export class KinesisDriver implements Driver {
     if (signal.aborted) throw StreamError.aborted(signal, `open topic "${name}"`)
     const view = await TopicView.open(this.#streams, name, signal)
     const limits = { ...this.limits, maxRecordBytes: view.info.maxRecordBytes }
-    return new KinesisTopic(name, limits, this.#config.encoding, {
+    return openedTopic({
+      name,
+      order: 'key',
+      limits,
+      measure: (record) => measureRecord(this.#config.encoding, record),
+      comparePositions,
       producer: () => this.#producer(view),
       subscribe: (options, subscribeSignal) => this.#subscribe(view, options, subscribeSignal),
     })

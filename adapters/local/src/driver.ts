@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { Opened, specVersion, StreamError, untilAborted } from '@sluice/driver'
+import { Opened, openedTopic, specVersion, StreamError, untilAborted } from '@sluice/driver'
 import type {
   Capabilities,
   Driver,
@@ -15,11 +15,12 @@ import type {
   Timer,
 } from '@sluice/driver'
 import { LocalAdmin } from './admin.ts'
+import { measureRecord } from './codec.ts'
 import type { LocalConfig } from './config.ts'
 import { LocalLogSource } from './consumer.ts'
+import { comparePositions } from './position.ts'
 import { toStreamError } from './errors.ts'
 import { AloneMembership, GroupMembership } from './membership.ts'
-import { LocalTopic } from './local-topic.ts'
 import { LocalProducer } from './producer.ts'
 import { LocalQueueSource } from './queue-source.ts'
 import type { AppendOptions } from './requests.ts'
@@ -125,7 +126,12 @@ export class LocalDriver implements Driver {
     this.#opened.refuseClosed('open a topic')
     if (signal.aborted) throw StreamError.aborted(signal, `open topic "${name}"`)
     const view = await TopicView.open(this.#client, name)
-    return new LocalTopic(view, this.limits, {
+    return openedTopic({
+      name,
+      order: view.order,
+      limits: this.limits,
+      measure: measureRecord,
+      comparePositions,
       producer: () => this.#producer(view, this.limits),
       subscribe: (options) => this.#subscribe(view, options),
     })

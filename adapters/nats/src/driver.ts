@@ -1,4 +1,4 @@
-import { Opened, specVersion, StreamError } from '@sluice/driver'
+import { Opened, openedTopic, specVersion, StreamError } from '@sluice/driver'
 import type {
   Capabilities,
   Driver,
@@ -15,6 +15,7 @@ import type {
 import type { Membership } from '@sluice/lease'
 import { Acks, storesTogether } from './acks.ts'
 import { NatsAdmin } from './admin.ts'
+import { comparePositions, measureRecord } from './codec.ts'
 import type { NatsConfig } from './config.ts'
 import { Connection } from './connection.ts'
 import { membershipOf, NatsLogSource } from './consumer.ts'
@@ -24,7 +25,6 @@ import { toStreamError } from './errors.ts'
 import { Groups } from './groups.ts'
 import { LeaseGroups } from './lease-groups.ts'
 import { BucketLeaseStore } from './leases.ts'
-import { NatsTopic } from './nats-topic.ts'
 import { NatsProducer } from './producer.ts'
 import { NatsQueueSource } from './queue-source.ts'
 import { Store } from './store.ts'
@@ -134,8 +134,14 @@ export class NatsDriver implements Driver {
     const view = await this.#mapped('open', name, () => TopicView.open(this.#topics, name))
     const maxRecordBytes = Math.min(this.limits.maxRecordBytes, view.maxMessageBytes ?? Infinity)
     const limits = { ...this.limits, maxRecordBytes }
-    return new NatsTopic(view, limits, {
-      producer: async () => this.#producer(view, limits),
+    return openedTopic({
+      name,
+      order: view.info.order,
+      limits,
+      requestOrder: view.storesTogether ? 'kept' : 'none',
+      measure: measureRecord,
+      comparePositions,
+      producer: () => this.#producer(view, limits),
       subscribe: (options) => this.#mapped('subscribe', name, () => this.#subscribe(view, options)),
     })
   }
