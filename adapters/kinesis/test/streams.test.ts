@@ -11,21 +11,19 @@ import { backend, collect, failure, open, texts } from './fixtures.ts'
 
 const clientOf = (cloud: { native(): unknown }): KinesisClient => cloud.native() as KinesisClient
 
+/** Has stream `t` ignore keys from now on. */
+async function spreadBySelf(client: KinesisClient): Promise<void> {
+  const { StreamDescriptionSummary: summary } = await client.send(new DescribeStreamSummaryCommand({ StreamName: 't' }))
+  const input = { StreamARN: summary?.StreamARN, RecordDistributionStrategy: 'AUTO' } as const
+  await client.send(new UpdateStreamRecordDistributionStrategyCommand(input))
+}
+
 describe('what a stream says of itself', () => {
   it('that it spreads records by itself: no order can be kept, so it is refused', async () => {
     const { url } = await backend()
     const cloud = await open(url('&capacity=on-demand'))
     await cloud.admin.createTopic('t')
-    const client = clientOf(cloud)
-    const { StreamDescriptionSummary: summary } = await client.send(
-      new DescribeStreamSummaryCommand({ StreamName: 't' }),
-    )
-    await client.send(
-      new UpdateStreamRecordDistributionStrategyCommand({
-        StreamARN: summary?.StreamARN,
-        RecordDistributionStrategy: 'AUTO',
-      }),
-    )
+    await spreadBySelf(clientOf(cloud))
     const error = await failure(texts(cloud, 't').send({ value: 'x' }))
     expect(error).toMatchObject({
       code: 'unsupported',
@@ -38,18 +36,9 @@ describe('what a stream says of itself', () => {
     const { url } = await backend()
     const cloud = await open(url('&capacity=on-demand'))
     await cloud.admin.createTopic('t')
-    const client = clientOf(cloud)
     await using producer = texts(cloud, 't').producer()
     await producer.send({ key: 'k', value: 'x' })
-    const { StreamDescriptionSummary: summary } = await client.send(
-      new DescribeStreamSummaryCommand({ StreamName: 't' }),
-    )
-    await client.send(
-      new UpdateStreamRecordDistributionStrategyCommand({
-        StreamARN: summary?.StreamARN,
-        RecordDistributionStrategy: 'AUTO',
-      }),
-    )
+    await spreadBySelf(clientOf(cloud))
     const refused = await eventually(async () => {
       const error = await failure(producer.send({ key: 'k', value: 'x' }))
       expect(error.message).toContain('no order can be kept')
