@@ -44,6 +44,8 @@ export function storesTogether(connection: Connection): boolean {
   return connection.isAtLeast(2, 12)
 }
 
+/** What a server stores together at most, by default. */
+export const mostTogether = 1_000
 /** Bytes that sending together adds to a message, at most. */
 export const togetherBytes = 80
 /** Enough for the few batches of a stream that are under way at once; it is stored with each of their messages. */

@@ -13,7 +13,7 @@ import type {
   SubscribeOptions,
 } from '@sluice/driver'
 import type { Membership } from '@sluice/lease'
-import { Acks, storesTogether } from './acks.ts'
+import { Acks, mostTogether, storesTogether } from './acks.ts'
 import { NatsAdmin } from './admin.ts'
 import { comparePositions, measureRecord } from './codec.ts'
 import type { NatsConfig } from './config.ts'
@@ -99,10 +99,12 @@ export class NatsDriver implements Driver {
     this.#durables = new Durables(connection, this.#groups, config)
     this.#leases = context.leaseStore ?? new BucketLeaseStore(store)
     this.server = `nats-server ${connection.client.info?.version ?? 'of an unknown version'}`
-    this.limits = { ...natsLimits, maxRecordBytes: connection.largestPayload }
+    const together = storesTogether(connection)
+    const maxBatchRecords = together ? mostTogether : natsLimits.maxBatchRecords
+    this.limits = { ...natsLimits, maxBatchRecords, maxRecordBytes: connection.largestPayload }
     this.capabilities = {
       ...natsCapabilities,
-      requestOrder: storesTogether(connection) ? 'kept' : 'none',
+      requestOrder: together ? 'kept' : 'none',
       persistent: config.storage === 'file',
       dedup: { windowMs: config.dedupMs },
     }

@@ -51,6 +51,7 @@ export class NatsProducer implements DriverProducer {
   async #send(records: readonly OutgoingRecord[], signal: AbortSignal, what: string): Promise<readonly SendOutcome[]> {
     const { acks, clock, requestTimeoutMs, topic } = this.#context
     if (topic.asksForUnknown(records)) await this.#lookUp()
+    if (signal.aborted) throw StreamError.aborted(signal, what)
     const items = records.map((record) => this.#encode(record))
     const publishing = new Publishing({
       acks,

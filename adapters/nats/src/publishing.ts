@@ -1,6 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type { Clock, Timer } from '@sluice/driver'
-import { isRefusal } from './acks.ts'
+import { isRefusal, mostTogether } from './acks.ts'
 import type { Acks, Answer, Message as Written, Sent } from './acks.ts'
 import { toStreamError } from './errors.ts'
 import type { Weighing } from './weighing.ts'
@@ -27,8 +27,6 @@ export interface Message extends Written {
 /** What became of a message; `behind`: it was not tried, because one that it follows was not stored. */
 export type Outcome = Answer | { readonly kind: 'behind' }
 
-/** What a server stores together at most, by default. */
-const mostTogether = 1_000
 /** The share of the time for answers in which messages are sent one after another; the others are behind. */
 const shareInTurn = 0.5
 
@@ -38,7 +36,8 @@ const shareInTurn = 0.5
  */
 export class Publishing {
   readonly #context: PublishingContext
-  readonly #underWay = new Set<Sent>()
+  /** Some of it answered by now, which are not to be given up any more. */
+  readonly #sent: Sent[] = []
   readonly #onAbort: () => void
   #timer: Timer | undefined
   #ended = false
@@ -57,17 +56,23 @@ export class Publishing {
     runs: readonly (readonly number[])[],
   ): Promise<readonly (Outcome | undefined)[]> {
     const outcomes: (Outcome | undefined)[] = Array.from(messages, () => undefined)
-    const sound = runs.map((indexes) => this.#cut(indexes, messages, outcomes))
-    // One that is long enough takes the others along.
-    const worthIt = this.#context.weighing.prefersTogether(Math.max(0, ...sound.map((run) => run.length)))
-    const together: Run[] = []
-    const work: Promise<void>[] = []
-    for (const run of sound) {
-      if (worthIt && fitsTogether(run)) together.push(run)
-      else work.push(this.#inTurn(run, outcomes))
+    const longer: Run[] = []
+    const single: Run[number][] = []
+    for (const indexes of runs) {
+      const run = this.#cut(indexes, messages, outcomes)
+      if (run.length > 1) longer.push(run)
+      else single.push(...run)
     }
-    for (const batch of batchesOf(together)) work.push(this.#together(batch, outcomes))
-    await Promise.all(work)
+    const longest = longer.reduce((most, run) => Math.max(most, run.length), 0)
+    // One that is long enough takes the others along.
+    const worthIt = this.#context.weighing.prefersTogether(longest)
+    const together = worthIt ? longer.filter(fitsTogether) : []
+    const inTurn = longer.filter((run) => !together.includes(run))
+    await Promise.all([
+      this.#atOnce(single, outcomes),
+      ...batchesOf(together).map((batch) => this.#together(batch, outcomes)),
+      ...inTurn.map((run) => this.#inTurn(run, outcomes)),
+    ])
     return outcomes
   }
 
@@ -90,11 +95,23 @@ export class Publishing {
     return run
   }
 
+  /** Of these none follows another. */
+  async #atOnce(single: Run, outcomes: (Outcome | undefined)[]): Promise<void> {
+    const { clock, weighing } = this.#context
+    const begunMs = clock.monotonic()
+    const asked = single.map(({ message }) => this.#send((acks) => acks.send(message)))
+    for (const [at, { index }] of single.entries()) {
+      const answer = await asked[at]
+      outcomes[index] = answer
+      if (at === 0 && answer?.kind === 'stored') weighing.tookInTurn(clock.monotonic() - begunMs)
+    }
+  }
+
   async #together(runs: readonly Run[], outcomes: (Outcome | undefined)[]): Promise<void> {
     const { clock, weighing } = this.#context
     const all = runs.flat()
     const begunMs = clock.monotonic()
-    const answer = await this.#ask((acks) => acks.sendTogether(all.map(({ message }) => message)))
+    const answer = await this.#send((acks) => acks.sendTogether(all.map(({ message }) => message)))
     if (answer.kind === 'stored') weighing.tookTogether(clock.monotonic() - begunMs)
     // Nothing of it is stored, be it for a single message that was stored before. Each is told for itself.
     if (answer.kind === 'failed' && isRefusal(answer.error)) {
@@ -115,7 +132,7 @@ export class Publishing {
     for (const [at, { index, message }] of run.entries()) {
       going &&= nowMs <= endMs
       if (going && at > 0) this.#arm()
-      const outcome: Outcome = going ? await this.#ask((acks) => acks.send(message)) : { kind: 'behind' }
+      const outcome: Outcome = going ? await this.#send((acks) => acks.send(message)) : { kind: 'behind' }
       outcomes[index] = outcome
       going &&= outcome.kind === 'stored'
       if (!going) continue
@@ -125,21 +142,16 @@ export class Publishing {
     }
   }
 
-  /** Sends, and waits for the answer. Never rejects. */
-  async #ask(send: (acks: Acks) => Sent): Promise<Outcome> {
+  /** Sends now; gives the answer, which never rejects. */
+  #send(send: (acks: Acks) => Sent): Promise<Outcome> {
     const { acks, what } = this.#context
-    if (this.#ended) return { kind: 'behind' }
-    let sent: Sent
+    if (this.#ended) return Promise.resolve({ kind: 'behind' })
     try {
-      sent = send(acks)
+      const sent = send(acks)
+      this.#sent.push(sent)
+      return sent.answer
     } catch (cause) {
-      return { kind: 'failed', error: toStreamError(cause, { operation: what }) }
-    }
-    this.#underWay.add(sent)
-    try {
-      return await sent.answer
-    } finally {
-      this.#underWay.delete(sent)
+      return Promise.resolve({ kind: 'failed', error: toStreamError(cause, { operation: what }) })
     }
   }
 
@@ -152,7 +164,7 @@ export class Publishing {
 
   #giveUp(error: StreamError): void {
     this.#ended = true
-    for (const sent of this.#underWay) sent.giveUp(error)
+    for (const sent of this.#sent) sent.giveUp(error)
   }
 }
 
