@@ -71,7 +71,7 @@ export class KinesisProducer implements DriverProducer {
 
   async #send(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<readonly SendOutcome[]> {
     const { topic, packing } = this.#context
-    topic.refuseWithoutOrder()
+    await topic.refuseWithoutOrder()
     const unknown = records.some(({ partition }) => partition !== undefined && topic.refusal(partition) !== undefined)
     // It may have come since the shards were listed.
     if (unknown) await topic.refresh()
@@ -96,7 +96,7 @@ export class KinesisProducer implements DriverProducer {
       for (const index of parcel.members) outcomes[index] = { ok: false, error: answer.error }
       const behind = StreamError.behind()
       for (const later of lane.parcels.slice(at + 1))
-        for (const index of later.members) outcomes[index] = { ok: false, error: behind }
+        for (const index of later.members) outcomes[index] = { ok: false, error: behind, untried: true }
       return []
     }
     const { partition, sequence } = answer

@@ -13,6 +13,7 @@ export class TopicView {
   #shards: ShardMap
   #refreshing: Promise<void> | undefined
   #doubtedMs = Number.NEGATIVE_INFINITY
+  #doubting: Promise<void> | undefined
   #ignoresKeys = false
 
   private constructor(streams: Streams, info: StreamInfo, shards: ShardMap) {
@@ -44,16 +45,14 @@ export class TopicView {
 
   /** A record came to stand elsewhere than its key says: the stream was resharded, or it ignores keys by now. */
   async doubt(): Promise<void> {
-    const nowMs = this.#streams.clock.monotonic()
-    if (nowMs - this.#doubtedMs < doubtEveryMs) return
-    this.#doubtedMs = nowMs
-    const { ignoresKeys: now } = await this.#streams.describe(this.name)
-    this.#ignoresKeys = now
-    await this.refresh()
+    if (this.#streams.clock.monotonic() - this.#doubtedMs < doubtEveryMs) return
+    this.#doubting ??= this.#lookAgain()
+    await this.#doubting
   }
 
-  /** Throws `unsupported` once the stream was seen to ignore keys. */
-  refuseWithoutOrder(): void {
+  /** Rejects with `unsupported` while the stream ignores keys, from when that was seen. */
+  async refuseWithoutOrder(): Promise<void> {
+    if (this.#ignoresKeys) await this.doubt()
     if (this.#ignoresKeys) throw ignoresKeys(this.name)
   }
 
@@ -73,6 +72,17 @@ export class TopicView {
   async refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh()
     await this.#refreshing
+  }
+
+  async #lookAgain(): Promise<void> {
+    try {
+      const { ignoresKeys: now } = await this.#streams.describe(this.name)
+      this.#ignoresKeys = now
+      await this.refresh()
+      this.#doubtedMs = this.#streams.clock.monotonic()
+    } finally {
+      this.#doubting = undefined
+    }
   }
 
   async #refresh(): Promise<void> {

@@ -172,6 +172,8 @@ export class AloneMembership extends ReaderAlone<Place> implements Membership {
 
   constructor(context: AloneContext) {
     const { topic, reader, clock, logger, everyMs } = context
+    // The topic may be another one of its name by the time it is looked up again.
+    const { id: ofTopic } = topic.info
     super({
       topic: topic.name,
       reader,
@@ -180,6 +182,7 @@ export class AloneMembership extends ReaderAlone<Place> implements Membership {
       everyMs,
       listPartitions: async () => {
         await topic.refresh()
+        if (topic.info.id !== ofTopic) throw madeAnew(topic.name)
         return topic.info.partitions.map(({ name, parents }) => ({ id: name, parents }))
       },
       startOf: (id) => {

@@ -1,12 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import { MsgHdrsImpl } from '@nats-io/transport-node'
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
+import { StreamError } from '@sluice/driver'
 import type { Connection } from './connection.ts'
 import { DisconnectedError } from './errors.ts'
 
 /** What the stream said to a message. */
 export type Answer =
-  | { readonly kind: 'stored'; readonly sequence: number; readonly duplicate: boolean }
+  | {
+      readonly kind: 'stored'
+      readonly sequence: number
+      readonly duplicate: boolean
+      /** What was stored together, and how many. */
+      readonly batch?: string | undefined
+      readonly count?: number | undefined
+    }
   /** Nobody takes the subject. */
   | { readonly kind: 'nobody' }
   /** The message was refused, or nothing is known of it. */
@@ -36,12 +44,15 @@ interface PubAck {
   readonly stream?: string
   readonly seq?: number
   readonly duplicate?: boolean
+  readonly batch?: string
+  readonly count?: number
   readonly error?: { readonly code?: number; readonly err_code?: number; readonly description?: string }
 }
 
 /** Whether the server stores messages together, all or none, in streams that allow it. */
 export function storesTogether(connection: Connection): boolean {
-  return connection.isAtLeast(2, 12)
+  // 2.12.0 refuses those that have ids.
+  return connection.isAtLeast(2, 12, 1)
 }
 
 /** What a server stores together at most, by default. */
@@ -114,12 +125,20 @@ export class Acks {
   sendTogether(messages: readonly Message[]): Sent {
     const batch = randomBytes(batchIdBytes).toString('base64url')
     const last = messages.length - 1
-    return this.#ask(messages[last]?.subject ?? '', (reply) => {
+    const { answer, giveUp } = this.#ask(messages[last]?.subject ?? '', (reply) => {
       for (const [at, { subject, body, headerBlock }] of messages.entries()) {
         const block = `${headerBlock.slice(0, -lineEnd.length)}${togetherLines(batch, at + 1, at === last)}`
         this.#publish(subject, body, block, at === last ? reply : undefined)
       }
     })
+    // A server that does not know batches would answer for the last message alone.
+    const isWhole = (given: Answer): boolean =>
+      given.kind !== 'stored' || (given.batch === batch && given.count === messages.length)
+    const checked = async (): Promise<Answer> => {
+      const given = await answer
+      return isWhole(given) ? given : { kind: 'failed', error: notTogether() }
+    }
+    return { answer: checked(), giveUp }
   }
 
   #ask(subject: string, publish: (reply: string) => void): Sent {
@@ -170,9 +189,11 @@ export class Acks {
   }
 }
 
-/** Whether the stream said that it stored nothing. */
-export function isRefusal(error: unknown): boolean {
-  return error instanceof RefusedError
+/** Whether it is certain that nothing was stored: the stream said so, nobody takes the subject, or it is forbidden. */
+export function isRefusal(answer: Answer): boolean {
+  if (answer.kind !== 'failed') return answer.kind === 'nobody'
+  const { error } = answer
+  return error instanceof RefusedError || (error instanceof Error && error.name === 'PermissionViolationError')
 }
 
 /** A refusal of the stream, in the shape that errors of the client's API have. */
@@ -194,10 +215,17 @@ function toAnswer(message: Msg): Answer {
     const ack = JSON.parse(message.string()) as PubAck
     if (ack.error !== undefined) return { kind: 'failed', error: new RefusedError(ack.error) }
     if (typeof ack.seq !== 'number') throw new Error('the answer has no sequence')
-    return { kind: 'stored', sequence: ack.seq, duplicate: ack.duplicate === true }
+    const { batch, count } = ack
+    return { kind: 'stored', sequence: ack.seq, duplicate: ack.duplicate === true, batch, count }
   } catch (error) {
     return { kind: 'failed', error }
   }
+}
+
+function notTogether(): StreamError {
+  const message =
+    'the server did not store together what it was told to; is it older than the one that made the stream?'
+  return new StreamError('internal', message, { ambiguous: true })
 }
 
 function noop(): void {

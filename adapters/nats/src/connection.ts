@@ -120,9 +120,10 @@ export class Connection {
   }
 
   /** Whether the server is of that version or a later one. */
-  isAtLeast(major: number, minor: number): boolean {
-    const [givenMajor = 0, givenMinor = 0] = (this.client.info?.version ?? '').split('.').map(Number)
-    return givenMajor > major || (givenMajor === major && givenMinor >= minor)
+  isAtLeast(...version: readonly [major: number, minor: number, patch?: number]): boolean {
+    const given = (this.client.info?.version ?? '').split('.').map((part) => Number.parseInt(part, 10))
+    const at = version.findIndex((part, index) => part !== given[index])
+    return at < 0 || (given[at] ?? 0) > (version[at] ?? 0)
   }
 
   /**

@@ -49,6 +49,7 @@ const byApiCode: Readonly<Record<number, ErrorMeaning>> = {
   10077: { code: 'throttled', text: 'the stream is full and discards new records; it goes on once there is room' },
   10097: { code: 'too-large', text: 'the headers are over the 64 KiB that a server takes' },
   10110: { code: 'conflict', text: 'the stream does not allow purging' },
+  10158: { code: 'unavailable', text: 'an earlier try of the record is still on its way; try again', ambiguous: true },
   10164: wrongSequence,
 }
 

@@ -118,7 +118,7 @@ export class NatsProducer implements DriverProducer {
       if (answer.duplicate) return this.#duplicate(answer.sequence)
       return { ok: true, partition: item.partition, position: toPosition(answer.sequence) }
     }
-    if (answer?.kind === 'behind') return { ok: false, error: StreamError.behind() }
+    if (answer?.kind === 'behind') return { ok: false, error: StreamError.behind(), untried: true }
     if (answer?.kind === 'nobody' && nobody !== undefined) return { ok: false, error: nobody }
     const cause = answer?.kind === 'failed' ? answer.error : undefined
     return { ok: false, error: toStreamError(cause, { operation: 'send', topic: this.#context.topic.name }) }

@@ -112,9 +112,10 @@ export class Publishing {
     const all = runs.flat()
     const begunMs = clock.monotonic()
     const answer = await this.#send((acks) => acks.sendTogether(all.map(({ message }) => message)))
-    if (answer.kind === 'stored') weighing.tookTogether(clock.monotonic() - begunMs)
+    if (answer.kind === 'stored') weighing.tookTogether(clock.monotonic() - begunMs, all.length)
     // Nothing of it is stored, be it for a single message that was stored before. Each is told for itself.
-    if (answer.kind === 'failed' && isRefusal(answer.error)) {
+    if (answer.kind !== 'behind' && isRefusal(answer)) {
+      this.#arm()
       await Promise.all(runs.map((run) => this.#inTurn(run, outcomes)))
       return
     }

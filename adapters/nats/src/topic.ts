@@ -12,7 +12,7 @@ export class TopicView {
   /** The stream's own limit of a record; `undefined`: none. */
   readonly maxMessageBytes: number | undefined
   readonly storage: 'file' | 'memory'
-  /** Whether the stream takes messages that are stored together, all or none. */
+  /** Whether there is order to keep, and the stream takes messages that are stored together, all or none. */
   readonly storesTogether: boolean
   readonly #topics: Topics
   #info: TopicInfo
@@ -26,7 +26,7 @@ export class TopicView {
     const { max_msg_size: size, allow_atomic: together, storage } = found.stream.config
     this.maxMessageBytes = size > 0 ? size : undefined
     this.storage = storage === StorageType.Memory ? 'memory' : 'file'
-    this.storesTogether = together === true
+    this.storesTogether = together === true && found.info.order === 'key'
     this.#topics = topics
     this.#info = found.info
     this.#open = openOf(found.info)

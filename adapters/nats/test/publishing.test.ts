@@ -195,6 +195,25 @@ describe('records of one key', () => {
     expect((await held(name)).map(([, body]) => body).toSorted()).toEqual(['a', 'd'])
   })
 
+  it('whose partition is taken by nobody do not take those of others with them', async ({ skip }) => {
+    const { topic: opened, name, kept } = await topic()
+    skip(!kept, 'the server stores no messages together')
+    const manager = await jetstreamManager(await native())
+    await manager.streams.update(name, { subjects: [`${name}.0`] })
+    const producer = await opened.producer(signal)
+    for (const order of [
+      ['0', '1'],
+      ['1', '0'],
+    ]) {
+      const records = order.flatMap((partition) =>
+        many(`${order.join('')}-${partition}-`).map((id) => ({ ...outgoing(id, partition), partition })),
+      )
+      const outcomes = await producer.sendBatch(records, signal)
+      const told = records.map(({ partition }, at) => `${partition} ${outcomes[at]?.ok === true}`)
+      expect(new Set(told)).toEqual(new Set(['0 true', '1 false']))
+    }
+  })
+
   it('of a stream that was made by others go one at a time, unless it allows more', async () => {
     const name = fresh('theirs')
     const manager = await jetstreamManager(await native())

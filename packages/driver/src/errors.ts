@@ -113,7 +113,7 @@ export class StreamError extends Error {
     return new StreamError('internal', `${message}: ${describe(error)}`, { cause: error })
   }
 
-  /** The error for a record that was not tried, because an earlier one of its key was not sent. */
+  /** The error for a record that was not tried, because an earlier one of its key was not stored. */
   static behind(): StreamError {
     return new StreamError('unavailable', 'an earlier record of the key was not sent, so this one was not tried')
   }

@@ -10,7 +10,12 @@ export type SendOutcome =
       /** The backend already had a record of this id; this is where that one stands. */
       readonly duplicate?: boolean
     }
-  | { readonly ok: false; readonly error: StreamError }
+  | {
+      readonly ok: false
+      readonly error: StreamError
+      /** It was not even tried, because a record that it follows was not stored: that is no failure of its own. */
+      readonly untried?: true
+    }
 
 /** Sends requests to one topic. Does nothing else: batching, order, retry and limits are core's. */
 export interface DriverProducer {

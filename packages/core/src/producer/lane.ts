@@ -37,6 +37,8 @@ export class Lane {
   /** How many of the pending are abandoned and not taken out yet. */
   leaving = 0
   inFlight = 0
+  /** How many of it may go into one request: few after one that failed for good, twice as many after each that did not. */
+  mostInRun: number = Infinity
   /** Set after a final failure: later sends of the key reject until it is lifted. */
   fence: StreamError | undefined
   /** Runs while the lane waits before a retry. */

@@ -126,7 +126,7 @@ export class Lanes {
     const fits = (entry: Entry): boolean =>
       batch.length < settings.maxBatchRecords && (batch.length === 0 || bytes + entry.bytes <= settings.maxBatchBytes)
     for (let lane = this.#ready.peek(); lane !== undefined && !full; lane = this.#ready.peek()) {
-      const one = lane.ordered && this.#deps.requestOrder === 'none'
+      let left = !lane.ordered ? Infinity : this.#deps.requestOrder === 'none' ? 1 : lane.mostInRun
       const before = batch.length
       let entry = nextOf(lane)
       while (entry !== undefined && fits(entry) && mayPass(entry)) {
@@ -136,7 +136,7 @@ export class Lanes {
         lane.inFlight++
         bytes += entry.bytes
         batch.push(entry)
-        entry = one ? undefined : nextOf(lane)
+        entry = --left > 0 ? nextOf(lane) : undefined
       }
       full = entry !== undefined || batch.length >= settings.maxBatchRecords
       // What had no part in this batch keeps its turn: sent to the end, it might never be first when there is room for it.

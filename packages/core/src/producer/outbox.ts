@@ -23,6 +23,14 @@ export interface OutboxDeps {
   readonly onGone: (entry: Entry) => void
 }
 
+/** A record that was not stored. */
+interface Failure {
+  readonly entry: Entry
+  readonly error: StreamError
+  /** It was not even tried. */
+  readonly untried: boolean
+}
+
 /**
  * Turns admitted records into requests and outcomes into answers. Keeps each key in order: at most one request holds
  * records of a key, and where the backend keeps no order within a request, one record of it.
@@ -177,7 +185,7 @@ export class Outbox {
   }
 
   #settle(batch: readonly Entry[], outcomes: readonly SendOutcome[], whole: StreamError | undefined): void {
-    const failed = new Map<Lane, { readonly entry: Entry; readonly error: StreamError }[]>()
+    const failed = new Map<Lane, Failure[]>()
     const touched = new Set<Lane>()
     for (let index = 0; index < batch.length; index++) {
       const entry = batch[index] as Entry
@@ -185,15 +193,16 @@ export class Outbox {
       const lane = entry.lane ?? this.#lanes.unordered
       if (--lane.inFlight === 0 || !outcome.ok) touched.add(lane)
       entry.inFlight = false
-      entry.attempts++
+      const untried = !outcome.ok && outcome.untried === true
+      if (!untried) entry.attempts++
       if (outcome.ok) {
         this.#stored(entry, outcome)
         continue
       }
       if (outcome.error.ambiguous) entry.ambiguous = true
       const others = failed.get(lane)
-      if (others === undefined) failed.set(lane, [{ entry, error: outcome.error }])
-      else others.push({ entry, error: outcome.error })
+      if (others === undefined) failed.set(lane, [{ entry, error: outcome.error, untried }])
+      else others.push({ entry, error: outcome.error, untried })
     }
     const paused = this.#pauseAll(whole)
     const before = this.retries
@@ -201,6 +210,7 @@ export class Outbox {
       if (lane.ordered) this.#settleOrdered(lane, failures, paused, whole !== undefined)
       else for (const failure of failures) this.#settleUnordered(failure.entry, failure.error, paused)
     }
+    for (const lane of touched) if (!failed.has(lane)) lane.mostInRun *= 2
     if (!paused && this.retries > before) this.#noteRetries(this.retries - before, outcomes)
     for (const lane of touched) {
       this.#makeReady(lane)
@@ -238,17 +248,12 @@ export class Outbox {
     return true
   }
 
-  #settleOrdered(
-    lane: Lane,
-    failures: readonly { readonly entry: Entry; readonly error: StreamError }[],
-    paused: boolean,
-    whole: boolean,
-  ): void {
+  #settleOrdered(lane: Lane, failures: readonly Failure[], paused: boolean, whole: boolean): void {
     const again: Entry[] = []
     let waitMs = 0
-    for (const [index, { entry, error }] of failures.entries()) {
+    for (const [index, { entry, error, untried }] of failures.entries()) {
       // Where requests keep their order, all but the first failed only for being behind it: nothing is known of them.
-      const behind = index > 0 && !whole && this.#deps.requestOrder === 'kept'
+      const behind = untried || (index > 0 && !whole && this.#deps.requestOrder === 'kept')
       if (entry.abandoned) {
         this.#deps.onGone(entry)
       } else if (lane.fence !== undefined) {
@@ -257,6 +262,8 @@ export class Outbox {
         const delayMs = behind ? 0 : this.#retryDelay(entry, error)
         if (delayMs === undefined) {
           if (this.#deps.settings.fence) lane.fence = error
+          // Those behind it may be refused as well, one by one: each time the whole run would go out again.
+          lane.mostInRun = 1
           this.#finish(entry, this.#final(entry, error))
         } else {
           if (again.length === 0) waitMs = delayMs

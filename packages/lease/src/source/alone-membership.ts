@@ -69,6 +69,7 @@ export class AloneMembership<Start> implements Membership {
   }
 
   async #lookNow(): Promise<void> {
+    if (this.#closed) return
     const { topic, reader, logger } = this.#options
     try {
       this.#partitions = await this.#options.listPartitions()
@@ -76,11 +77,12 @@ export class AloneMembership<Start> implements Membership {
       reader.topicChanged()
       this.#assignReady()
     } catch (error) {
-      logger.warn({ topic, error }, 'the topic could not be looked up; it is tried again')
+      if (!this.#closed) logger.warn({ topic, error }, 'the topic could not be looked up; it is tried again')
     }
   }
 
   #assignReady(): void {
+    if (this.#closed) return
     const { reader, startOf } = this.#options
     const known = new Set(this.#partitions.map((partition) => partition.id))
     for (const { id, parents, ended } of generations(this.#partitions).flat()) {
