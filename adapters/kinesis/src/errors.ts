@@ -125,9 +125,9 @@ const neverConnected: ReadonlySet<string> = new Set([
   'ERR_SOCKET_CONNECTION_TIMEOUT',
   'ENOTFOUND',
   'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
 ])
+/** No way there: for a new connection, or for one on which something was sent. */
+const noWay: ReadonlySet<string> = new Set(['EHOSTUNREACH', 'ENETUNREACH'])
 
 /** Maps an error of the SDK or the service to the closed set. Pure. */
 export function toStreamError(error: unknown, context: ErrorContext): StreamError {
@@ -193,6 +193,7 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
   if (typeof code === 'string') {
     const codes = codesOf(error)
     if (codes.some((one) => neverConnected.has(one))) return unreachable
+    if (codes.some((one) => noWay.has(one))) return { ...unreachable, ambiguous: true }
     if (codes.some(isCertificateCode)) return badCertificate
     if (/^(ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_|ERR_STREAM_PREMATURE_CLOSE)/.test(code)) return cut
   }

@@ -57,6 +57,7 @@ const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous
   [socket('ECONNREFUSED'), 'unavailable', true, false],
   [socket('ENOTFOUND'), 'unavailable', true, false],
   [socket('ECONNRESET'), 'unavailable', true, true],
+  [socket('EHOSTUNREACH'), 'unavailable', true, true],
   [native('TypeError', 'Cannot redefine property: $response'), 'unavailable', true, true],
   [socket('ERR_HTTP2_STREAM_ERROR'), 'unavailable', true, true],
   [cancelled(socket('ENOTFOUND')), 'unavailable', true, false],
