@@ -12,6 +12,8 @@ import type { TopicView } from './topic.ts'
 /** What is read ahead of a shard before more is asked for, in bytes. */
 const aheadBytes = 1024 * 1024
 const backoff = { firstMs: 100, mostMs: 5_000 }
+/** While somebody else's subscription stands in the way, which ends it after five seconds. */
+const mostInUseMs = 500
 
 /** What a reading works with. */
 export interface ReadingContext {
@@ -150,7 +152,8 @@ export class ShardReading implements PartitionReading {
 
   #tryAgain(error: StreamError): void {
     const { logger, topic } = this.#context
-    const waitMs = Math.min(backoff.mostMs, backoff.firstMs * 2 ** this.#failures)
+    const mostMs = isInUse(error.cause) ? mostInUseMs : backoff.mostMs
+    const waitMs = Math.min(mostMs, backoff.firstMs * 2 ** this.#failures)
     this.#failures += 1
     const facts = { topic: topic.name, partition: this.#partition, code: error.code, error: error.message }
     // That the quota of a shard is used up now and then is how it is shared.
