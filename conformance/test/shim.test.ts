@@ -82,3 +82,17 @@ it('lets nothing through after a crash, and frees the partitions at once', async
   await again.stop()
   expect(calls).toBe(0)
 })
+
+it('frees also what a member joins that was on its way when its process died', async () => {
+  const { topic, shim, crash } = await bench(context)
+  await topic.sendAll(messages(3))
+  const group = context.name('g')
+  read(context, member(topic, group))
+  while (shim.callsOf('subscribe').length === 0) await new Promise((resolve) => setImmediate(resolve))
+  expect(shim.callsOf('subscribe')[0]?.endedAtMs).toBeUndefined()
+  await crash()
+  const other = await context.connect()
+  const reading = read(context, member(other.topic(topic.name), group))
+  await reading.count(3)
+  await reading.stop()
+})

@@ -35,7 +35,11 @@ export class RequestShim {
         this.events.push(event)
         return true
       },
-      opened: (source) => void this.#sources.add(source),
+      opened: (source) => {
+        this.#sources.add(source)
+        // It was on its way when its process died: nobody is there to poll it, and so nobody may keep its leases alive.
+        if (this.#crashed) void source.close()
+      },
       closed: (source) => void this.#sources.delete(source),
       crashed: () => this.#crashed,
     })
