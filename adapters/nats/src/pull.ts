@@ -82,7 +82,10 @@ export class Pull {
     return this.#over ? 0 : this.#left
   }
 
-  /** Ends it. Records that are on their way are still given to `onDelivery`, and the server sends no more after. */
+  /**
+   * Ends it. Records that are on their way are still given to `onDelivery`, and the server sends no more after. What the consumer
+   * has delivered into a queue of the server by then comes to nobody: it counts as delivered all the same.
+   */
   async cancel(): Promise<void> {
     if (this.#over) return
     this.#stopWatching()

@@ -31,6 +31,9 @@ export interface ReadingContext {
   readonly fail: (error: StreamError) => void
 }
 
+/** Ends of a request behind which the consumer may have delivered what came to nobody. */
+const endedEarly: ReadonlySet<PullEnd> = new Set(['broken', 'gone', 'crowded', 'cancelled'])
+
 /**
  * One partition being read under one tenure: a consumer of ours that keeps no acknowledgements, asked for more whenever
  * less than half of what may be read ahead is here. Whatever goes wrong, the consumer is made anew behind the last record.
@@ -58,6 +61,10 @@ export class Reading implements PartitionReading {
   #work: Promise<void> | undefined
   #pause: Timer | undefined
   #failures = 0
+  /** Whether the last request waits for what may come. */
+  #stands = false
+  /** How often the stream had more than the consumer said. */
+  #contradicted = 0
   #drained = false
   #closed = false
 
@@ -102,9 +109,9 @@ export class Reading implements PartitionReading {
     })
   }
 
-  /** The partition may have ended: a request that waits for what will not come is taken back. */
+  /** The partition may have ended: a request that waits for what will not come is taken back. Others end by themselves. */
   hurry(): void {
-    if (this.#hasEnded()) void this.#cancel()
+    if (this.#stands && this.#hasEnded()) void this.#cancel()
   }
 
   /** Hands out nothing more and lets go of the consumer. Never rejects. */
@@ -143,6 +150,7 @@ export class Reading implements PartitionReading {
     const { connection, clock, topic } = this.#context
     const large = this.#nextIsLarge
     const ended = this.#hasEnded()
+    this.#stands = !ended
     const request = {
       records: large ? 1 : records,
       bytes: large ? undefined : maxBytes,
@@ -171,7 +179,7 @@ export class Reading implements PartitionReading {
     if (end === 'too-large') this.#nextIsLarge = true
     // A cluster may only just have made the consumer.
     else if (end === 'gone' && this.#received === 0 && this.#failures < 3) this.#pauseAfterFailure()
-    else if (this.#hasGap || end === 'broken' || end === 'gone' || end === 'crowded') await this.#startOver(end)
+    else if (this.#hasGap || endedEarly.has(end)) await this.#startOver(end)
     else this.#failures = 0
     if (end === 'none-left' && this.#hasEnded()) await this.#confirmEnd()
   }
@@ -181,7 +189,9 @@ export class Reading implements PartitionReading {
     const { connection, topic } = this.#context
     const message = await connection.firstMessage(topic.stream, topic.subjectOf(this.partition), this.#next)
     if (message === null) this.#drained = true
-    else this.#pauseAfterFailure()
+    else if (this.#contradicted++ === 0) this.#pauseAfterFailure()
+    // What it has delivered came to nobody, and it delivers nothing twice.
+    else await this.#startOver('gone')
   }
 
   async #startOver(why: PullEnd): Promise<void> {
@@ -253,6 +263,7 @@ export class Reading implements PartitionReading {
     })
     this.#wanted = filter.filter_subject === undefined ? subject : undefined
     this.#received = 0
+    this.#contradicted = 0
     this.#hasGap = false
     this.#consumer = made.name
     return made.name

@@ -115,6 +115,22 @@ describe('topics on streams', () => {
     expect(await collect(topicOf(again, name), 'g', 1)).toEqual([3])
   })
 
+  it('that have grown again and again are read to their end, also while partitions are looked up', async () => {
+    const cloud = await open(url)
+    const name = fresh('grown')
+    await cloud.admin.createTopic(name, { partitions: 9 })
+    const topic = topicOf(cloud, name)
+    const total = 4 * 3_000
+    for (let round = 0; round < 4; round++) {
+      const values = Array.from({ length: 3_000 }, (_, at) => round * 3_000 + at)
+      await topic.sendAll(values.map((value) => ({ key: String(value % 200), value })))
+      if (round < 3) await cloud.admin.setPartitions(name, 10 + round)
+    }
+    const seen = new Set<number>()
+    for await (const { value } of topic.read()) seen.add(value)
+    expect(seen.size).toBe(total)
+  })
+
   it('a producer that knows only the old partitions finds the new ones, and keys keep their order', async () => {
     const [cloud, other] = [await open(url), await open(url)]
     const name = fresh('grown')

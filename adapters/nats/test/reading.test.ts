@@ -1,0 +1,67 @@
+import { expect, it, onTestFinished, vi } from 'vitest'
+import { parseBackendUrl, silentLogger, systemClock } from '@sluice/driver'
+import type { IncomingRecord } from '@sluice/driver'
+import { eventually } from '@sluice/driver/testing'
+import { parseConfig } from '../src/config.ts'
+import { Connection } from '../src/connection.ts'
+import { Reading } from '../src/reading.ts'
+import { Store } from '../src/store.ts'
+import { TopicView } from '../src/topic.ts'
+import { Topics } from '../src/topics.ts'
+import { fresh, open, topicOf } from './fixtures.ts'
+import { findServer, obtainServer } from './server.ts'
+import { needs } from './suite.ts'
+
+const source = await findServer()
+needs(source.kind === 'none' ? `no nats-server: ${source.reason}` : undefined)
+
+it('a partition that ends while its records are on their way is read on by a new consumer', async () => {
+  if (source.kind === 'none') throw new Error(source.reason)
+  const running = await obtainServer(source)
+  onTestFinished(() => running.stop())
+  const cloud = await open(running.url)
+  const name = fresh('ends')
+  await cloud.admin.createTopic(name, { partitions: 1 })
+  const topic = topicOf(cloud, name)
+  await topic.sendAll(Array.from({ length: 300 }, (_, value) => ({ value })))
+
+  const config = parseConfig(parseBackendUrl(running.url))
+  const signal = AbortSignal.timeout(10_000)
+  const ports = { clock: systemClock, logger: silentLogger, random: Math.random, leaseStore: undefined, signal }
+  const connection = await Connection.open(config, ports)
+  onTestFinished(() => connection.close())
+  const view = await TopicView.open(new Topics(connection, new Store(connection, config), config, systemClock), name)
+  const makeConsumer = vi.spyOn(connection.streams.consumers, 'add')
+  let ended = false
+  const known = view.byId.bind(view)
+  view.byId = (id) => {
+    const partition = known(id)
+    return partition === undefined ? undefined : { ...partition, ended }
+  }
+  const context = {
+    connection,
+    topic: view,
+    clock: systemClock,
+    logger: silentLogger,
+    wake: () => {
+      // With the first record, it is looked up and found to have ended: the others come to a request that is taken back.
+      if (!ended) {
+        ended = true
+        reading.hurry()
+      }
+      reading.want()
+    },
+    fail: (error: Error) => expect.unreachable(error.message),
+  }
+  const reading: Reading = new Reading(context, '0', 1, 1)
+  onTestFinished(() => reading.close())
+  reading.want()
+  const records: IncomingRecord[] = []
+  await eventually(() => {
+    reading.take(records, 500, 1_000_000)
+    expect(reading.finished).toBe(true)
+  })
+  expect(new Set(records.map(({ position }) => position)).size).toBe(300)
+  // Of what the first one has delivered, some may have come to the server's queue when nobody wanted it any more.
+  expect(makeConsumer).toHaveBeenCalledTimes(2)
+})
