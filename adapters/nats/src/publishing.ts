@@ -66,8 +66,9 @@ export class Publishing {
     const longest = longer.reduce((most, run) => Math.max(most, run.length), 0)
     // One that is long enough takes the others along.
     const worthIt = this.#context.weighing.prefersTogether(longest)
-    const together = worthIt ? longer.filter(fitsTogether) : []
-    const inTurn = longer.filter((run) => !together.includes(run))
+    const together: Run[] = []
+    const inTurn: Run[] = []
+    for (const run of longer) (worthIt && fitsTogether(run) ? together : inTurn).push(run)
     await Promise.all([
       this.#atOnce(single, outcomes),
       ...batchesOf(together).map((batch) => this.#together(batch, outcomes)),

@@ -16,7 +16,7 @@ export const stormCases: readonly Case[] = [
     title:
       'members join, leave and die at random: all is seen, repeats are bounded, and no lost partition is committed',
     run: storm,
-    deadlineMs: 80_000,
+    deadlineMs: 40_000,
   },
 ]
 
@@ -87,7 +87,7 @@ async function storm(context: CaseContext): Promise<void> {
     }
   }
   const seen = (): number => new Set(into.map((delivery) => delivery.value)).size
-  await context.eventually(() => that(seen() >= total, `${seen()} of ${total} records were seen`), 45_000)
+  await context.eventually(() => that(seen() >= total, `${seen()} of ${total} records were seen`), 20_000)
   await context.settleWindow()
   await Promise.all(members.map((one) => one.leave()))
   await producer.close()
