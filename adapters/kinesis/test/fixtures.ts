@@ -1,3 +1,4 @@
+import { CreateTableCommand, DescribeTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -5,9 +6,10 @@ import { connect } from '@sluice/core'
 import type { Cloud, ConnectOptions, Topic } from '@sluice/core'
 import type { OutgoingRecord } from '@sluice/driver'
 import { StreamError } from '@sluice/driver'
+import { eventually } from '@sluice/driver/testing'
 import { DynamoDbServer, KinesisServer } from '@sluice/emulators'
 import type { KinesisServerOptions } from '@sluice/emulators'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { adapter } from '../src/index.ts'
 
 /** A record as core hands it over. */
@@ -48,6 +50,33 @@ export async function open(url: string, options: ConnectOptions = {}): Promise<C
   const cloud = await connect(url, { adapters: [adapter], ...options })
   onTestFinished(() => cloud.close({ timeoutMs: 2_000 }))
   return cloud
+}
+
+/** A client by hand for the tables of a test. */
+export function tablesOf(dynamo: DynamoDbServer): DynamoDBClient {
+  const client = new DynamoDBClient({
+    endpoint: dynamo.url,
+    region: 'eu-west-1',
+    credentials: { accessKeyId: 'A', secretAccessKey: 'b' },
+  })
+  onTestFinished(() => client.destroy())
+  return client
+}
+
+/** Makes a table that can be used when this returns. */
+export async function makeTable(tables: DynamoDBClient, TableName: string, key: string): Promise<void> {
+  await tables.send(
+    new CreateTableCommand({
+      TableName,
+      AttributeDefinitions: [{ AttributeName: key, AttributeType: 'S' }],
+      KeySchema: [{ AttributeName: key, KeyType: 'HASH' }],
+      BillingMode: 'PAY_PER_REQUEST',
+    }),
+  )
+  await eventually(async () => {
+    const { Table } = await tables.send(new DescribeTableCommand({ TableName }))
+    expect(Table?.TableStatus).toBe('ACTIVE')
+  })
 }
 
 /** Texts in a topic. */

@@ -1,6 +1,5 @@
-import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { expect, it, onTestFinished } from 'vitest'
-import { backend, forward, open, refuse, stubService } from './fixtures.ts'
+import { expect, it } from 'vitest'
+import { backend, forward, makeTable, open, refuse, stubService, tablesOf } from './fixtures.ts'
 
 it('tables that keep no leases are not read to find the groups of a topic, nor those that are not ours to see', async () => {
   const { kinesis, dynamo } = await backend()
@@ -11,21 +10,8 @@ it('tables that keep no leases are not read to find the groups of a topic, nor t
     if (TableName === 'secret') refuse(response, 'AccessDeniedException', `not authorized to perform: dynamodb:${call}`)
     else forward(dynamo.url, request, response, body)
   })
-  const client = new DynamoDBClient({
-    endpoint: dynamo.url,
-    region: 'eu-west-1',
-    credentials: { accessKeyId: 'A', secretAccessKey: 'b' },
-  })
-  onTestFinished(() => client.destroy())
-  for (const TableName of ['orders', 'secret'])
-    await client.send(
-      new CreateTableCommand({
-        TableName,
-        AttributeDefinitions: [{ AttributeName: 'id', AttributeType: 'S' }],
-        KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
-        BillingMode: 'PAY_PER_REQUEST',
-      }),
-    )
+  const client = tablesOf(dynamo)
+  for (const name of ['orders', 'secret']) await makeTable(client, name, 'id')
   const cloud = await open(
     `kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${tables}&leaseTable={group}`,
   )

@@ -1,5 +1,5 @@
-import { CreateTableCommand, DynamoDBClient, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb'
-import type { AttributeValue } from '@aws-sdk/client-dynamodb'
+import { PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb'
+import type { AttributeValue, DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import {
   GetRecordsCommand,
   GetShardIteratorCommand,
@@ -8,9 +8,9 @@ import {
 } from '@aws-sdk/client-kinesis'
 import type { _Record, KinesisClient } from '@aws-sdk/client-kinesis'
 import { eventually } from '@sluice/driver/testing'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { aggregate, pieceOf } from '../src/aggregate.ts'
-import { backend, collect, open, texts } from './fixtures.ts'
+import { backend, collect, makeTable, open, tablesOf, texts } from './fixtures.ts'
 
 const shard = 'shardId-000000000000'
 
@@ -53,12 +53,7 @@ describe('a KCL application', () => {
       new SplitShardCommand({ StreamName: 't', ShardToSplit: shard, NewStartingHashKey: String(2n ** 127n) }),
     )
 
-    const tables = new DynamoDBClient({
-      endpoint: dynamo.url,
-      region: 'eu-west-1',
-      credentials: { accessKeyId: 'A', secretAccessKey: 'b' },
-    })
-    onTestFinished(() => tables.destroy())
+    const tables = tablesOf(dynamo)
     await leftBehind(tables, 'kcl-app', [
       // What KCL 1 to 3 have in a lease; the worker is gone.
       lease(shard, { checkpoint: { S: first?.SequenceNumber ?? '' }, checkpointSubSequenceNumber: { N: '1' } }),
@@ -83,12 +78,7 @@ describe('a KCL application', () => {
     const { kinesis: server, dynamo, url } = await backend()
     const cloud = await open(url('&leaseTable={group}'))
     await cloud.admin.createTopic('t', { partitions: 1 })
-    const tables = new DynamoDBClient({
-      endpoint: dynamo.url,
-      region: 'eu-west-1',
-      credentials: { accessKeyId: 'A', secretAccessKey: 'b' },
-    })
-    onTestFinished(() => tables.destroy())
+    const tables = tablesOf(dynamo)
     const free = { leaseKey: { S: shard }, leaseCounter: { N: '7' }, checkpointSubSequenceNumber: { N: '0' } }
     await leftBehind(tables, 'kcl-app', [{ ...free, checkpoint: { S: 'LATEST' } }])
     const reads = readsOf(cloud.native() as KinesisClient)
@@ -115,12 +105,7 @@ describe('a KCL application', () => {
     await kinesis.send(
       new SplitShardCommand({ StreamName: 't', ShardToSplit: shard, NewStartingHashKey: String(2n ** 127n) }),
     )
-    const tables = new DynamoDBClient({
-      endpoint: dynamo.url,
-      region: 'eu-west-1',
-      credentials: { accessKeyId: 'A', secretAccessKey: 'b' },
-    })
-    onTestFinished(() => tables.destroy())
+    const tables = tablesOf(dynamo)
     await leftBehind(tables, 'kcl-app', [
       lease('shardId-000000000001', { parentShardId: { SS: [shard] } }),
       lease('shardId-000000000002', { parentShardId: { SS: [shard] } }),
@@ -162,13 +147,6 @@ async function leftBehind(
   TableName: string,
   leases: readonly Record<string, AttributeValue>[],
 ): Promise<void> {
-  await tables.send(
-    new CreateTableCommand({
-      TableName,
-      AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
-      KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
-      BillingMode: 'PAY_PER_REQUEST',
-    }),
-  )
+  await makeTable(tables, TableName, 'leaseKey')
   for (const Item of leases) await tables.send(new PutItemCommand({ TableName, Item }))
 }

@@ -1,10 +1,12 @@
 import {
   CreateTableCommand,
+  DescribeTableCommand,
   DynamoDBClient,
   GetItemCommand,
   PutItemCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb'
+import { eventually } from '@sluice/driver/testing'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,6 +33,10 @@ it('compares and swaps, and keeps tables in a folder', async () => {
   const first = await DynamoDbServer.start({ folder })
   const dynamo = client(first)
   await dynamo.send(new CreateTableCommand(table))
+  await eventually(async () => {
+    const { Table } = await dynamo.send(new DescribeTableCommand({ TableName: 'leases' }))
+    expect(Table?.TableStatus).toBe('ACTIVE')
+  })
   const Item = { leaseKey: { S: 'shard' }, leaseCounter: { N: '1' } }
   await dynamo.send(new PutItemCommand({ TableName: 'leases', Item }))
   const swap = new UpdateItemCommand({
