@@ -61,6 +61,13 @@ export const faultCases: readonly Case[] = [
     deadlineMs: 120_000,
   },
   {
+    name: 'fault/away-at-start',
+    title: 'what begins to send and to read while the broker is away does so when it is back',
+    needs: hasBroker,
+    run: awayAtStart,
+    deadlineMs: 60_000,
+  },
+  {
     name: 'fault/dns-or-refused-at-start',
     title: 'a broker that is not there, or has no such name, is unavailable by the deadline',
     needs: hasBroker,
@@ -124,6 +131,11 @@ async function partition(context: CaseContext): Promise<void> {
   equal(stream.reading.error(), undefined, 'what ended the consumer while the broker was away')
   await stream.proxy.accept()
   await stream.flows(context.world.tuning.patienceMs * 3)
+  await stream.conclude(1)
+}
+
+async function awayAtStart(context: CaseContext): Promise<void> {
+  const stream = await StreamUnderFault.start(context, { awayMs: 1_000 })
   await stream.conclude(1)
 }
 

@@ -16,6 +16,8 @@ const settings = { maxBufferedRecords: 100, maxUncommitted: 100 }
 interface UnderFaultOptions {
   /** The line will be slow. */
   readonly patient?: boolean
+  /** The broker is away for so long when sending and reading begin, though not when the connection is made. */
+  readonly awayMs?: number
   /** The lease store alone, where that is something else than the broker. */
   readonly leases?: boolean
 }
@@ -65,8 +67,13 @@ export class StreamUnderFault {
     const urlAt = options.patient === true ? (behindProxy.patientUrlAt ?? behindProxy.urlAt) : behindProxy.urlAt
     const behind = await context.shimmed({ producer: patient }, urlAt(proxy.endpoint))
     context.defer(() => proxy.heal())
+    if (options.awayMs !== undefined) await proxy.refuse()
     const stream = new StreamUnderFault(context, { broker, proxy, direct, name, cloud: behind.cloud })
     context.defer(async () => void (stream.#stopped = true))
+    if (options.awayMs !== undefined) {
+      await context.pause(options.awayMs)
+      await proxy.accept()
+    }
     await stream.flows()
     return stream
   }

@@ -31,7 +31,10 @@ export interface ConnectOptions {
   readonly producer?: ProducerOptions
   /** Gives up connecting. Default: a deadline of `connectTimeoutMs`. */
   readonly signal?: AbortSignal
-  /** How long connecting may take, in milliseconds. Default 15 000. */
+  /**
+   * How long connecting may take, in milliseconds, and how long a topic that is opened later waits for a backend that is away. Default
+   * 15 000.
+   */
   readonly connectTimeoutMs?: number
 }
 
@@ -71,6 +74,7 @@ export async function connect(address: string | ConnectConfig, options?: Connect
     logger: parts.logger,
     random: parts.random,
     telemetry: await loadTelemetry(driver.name, parts.clock),
+    connectTimeoutMs: config.connectTimeoutMs ?? defaultTimeoutMs,
     create: config.create ?? driver.capabilities.embedded,
     topics: config.topics ?? {},
     producer: config.producer ?? {},
@@ -79,10 +83,12 @@ export async function connect(address: string | ConnectConfig, options?: Connect
   return new SessionCloud(session, url.safe)
 }
 
+const defaultTimeoutMs = 15_000
+
 async function open(url: BackendUrl, parts: Parts, config: ConnectConfig): Promise<Driver> {
   const adapter = await parts.adapter(url)
   checkVersion(url.scheme, adapter.specVersion)
-  const timeoutMs = config.connectTimeoutMs ?? 15_000
+  const timeoutMs = config.connectTimeoutMs ?? defaultTimeoutMs
   const deadline = new AbortController()
   const signal = config.signal === undefined ? deadline.signal : AbortSignal.any([config.signal, deadline.signal])
   const givenUp = (): StreamError =>

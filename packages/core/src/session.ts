@@ -14,6 +14,7 @@ import { consumerSettings } from './consumer/settings.ts'
 import { checkFits } from './fit.ts'
 import { IdGenerator } from './ids.ts'
 import { closeTimeoutMs } from './option-kinds.ts'
+import { patiently } from './patiently.ts'
 import { TopicProducer } from './producer/producer.ts'
 import { RateLimiter } from './rate-limiter.ts'
 import { readTopic } from './read.ts'
@@ -28,6 +29,8 @@ export interface SessionDeps {
   readonly logger: Logger
   readonly random: Random
   readonly telemetry: Telemetry | undefined
+  /** How long a backend that is away is waited for when something is opened, in milliseconds. */
+  readonly connectTimeoutMs: number
   /** Whether missing topics are made. */
   readonly create: boolean
   readonly topics: Readonly<Record<string, TopicSpec>>
@@ -110,6 +113,7 @@ export class Session {
     const producer: TopicProducer<T> = new TopicProducer<T>({
       topicName: name,
       openTopic: () => this.openTopic(name, spec),
+      patiently: (what, work) => this.#patiently(what, work),
       capabilities: driver.capabilities,
       format,
       options: { ...this.deps.producer, ...options },
@@ -143,6 +147,7 @@ export class Session {
       member: options.member ?? `${hostname()}-${process.pid}-${this.#ids.next().slice(-12)}`,
       settings,
       openTopic: () => this.openTopic(name, spec),
+      patiently: (what, work, signal) => this.#patiently(what, work, signal),
       forgetTopic: () => this.forgetTopic(name),
       prepareDeadLetters: async () => {
         if (deadLetterTopic !== undefined) deadLetters = await this.#openDeadLetters(name, deadLetterTopic)
@@ -234,11 +239,20 @@ export class Session {
 
   async #fitting(opening: Promise<DriverTopic>, spec: OpenSpec): Promise<DriverTopic> {
     const topic = await opening
-    await checkFits(this.deps.driver, topic, spec, this.#stop.signal)
+    const look = (): Promise<void> => checkFits(this.deps.driver, topic, spec, this.#stop.signal)
+    await this.#patiently(`look at topic "${topic.name}"`, look)
     return topic
   }
 
-  async #open(name: string, spec: OpenSpec): Promise<DriverTopic> {
+  #open(name: string, spec: OpenSpec): Promise<DriverTopic> {
+    return this.#patiently(`open topic "${name}"`, () => this.#openOrMake(name, spec))
+  }
+
+  #patiently<T>(what: string, work: () => Promise<T>, signal: AbortSignal = this.#stop.signal): Promise<T> {
+    return patiently(what, work, { ...this.deps, patienceMs: this.deps.connectTimeoutMs, signal })
+  }
+
+  async #openOrMake(name: string, spec: OpenSpec): Promise<DriverTopic> {
     const { driver, create, topics } = this.deps
     const signal = this.#stop.signal
     try {

@@ -31,6 +31,7 @@ export function setup(
   const producer = new TopicProducer<unknown>({
     topicName: 't',
     openTopic: () => openTopic(topic),
+    patiently: (_, work) => work(),
     capabilities: { ...allCapabilities, ...capabilities },
     format: new ValueFormat(json, undefined),
     options,

@@ -12,6 +12,8 @@ export interface ConsumerDeps {
   readonly member: string
   readonly settings: ConsumerSettings
   readonly openTopic: () => Promise<DriverTopic>
+  /** Tries again while the backend is away. */
+  readonly patiently: <T>(what: string, work: () => Promise<T>, signal: AbortSignal) => Promise<T>
   /** It is no longer what it was when it was opened: it is opened anew next time. */
   readonly forgetTopic: () => void
   /** Makes sure that the dead-letter topic is there; called once, before the first read. */

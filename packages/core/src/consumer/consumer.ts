@@ -1,4 +1,5 @@
 import { StreamError } from '@sluice/driver'
+import type { DriverTopic } from '@sluice/driver'
 import type { CloseOptions } from '../api/cloud.ts'
 import type { BatchHandler, BatchOptions, Consumer, ConsumerStats, Handler, RunOptions } from '../api/consumer.ts'
 import type { Message } from '../api/message.ts'
@@ -7,19 +8,17 @@ import { checkArgument, checkOptions, func } from '../options.ts'
 import { joinClose, within } from '../within.ts'
 import { BatchMode } from './batch-mode.ts'
 import type { ConsumerDeps } from './consumer-deps.ts'
-import { checkStartKind, closedMeanwhile, madeAnew, notSettled } from './consumer-errors.ts'
+import { checkStartKind, closedMeanwhile, notSettled } from './consumer-errors.ts'
 import type { Delivery } from './delivery.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { statsOf } from './consumer-stats.ts'
 import { creditOf } from './engine.ts'
 import type { Engine, EngineDeps } from './engine.ts'
 import { Handling } from './handling.ts'
-import { engineFor } from './engine-for.ts'
-import { LogEngine } from './log-engine.ts'
+import { attach, engineFor } from './engine-for.ts'
 import { HandlerMode } from './handler-mode.ts'
 import { LoopMode } from './loop-mode.ts'
 import type { Mode, ModeDeps } from './mode.ts'
-import { QueueEngine } from './queue-engine.ts'
 
 /** What a close gives the backend at least, in milliseconds, however short its own deadline is. */
 const graceMs = 1_000
@@ -162,11 +161,18 @@ export class TopicConsumer implements Consumer<unknown> {
   }
 
   async #open(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
-    const { capabilities, member, settings, transactional } = this.#deps
+    const { capabilities, settings } = this.#deps
     checkStartKind(capabilities, settings)
     const topic = await this.#deps.openTopic()
     await this.#deps.prepareDeadLetters()
     this.#dispatcher.ordered = topic.order === 'key'
+    const begin = (): Promise<void> => this.#subscribe(topic, makeMode)
+    await this.#deps.patiently(`subscribe to topic "${topic.name}"`, begin, this.#stop.signal)
+  }
+
+  /** Begins to read. Each try has an engine of its own: what the one before heard of partitions went with it. */
+  async #subscribe(topic: DriverTopic, makeMode: (deps: ModeDeps) => Mode): Promise<void> {
+    const { capabilities, member, settings, transactional } = this.#deps
     const engine = engineFor(topic, capabilities, this.#engineDeps(), transactional)
     const handling = new Handling({
       ...this.#deps,
@@ -190,12 +196,12 @@ export class TopicConsumer implements Consumer<unknown> {
       { group: settings.group, member, start: settings.start, events: engine.events },
       this.#stop.signal,
     )
-    if (engine instanceof LogEngine && source.shape === 'log') engine.attach(source)
-    else if (engine instanceof QueueEngine && source.shape === 'queue') engine.attach(source)
-    else {
+    try {
+      attach(engine, source, topic.name)
+    } catch (error) {
       await source.close()
       this.#deps.forgetTopic()
-      throw madeAnew(topic.name, engine instanceof LogEngine ? 'log' : 'queue', source.shape)
+      throw error
     }
     if (this.#paused) engine.setPaused(true)
     if (!this.#draining) engine.start()

@@ -1,5 +1,6 @@
 import { StreamError } from '@sluice/driver'
-import type { Capabilities, DriverTopic } from '@sluice/driver'
+import type { Capabilities, DriverTopic, Source } from '@sluice/driver'
+import { madeAnew } from './consumer-errors.ts'
 import type { EngineDeps } from './engine.ts'
 import { LogEngine } from './log-engine.ts'
 import { QueueEngine } from './queue-engine.ts'
@@ -19,4 +20,15 @@ export function engineFor(
     topic,
     capabilities.retryDelay && capabilities.attempts === 'durable' && topic.order === 'none',
   )
+}
+
+/** Gives an engine what it reads. Throws `conflict` where that has not the shape that the topic had when it was opened. */
+export function attach(engine: LogEngine | QueueEngine, source: Source, topic: string): void {
+  if (engine instanceof LogEngine) {
+    if (source.shape !== 'log') throw madeAnew(topic, 'log', source.shape)
+    engine.attach(source)
+  } else {
+    if (source.shape !== 'queue') throw madeAnew(topic, 'queue', source.shape)
+    engine.attach(source)
+  }
 }

@@ -22,6 +22,8 @@ export interface Opened {
 /** What opening takes. */
 export interface OpenDeps {
   readonly openTopic: () => Promise<DriverTopic>
+  /** Tries again while the backend is away. */
+  readonly patiently: <T>(what: string, work: () => Promise<T>) => Promise<T>
   readonly capabilities: Capabilities
   readonly options: ProducerOptions
   readonly rate: RateLimiter | undefined
@@ -34,7 +36,9 @@ export interface OpenDeps {
 export async function openProducer(deps: OpenDeps, onGone: (entry: Entry) => void): Promise<Opened> {
   const topic = await deps.openTopic()
   const settings = producerSettings(deps.options, topic.limits)
-  const driver = await topic.producer(AbortSignal.timeout(Math.min(settings.requestTimeoutMs, 2 ** 31 - 1)))
+  const driver = await deps.patiently(`open a producer of topic "${topic.name}"`, () =>
+    topic.producer(AbortSignal.timeout(Math.min(settings.requestTimeoutMs, 2 ** 31 - 1))),
+  )
   const admission = new Admission(settings.maxBufferedRecords, settings.maxBufferedBytes)
   const outbox = new Outbox({
     topic: topic.name,

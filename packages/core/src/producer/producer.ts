@@ -34,6 +34,8 @@ import { joinClose, within } from '../within.ts'
 export interface ProducerDeps<T> {
   readonly topicName: string
   readonly openTopic: () => Promise<DriverTopic>
+  /** Tries again while the backend is away. */
+  readonly patiently: <T>(what: string, work: () => Promise<T>) => Promise<T>
   readonly capabilities: Capabilities
   readonly format: ValueFormat<T, unknown>
   readonly options: ProducerOptions
