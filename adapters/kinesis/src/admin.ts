@@ -194,7 +194,7 @@ function checkSpec(name: string, spec: TopicSpec): void {
     partitions !== undefined && !isWhole(partitions, 1, mostPartitions)
       ? `partitions ${partitions}; write a whole number from 1 to ${mostPartitions}`
       : retentionMs !== undefined && !isWhole(retentionMs, hours.least * hourMs, hours.most * hourMs)
-        ? `retentionMs ${retentionMs}; Kinesis keeps records for ${hours.least} hours to ${hours.most} (365 days)`
+        ? `retentionMs ${retentionMs}; write milliseconds from ${hours.least * hourMs} (24 hours) to ${hours.most * hourMs} (365 days)`
         : order !== undefined && order !== 'key'
           ? `order ${String(order)}; write key`
           : undefined

@@ -133,7 +133,10 @@ function copyChecked<T>(given: unknown, into: Record<string, string>, context: P
     throw new StreamError('invalid-argument', `headers are an object of names and values, not ${kindOf(given)}`)
   const entries: readonly (readonly [string, unknown])[] = Object.entries(given)
   if (entries.length > 0 && !context.capabilities.headers) {
-    throw new StreamError('unsupported', `this backend carries no headers (topic "${context.topicName}")`)
+    throw new StreamError(
+      'unsupported',
+      `this backend, as it is set up, carries no headers; leave "headers" out (topic "${context.topicName}")`,
+    )
   }
   for (const [name, value] of entries) into[name] = checkHeader(name, value)
 }
