@@ -22,7 +22,8 @@ export interface Figures {
   readonly latencies: readonly number[]
 }
 
-const warmUpShare = 0.6
+/** Records of a warm-up, of those of a phase, and how often it is done: code is compiled anew for a second or two. */
+const [warmUpShare, warmUps] = [0.6, 3]
 /** How often a log is read, each time by a new group; the first time is not measured. */
 const passes = 4
 /** Single sends that come before those which are measured. */
@@ -38,10 +39,8 @@ async function main(task: Task): Promise<Figures> {
   const items = new Items(cell)
   const way = await openWay(task.way, task.place, cell)
   const few = Math.ceil(cell.records * warmUpShare)
-  await way.warmUp(
-    Array.from({ length: few }, (_, index) => items.at(index)),
-    cell.window,
-  )
+  const warmUp = Array.from({ length: few }, (_, index) => items.at(index))
+  for (let times = 0; times < warmUps; times++) await way.warmUp(warmUp, cell.window)
   const [send, sendCpu] = await measured(cell.records, () =>
     way.sendAll((index) => items.at(index), cell.records, cell.window),
   )

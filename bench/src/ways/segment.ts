@@ -2,6 +2,7 @@ import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs
 import { join } from 'node:path'
 import type { Item } from '../cell.ts'
 import { encode } from './frame.ts'
+import { batchOf } from './way.ts'
 import type { Way } from './way.ts'
 
 const chunkBytes = 4 * 1024 * 1024
@@ -10,6 +11,7 @@ const chunkBytes = 4 * 1024 * 1024
 export class SegmentWay implements Way {
   readonly #folder: string
   #file: number
+  #warmUps = 0
   /** Where {@link follow} has read to. */
   #followed: number | undefined
   #onAppend: (() => void) | undefined
@@ -21,7 +23,7 @@ export class SegmentWay implements Way {
 
   async warmUp(items: readonly Item[], window: number): Promise<void> {
     const bench = this.#file
-    this.#file = openSync(join(this.#folder, 'warm-up.log'), 'a+')
+    this.#file = openSync(join(this.#folder, `warm-up-${++this.#warmUps}.log`), 'a+')
     await this.sendAll((index) => items[index] as Item, items.length, window)
     await this.consume('bench', items.length, () => undefined)
     closeSync(this.#file)
@@ -29,7 +31,7 @@ export class SegmentWay implements Way {
   }
 
   sendAll(itemAt: (index: number) => Item, records: number, window: number): Promise<void> {
-    const batch = Math.ceil(window / 4)
+    const batch = batchOf(window)
     for (let done = 0; done < records; done += batch) {
       const length = Math.min(batch, records - done)
       this.#append(Array.from({ length }, (_, index) => itemAt(done + index)))

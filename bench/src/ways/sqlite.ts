@@ -1,11 +1,13 @@
 import type { Item } from '../cell.ts'
 import { SqliteLog } from './sqlite-log.ts'
+import { batchOf } from './way.ts'
 import type { Way } from './way.ts'
 
 /** `node:sqlite` by hand in the layout of `@sluice/local`, in the caller's own thread. */
 export class SqliteWay implements Way {
   readonly #folder: string
   #log: SqliteLog
+  #warmUps = 0
 
   constructor(folder: string) {
     this.#folder = folder
@@ -14,16 +16,15 @@ export class SqliteWay implements Way {
 
   async warmUp(items: readonly Item[], window: number): Promise<void> {
     const bench = this.#log
-    this.#log = new SqliteLog(this.#folder, 'warm-up.db', partitions)
+    this.#log = new SqliteLog(this.#folder, `warm-up-${++this.#warmUps}.db`, partitions)
     await this.sendAll((index) => items[index] as Item, items.length, window)
     await this.consume('bench', items.length, () => undefined)
     this.#log.close()
     this.#log = bench
   }
 
-  /** A transaction for each quarter of the window. */
   sendAll(itemAt: (index: number) => Item, records: number, window: number): Promise<void> {
-    const batch = Math.ceil(window / 4)
+    const batch = batchOf(window)
     for (let done = 0; done < records; done += batch) {
       const length = Math.min(batch, records - done)
       this.#log.append(Array.from({ length }, (_, index) => itemAt(done + index)))

@@ -15,6 +15,11 @@ export interface Way {
   close(): Promise<void>
 }
 
+/** Records that are stored at once: what Sluice puts into a request, or a quarter of the window. */
+export function batchOf(window: number): number {
+  return Math.min(1_000, Math.ceil(window / 4))
+}
+
 /** Calls `send` for 0 to `records`, with at most `window` calls under way. Rejects with the first failure. */
 export function pump(records: number, window: number, send: (index: number) => Promise<unknown>): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()

@@ -181,7 +181,7 @@ export class Outbox {
     const { outcomes, whole } = await request(batch, this.#deps, controller)
     this.#requests.delete(controller)
     this.#settle(batch, outcomes, whole)
-    this.#pump()
+    this.#schedulePump()
   }
 
   #settle(batch: readonly Entry[], outcomes: readonly SendOutcome[], whole: StreamError | undefined): void {
