@@ -6,7 +6,13 @@ const secretName = /(pass|pwd|secret|token|key|credential|sig|sas|auth)/i
 const harmless = /^(\d{1,5}(ms|s|m|h|d)?|true|false|https?:\/\/[\w.-]+(:\d{1,5})?\/?)$/
 const secretPair = /([^;,/&]*(?:pass|pwd|secret|token|key|credential|sig|sas|auth)[^;,/&=]*)=[^;,&]*/gi
 
-/** Takes an address apart. Throws `invalid-argument` when it has no scheme; the message never shows secrets. */
+/** Behind a `?` or `#` nothing is taken for a password: one that holds them would be shown from there on. */
+const misplacedAt = /^\/\/[^?#]*[?#].*@/s
+
+/**
+ * Takes an address apart. Throws `invalid-argument` when it has no scheme, and when its password does not end where it seems to; the
+ * message never shows secrets.
+ */
 export function parseBackendUrl(address: string): BackendUrl {
   const match = /^([a-z][a-z0-9+.-]*):(.*)$/is.exec(address)
   if (match === null) {
@@ -17,6 +23,12 @@ export function parseBackendUrl(address: string): BackendUrl {
     )
   }
   const [scheme, rest] = [(match[1] ?? '').toLowerCase(), match[2] ?? '']
+  if (misplacedAt.test(rest)) {
+    throw new StreamError(
+      'invalid-argument',
+      `the ${scheme}: address has an "@" behind a "?" or "#"; write what the password holds as %3F, %23 and %40, and "@" in an option as %40`,
+    )
+  }
   const [where = '', query = ''] = splitOnce(rest, '?')
   return {
     scheme,

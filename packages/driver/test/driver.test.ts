@@ -67,6 +67,18 @@ describe('parseBackendUrl', () => {
     expect(parseBackendUrl(address).safe).toBe(safe)
   })
 
+  it.each(['nats://u:s3cr?3tPW@host:1', 'nats://u:s3cr#3tPW@host', 'k://u:12?x=3tPW@host', 'k://u:a/b#9?9@h?x=1'])(
+    'refuses %s, whose password would be shown, and shows nothing of it',
+    (address) => {
+      expect(() => parseBackendUrl(address)).toThrow(/^the \w+: address has an "@" behind a "\?" or "#"; write [^:]*$/)
+    },
+  )
+
+  it('takes such characters where they are escaped', () => {
+    const { path, safe } = parseBackendUrl('nats://u:a%3Fb%23c%40d@host?user=a%40b')
+    expect([path, safe]).toEqual(['host', 'nats://***@host?user=***'])
+  })
+
   it('refuses what has no scheme, without echoing a long secret', () => {
     expect(() => parseBackendUrl('./data')).toThrow(/is not a backend address/)
   })
