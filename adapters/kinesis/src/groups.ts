@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { refuseUnknownPartitions, StreamError } from '@sluice/driver'
 import type { Clock, Lease, LeaseStore, PartitionId, StartFrom } from '@sluice/driver'
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import type { ListedPartition } from '@sluice/lease'
@@ -122,12 +122,7 @@ export class Groups {
   async move(topic: TopicView, group: string, to: StartFrom, signal: AbortSignal): Promise<void> {
     const beginning = this.beginningOf(to)
     await topic.refresh()
-    const strange =
-      to.kind === 'position' && Object.keys(to.positions).find((id) => topic.shards.byId(id) === undefined)
-    if (typeof strange === 'string')
-      throw new StreamError('not-found', `topic "${topic.name}" has no partition "${strange}"`, {
-        details: { topic: topic.name, partition: strange },
-      })
+    refuseUnknownPartitions(to, topic.name, (id) => topic.shards.byId(id) !== undefined)
     await this.#prepare(topic, group, signal)
     const store = this.storeOf(topic, group)
     const scope = scopeOf(topic, group)

@@ -1,4 +1,4 @@
-import { sleep, StreamError } from '@sluice/driver'
+import { refuseUnknownPartitions, sleep, StreamError } from '@sluice/driver'
 import type {
   Clock,
   DriverAdmin,
@@ -110,6 +110,7 @@ export class NatsAdmin implements DriverAdmin {
   seek(topic: string, group: string, to: StartFrom, signal: AbortSignal): Promise<void> {
     return this.#run('seek', signal, { topic, group }, async () => {
       const view = await this.#open(topic)
+      refuseUnknownPartitions(to, topic, (id) => view.byId(id) !== undefined)
       const { durables, leaseGroups } = this.#context
       await (view.info.order === 'none' ? durables.move(view, group, to) : leaseGroups.move(view, group, to))
       this.#context.onChange(topic)

@@ -36,18 +36,14 @@ export const deadLetterCases: readonly Case[] = [
     title: 'a record so large that nothing can be added to it is dead-lettered with its bytes, and its key goes on',
     run: atSizeLimit,
   },
-  {
-    name: 'settle/dead-letter-sent-back',
-    title: 'a dead letter that is sent back comes to the group that gave up on it, and to no other',
-    run: sentBack,
-  },
 ]
 
 function copies(context: CaseContext): number {
   return context.world.harness.copies ?? 1
 }
 
-async function letters(bench: Pick<Bench, 'cloud'>, topic: string): Promise<readonly DeadLetter[]> {
+/** The dead letters in a topic. */
+export async function letters(bench: Pick<Bench, 'cloud'>, topic: string): Promise<readonly DeadLetter[]> {
   const found: DeadLetter[] = []
   for await (const letter of bench.cloud.admin.deadLetters(topic)) found.push(letter)
   return found
@@ -257,37 +253,4 @@ function neighbours(context: CaseContext, values: readonly number[], how: string
       [1, 2],
       `the poison's key ${how}`,
     )
-}
-
-async function sentBack(context: CaseContext): Promise<void> {
-  const { topic, name, cloud } = await bench(context)
-  const [gaveUp, bystander] = [context.name('g'), context.name('g')]
-  await sendAll(topic, messages(3, 3))
-  let broken1 = true
-  const reading = read(context, member(topic, gaveUp, { retry: { maxAttempts: 1 } }), {
-    handle: ({ value }) => {
-      if (value === 1 && broken1) throw new Error('broken for now')
-    },
-  })
-  const other = read(context, member(topic, bystander))
-  await reading.count(3)
-  await other.count(3)
-  await context.eventually(() => that(reading.consumer.stats().deadLettered >= 1, 'a dead letter was counted'))
-  broken1 = false
-  const stored = (await letters({ cloud }, `${name}.dead-letters`)).length
-  equal(await cloud.admin.sendBack(`${name}.dead-letters`), stored, 'dead letters sent back')
-  await context.eventually(() =>
-    that(reading.values().filter((value) => value === 1).length >= 2, 'the dead letter came again'),
-  )
-  await context.settleWindow()
-  await Promise.all([reading.stop(), other.stop()])
-  const again = reading.values().filter((value) => value === 1).length
-  between(
-    again,
-    2,
-    2 * copies(context) * copies(context),
-    'deliveries to the group that gave up, the first one included',
-  )
-  each(texts(other.values()), texts(range(3)), copies(context), 'what the other group was given')
-  equal(await letters({ cloud }, `${name}.dead-letters`), [], 'dead letters left after sending back')
 }

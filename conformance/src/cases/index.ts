@@ -22,6 +22,7 @@ import { reshardCases } from './reshard.ts'
 import { retentionCases } from './retention.ts'
 import { roundtripCases } from './roundtrip.ts'
 import { seekCases } from './seek.ts'
+import { sendBackCases } from './send-back.ts'
 import { settleCases } from './settle.ts'
 import { stormCases } from './storm.ts'
 import { tenureCases } from './tenures.ts'
@@ -36,6 +37,7 @@ export const cases: readonly Case[] = [
   ...consumeCases,
   ...settleCases,
   ...deadLetterCases,
+  ...sendBackCases,
   ...flowCases,
   ...groupCases,
   ...stormCases,

@@ -1,9 +1,10 @@
 import type { Topic } from '@sluice/core'
 import type { Position } from '@sluice/driver'
-import type { Case } from '../case.ts'
-import { positions } from '../case.ts'
+import type { Case, Need } from '../case.ts'
+import { all, positions } from '../case.ts'
 import type { CaseContext } from '../context.ts'
 import { equal, refuses, rejects, that } from '../expect.ts'
+import type { World } from '../harness.ts'
 import { read } from '../reading.ts'
 import { bench, member, messages, numbers, sendAll } from '../setup.ts'
 
@@ -17,12 +18,42 @@ export const positionCases: readonly Case[] = [
     run: comparable,
   },
   {
+    name: 'seek/unknown-partition',
+    title: 'a position in a partition that is not there is refused, and moves nobody',
+    needs: (world) => all(positions(world), movesToPositions(world)),
+    run: unknownPartition,
+  },
+  {
     name: 'position/none-is-refused',
     title: 'what is no position is refused wherever a position is taken',
     needs: positions,
     run: refuseNone,
   },
 ]
+
+function movesToPositions({ capabilities }: World): Need {
+  return capabilities.seek.includes('position') ? true : 'the capability seek has no position'
+}
+
+async function unknownPartition(context: CaseContext): Promise<void> {
+  const made = await bench(context)
+  await sendAll(made.topic, messages(10, 5))
+  const group = context.name('g')
+  const before = read(context, member(made.topic, group))
+  await before.count(10)
+  await before.stop()
+  const position = before.deliveries[0]?.position as Position | undefined
+  that(position !== undefined, 'deliveries have positions')
+  const seeking = made.cloud.admin.seek(made.name, group, { positions: { 'not-there': position } })
+  const error = await rejects(seeking, 'not-found', 'moving a group in a partition that is not there')
+  that(error.message.includes('not-there'), `the message names the partition: ${error.message}`)
+  await made.topic.send({ value: 10, key: 'k0' })
+  const after = read(context, member(made.topic, group))
+  await after.count(1)
+  await context.settleWindow()
+  await after.stop()
+  equal([...new Set(after.values())], [10], 'what the group reads after the refusal')
+}
 
 async function comparable(context: CaseContext): Promise<void> {
   const { topic, name } = await bench(context)

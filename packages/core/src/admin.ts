@@ -8,7 +8,7 @@ import { bodyIdHeader, redriveGroupHeader } from './consumer/dead-letter.ts'
 import { deadLetterTopicOf } from './consumer/settings.ts'
 import { topicSpec } from './option-kinds.ts'
 import { checkArgument, checkOptions, name as nameKind } from './options.ts'
-import { Pairs, toDeadLetter } from './letters.ts'
+import { Pairs, Passed, toDeadLetter } from './letters.ts'
 import type { Session } from './session.ts'
 import { checkStart, toStartFrom } from './start.ts'
 import { ValueFormat } from './values.ts'
@@ -109,17 +109,25 @@ export class SessionAdmin implements Admin {
     }
   }
 
-  /** Reads twice: what was sent back is marked behind the letters, and only names are kept of the first time. */
+  /**
+   * Reads twice: what was sent back is marked behind the letters, and only names are kept of the first time. What came after it is left
+   * out: a letter that was sent back may fail again meanwhile, and a backend need not tell where its topics end.
+   */
   async *#lettersOf(topic: string): AsyncGenerator<DeadLetter> {
     const sentBack = new Set<string>()
     const bodyIds = new Set<string>()
-    for await (const { headers } of this.#read(topic)) {
+    const opened = await this.#session.openTopic(topic, { create: false })
+    const before = new Passed((a, b) => opened.comparePositions(a, b))
+    for await (const message of this.#read(topic)) {
+      const { headers } = message
+      before.add(message)
       const [marked, bodyId] = [headers[sentBackHeader], headers[bodyIdHeader]]
       if (marked !== undefined) sentBack.add(marked)
       if (bodyId !== undefined) bodyIds.add(bodyId)
     }
     const pairs = new Pairs()
     for await (const message of this.#read(topic)) {
+      if (!before.has(message)) continue
       const { headers, id } = message
       if (bodyIds.has(id)) yield* pairs.first(id, toDeadLetter(message))
       // What is no letter of ours is left alone: a mark, another program's record, a first part whose second never came.

@@ -1,4 +1,28 @@
+import type { PartitionId, Position } from '@sluice/driver'
 import type { DeadLetter } from './api/admin.ts'
+import type { ReadMessage } from './api/message.ts'
+
+/** Which messages a first read has passed: by the last of each partition, or by their ids where they have no position. */
+export class Passed {
+  readonly #last = new Map<PartitionId, Position>()
+  readonly #ids = new Set<string>()
+  readonly #compare: (a: Position, b: Position) => number
+
+  constructor(compare: (a: Position, b: Position) => number) {
+    this.#compare = compare
+  }
+
+  add({ id, partition, position }: Pick<ReadMessage<unknown>, 'id' | 'partition' | 'position'>): void {
+    if (position === undefined) this.#ids.add(id)
+    else this.#last.set(partition, position)
+  }
+
+  has({ id, partition, position }: Pick<ReadMessage<unknown>, 'id' | 'partition' | 'position'>): boolean {
+    if (position === undefined) return this.#ids.has(id)
+    const last = this.#last.get(partition)
+    return last !== undefined && this.#compare(position, last) <= 0
+  }
+}
 
 /** Brings the two parts of letters together, whichever is read first. */
 export class Pairs {
