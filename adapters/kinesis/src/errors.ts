@@ -129,6 +129,9 @@ const neverConnected: ReadonlySet<string> = new Set([
 /** No way there: for a new connection, or for one on which something was sent. */
 const noWay: ReadonlySet<string> = new Set(['EHOSTUNREACH', 'ENETUNREACH'])
 
+/** What the SDK calls an error that says of itself nothing, by its version and the body. */
+const unnamed: ReadonlySet<string> = new Set(['Unknown', 'UnknownError'])
+
 /** Maps an error of the SDK or the service to the closed set. Pure. */
 export function toStreamError(error: unknown, context: ErrorContext): StreamError {
   if (StreamError.is(error)) return error
@@ -195,10 +198,12 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
     if (codes.some((one) => neverConnected.has(one))) return unreachable
     if (codes.some((one) => noWay.has(one))) return { ...unreachable, ambiguous: true }
     if (codes.some(isCertificateCode)) return badCertificate
+    // Not HTTP at all.
+    if (code.startsWith('HPE_')) return garbled
     if (/^(ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_|ERR_STREAM_PREMATURE_CLOSE)/.test(code)) return cut
   }
   if (httpStatus !== undefined && httpStatus >= 500) return notNow
-  if (httpStatus !== undefined && httpStatus >= 400 && name === 'UnknownError') return stranger
+  if (httpStatus !== undefined && httpStatus >= 400 && unnamed.has(name)) return stranger
   const system = systemErrorCode(error)
   return system === 'timeout' ? byName['TimeoutError'] : system === 'unavailable' ? cut : undefined
 }
@@ -231,7 +236,7 @@ function toNative(error: unknown): Native {
   }
 }
 
-/** A signature that does not match comes with the whole request as it was signed, session token and all. */
+/** A signature that does not match comes with the whole request as it was signed, session token and all; others with advice on the SDK. */
 function withoutSecrets(message: string): string {
-  return message.replace(/\s*The Canonical String\b.*/s, '')
+  return message.replace(/\s*(?:The Canonical String\b|Deserialization error: to see the raw response).*/s, '')
 }

@@ -64,6 +64,8 @@ const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous
   [cancelled(socket('DEPTH_ZERO_SELF_SIGNED_CERT')), 'unavailable', false, false],
   [native('UnknownOperationException'), 'invalid-argument', false, false],
   [native('UnknownError', '', { $metadata: { httpStatusCode: 404 } }), 'invalid-argument', false, false],
+  [native('Unknown', 'UnknownError', { $metadata: { httpStatusCode: 404 } }), 'invalid-argument', false, false],
+  [native('Error', 'Parse Error: Expected HTTP/', { code: 'HPE_INVALID_CONSTANT' }), 'unavailable', true, true],
   [socket('ERR_TLS_CERT_ALTNAME_INVALID'), 'unavailable', false, false],
 ]
 

@@ -139,3 +139,39 @@ describe('a transaction that is refused', () => {
     await writer.stop(1_000)
   })
 })
+
+it('pauses between writes grow while no partition can be stored, and one line tells of them all', async () => {
+  const clock = new ManualClock()
+  const lines: object[] = []
+  let asked = 0
+  const commit = (commits: readonly Commit[]) => {
+    asked++
+    const error = new StreamError('unavailable', 'injected')
+    return Promise.resolve(commits.map(() => ({ ok: false as const, error })))
+  }
+  const never = (): never => {
+    throw new Error('is not to happen')
+  }
+  const writer = new ProgressWriter({
+    topicName: 't',
+    source: { commit } as unknown as LogSource,
+    settings: consumerSettings('t', { group: 'g', commitIntervalMs: 10 }),
+    transactional: false,
+    clock,
+    random: () => 0.5,
+    logger: { ...silentLogger, warn: (fields) => void lines.push(fields) },
+    onFenced: never,
+    onRefused: never,
+    onCommitted: never,
+    onEndCommitted: never,
+    onFailed: never,
+    onStored: () => undefined,
+  })
+  for (const id of ['0', '1', '2', '3']) writer.touch(settledPartition(id, 1))
+  await clock.advance(60_000)
+  // Of 50 ms, doubled up to 5 s, half each: seven that grow, then every 2.5 s.
+  expect(asked).toBeGreaterThan(25)
+  expect(asked).toBeLessThan(35)
+  expect(lines).toHaveLength(asked)
+  expect(lines.at(-1)).toMatchObject({ failures: asked, partitions: 4 })
+})

@@ -137,9 +137,7 @@ export class ProgressWriter {
       writes = this.#takeWrites()
       if (writes.length === 0) return
       this.#inFlight = writes.map((write) => write.partition)
-      const outcomes = await this.#store(writes)
-      this.#failures = 0
-      writes.forEach((write, index) => this.#settle(write, outcomes[index] as CommitOutcome))
+      this.#settleAll(writes, await this.#store(writes))
     } catch (cause) {
       this.#failed(
         writes,
@@ -196,12 +194,25 @@ export class ProgressWriter {
     return partition.unwritten === run.deliveries.length
   }
 
-  #settle(write: Write, outcome: CommitOutcome): void {
-    const { partition, commit, records, run } = write
-    if (!outcome.ok) {
-      if (outcome.error.code === 'fenced') return this.#deps.onFenced(partition, outcome.error)
-      return this.#failed([write], outcome.error)
+  /** Pauses grow while nothing can be stored; partitions that can do not wait for others. */
+  #settleAll(writes: readonly Write[], outcomes: readonly CommitOutcome[]): void {
+    const failed: Write[] = []
+    let error: StreamError | undefined
+    for (const [index, write] of writes.entries()) {
+      const outcome = outcomes[index] as CommitOutcome
+      if (outcome.ok) this.#settle(write)
+      else if (outcome.error.code === 'fenced') this.#deps.onFenced(write.partition, outcome.error)
+      else {
+        failed.push(write)
+        // One that ends the consumer tells more than one that passes.
+        if (error?.retryable !== false) ({ error } = outcome)
+      }
     }
+    if (failed.length < writes.length) this.#failures = 0
+    if (error !== undefined) this.#failed(failed, error)
+  }
+
+  #settle({ partition, commit, records, run }: Write): void {
     partition.committed = commit.through
     partition.committedRecords = records
     if (run !== undefined) this.#deps.onStored(partition.dropSettledRun(run))
@@ -223,7 +234,13 @@ export class ProgressWriter {
     this.#failures++
     for (const { partition } of writes) this.#dirty.add(partition)
     logger.warn(
-      { topic: topicName, group: settings.group, code: error.code, failures: this.#failures },
+      {
+        topic: topicName,
+        group: settings.group,
+        code: error.code,
+        failures: this.#failures,
+        partitions: writes.length,
+      },
       `progress could not be stored and will be tried again: ${error.message}`,
     )
   }
