@@ -47,6 +47,23 @@ it('a loop over read() keeps nothing of what it has passed', async () => {
   expect(passed).toHaveLength(count)
 })
 
+it('of messages that a close gives back before their turn no outcome is told', async () => {
+  await using cloud = await connect('memory:')
+  const topic = cloud.topic('t', { partitions: 1 })
+  await Promise.all([1, 2, 3, 4, 5].map((value) => topic.send({ key: 'k', value })))
+  const told: unknown[] = []
+  const onSettled = ({ value }: { readonly value: unknown }, outcome: SettledAs): void =>
+    void told.push([value, outcome])
+  const consumer = topic.consumer({ group: 'g', onSettled })
+  const held = Promise.withResolvers<void>()
+  const running = consumer.run(() => held.promise)
+  await eventually(() => expect(consumer.stats().received).toBe(5))
+  await expect(consumer.close({ timeoutMs: 20 })).rejects.toMatchObject({ code: 'timeout' })
+  held.resolve()
+  await running
+  expect(told).toEqual([[1, 'abandoned']])
+})
+
 describe('what is still in hands when the time of a close is over', () => {
   const stuckConsumer = async (
     cloud: Cloud,

@@ -29,7 +29,10 @@ export interface ConsumerOptions<T> {
   readonly onPoison?: 'dead-letter' | 'skip' | 'stop'
   /** Time for running handlers to finish when a partition is handed over, in milliseconds. Default 10 000. */
   readonly revokeTimeoutMs?: number
-  /** Called with each message's outcome; for metrics and tests. What it throws is logged. A message that never reached a handler (expired, poison) has no `value`: reading it throws. */
+  /**
+   * Called with each message's outcome; for metrics and tests. What it throws is logged. A message that never reached a handler
+   * (expired, poison) has no `value`: reading it throws. Of what is given back before its turn it is not called.
+   */
   readonly onSettled?: (message: Message<T>, outcome: SettledAs) => void
 }
 

@@ -145,10 +145,11 @@ export class Handling {
     return true
   }
 
-  /** A delivery that left without an outcome. */
+  /** A delivery that left without an outcome. Of one that was given back before its turn nobody is told. */
   abandoned(delivery: Delivery): void {
     this.active.delete(delivery)
-    this.#tell(delivery, 'abandoned', undefined)
+    if (delivery.decoded) this.#tell(delivery, 'abandoned', undefined)
+    else delivery.span?.end('abandoned', undefined)
   }
 
   isLastAttempt(delivery: Delivery): boolean {
