@@ -57,7 +57,7 @@ it('of messages that a close gives back before their turn no outcome is told', a
   const consumer = topic.consumer({ group: 'g', onSettled })
   const held = Promise.withResolvers<void>()
   const running = consumer.run(() => held.promise)
-  await eventually(() => expect(consumer.stats().received).toBe(5))
+  await eventually(() => expect(consumer.stats().bufferedRecords).toBe(5))
   await expect(consumer.close({ timeoutMs: 20 })).rejects.toMatchObject({ code: 'timeout' })
   held.resolve()
   await running
