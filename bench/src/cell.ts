@@ -41,8 +41,8 @@ export interface Pace {
 /** Fewer: each is acknowledged by itself. */
 const recordsWithoutOrder = 20_000
 const mostBytes = 200 * 1024 * 1024
-/** Sends under way: as many as a producer of Sluice lets in unless it is told otherwise, of so many bytes. */
-const mostInFlight = { records: 10_000, bytes: 16 * 1024 * 1024 }
+/** Sends under way, and their bytes. */
+const mostInFlight = { records: 4_000, bytes: 16 * 1024 * 1024 }
 
 /** The cell of a size and a number of keys, of so many records where they are small. `patient` measures single sends and latency too. */
 export function cellOf(bytes: number, keys: number, pace: Pace, patient: boolean): Cell {
