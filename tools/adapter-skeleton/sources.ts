@@ -114,7 +114,7 @@ export const ${name}Capabilities: Capabilities = {
   attempts: 'process',
   retryDelay: false,
   repartition: false,
-  retention: { minMs: 1, maxMs: Infinity, bytes: false },
+  retention: { minMs: 1, maxMs: Infinity, defaultMs: Infinity, bytes: false },
   lag: [],
   transactions: false,
   headers: true,

@@ -50,7 +50,7 @@ export const kinesisCapabilities: Capabilities = {
   retryDelay: false,
   repartition: 'any',
   // 24 hours to 365 days.
-  retention: { minMs: 86_400_000, maxMs: 31_536_000_000, bytes: false },
+  retention: { minMs: 86_400_000, maxMs: 31_536_000_000, defaultMs: 86_400_000, bytes: false },
   lag: ['age'],
   transactions: false,
   headers: true,

@@ -48,7 +48,7 @@ export const localCapabilities: Capabilities = {
   attempts: 'process',
   retryDelay: true,
   repartition: 'any',
-  retention: { minMs: 1, maxMs: Infinity, bytes: true },
+  retention: { minMs: 1, maxMs: Infinity, defaultMs: Infinity, bytes: true },
   lag: ['messages', 'age'],
   transactions: true,
   headers: true,

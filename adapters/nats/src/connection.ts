@@ -320,9 +320,9 @@ async function readOption(name: string, file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
-    throw new StreamError('invalid-argument', `the file of ?${name} cannot be read; check the path and its rights`, {
-      cause,
-    })
+    // Not its name: somebody may have written there what belongs into the file.
+    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'is not there' : 'cannot be read'
+    throw new StreamError('invalid-argument', `the file of ?${name} ${why}; check the path and its rights`, { cause })
   }
 }
 

@@ -50,7 +50,7 @@ export const natsCapabilities: Capabilities = {
   retryDelay: true,
   repartition: 'any',
   // The server takes no age under 100 ms.
-  retention: { minMs: 100, maxMs: Infinity, bytes: true },
+  retention: { minMs: 100, maxMs: Infinity, defaultMs: Infinity, bytes: true },
   lag: ['messages', 'age'],
   transactions: false,
   headers: true,

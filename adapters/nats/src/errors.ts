@@ -69,6 +69,11 @@ const badCertificate: ErrorMeaning = {
   text: "the server's certificate is not trusted or not made for that host; check ?ca and the name in the address",
   retryable: false,
 }
+const plainServer: ErrorMeaning = {
+  code: 'unavailable',
+  text: 'the server has no TLS; give it a certificate, or leave ?tls out',
+  retryable: false,
+}
 const cut: ErrorMeaning = {
   code: 'unavailable',
   text: 'the connection was cut before the answer came',
@@ -167,6 +172,7 @@ function meaningOf(native: Native): ErrorMeaning | undefined {
     if (/timeout/i.test(native.message)) return slowLogin
     if (/expired/i.test(native.message)) return expired
   }
+  if (native.name === 'ConnectionError' && native.message.includes("does not support 'tls'")) return plainServer
   if (native.name === 'InvalidArgumentError' && native.message.includes('max_payload')) {
     return { code: 'too-large', text: "the record is over the server's max_payload" }
   }

@@ -130,7 +130,7 @@ describe('logging in', () => {
 
   it('with a credentials file that is none, or is not there, is refused before anything is sent', async () => {
     const file = join(await folder(), 'user.creds')
-    expect((await failure(open(`nats://127.0.0.1:1/?creds=${file}`))).message).toContain('?creds cannot be read')
+    expect((await failure(open(`nats://127.0.0.1:1/?creds=${file}`))).message).toContain('?creds is not there')
     await writeFile(file, 'no credentials')
     expect((await failure(open(`nats://127.0.0.1:1/?creds=${file}`))).message).toContain('holds no credentials')
   })

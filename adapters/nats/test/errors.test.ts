@@ -40,6 +40,13 @@ const table: readonly (readonly [string, unknown, ErrorCode, boolean, boolean])[
   ['no answer', new clientErrors.TimeoutError(), 'timeout', true, true],
   ['nobody there', noResponders, 'unavailable', true, false],
   ['refused', new clientErrors.ConnectionError('connection refused'), 'unavailable', true, false],
+  [
+    'a server without TLS',
+    new clientErrors.ConnectionError("server does not support 'tls'"),
+    'unavailable',
+    false,
+    false,
+  ],
   ['ECONNREFUSED', socket('ECONNREFUSED'), 'unavailable', true, false],
   ['ENOTFOUND', socket('ENOTFOUND'), 'unavailable', true, false],
   ['another host in the certificate', socket('ERR_TLS_CERT_ALTNAME_INVALID'), 'unavailable', false, false],

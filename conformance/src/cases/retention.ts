@@ -11,7 +11,7 @@ import { can, refuse } from './admin.ts'
 export const retentionCases: readonly Case[] = [
   {
     name: 'admin/retention-set-and-read',
-    title: 'retention is set and read back',
+    title: 'retention is set and read back, and is what the capability tells where nothing is said',
     needs: can('retention'),
     refusal: refuse('retention'),
     run: retention,
@@ -37,7 +37,13 @@ export const retentionCases: readonly Case[] = [
 
 async function retention(context: CaseContext): Promise<void> {
   const { cloud, name } = await bench(context)
-  const retentionMs = Math.max(3_600_000, context.world.capabilities.retention.minMs)
+  const { defaultMs, minMs } = context.world.capabilities.retention
+  const retentionMs = Math.max(3_600_000, minMs)
+  equal(
+    (await cloud.admin.describeTopic(name)).retentionMs ?? Infinity,
+    defaultMs,
+    'the retention where none was given',
+  )
   for (const wantedMs of [retentionMs, 2 * retentionMs, retentionMs]) {
     await cloud.admin.setRetention(name, { retentionMs: wantedMs })
     equal((await cloud.admin.describeTopic(name)).retentionMs, wantedMs, 'the retention that was set')

@@ -59,9 +59,10 @@ function withoutSecrets(text: string, backend: string | undefined): string {
   return backend === undefined || backend === '' ? text : text.replaceAll(backend, safeAddress(backend))
 }
 
-/** Sluice's messages end with the way out, after a semicolon. */
+/** Sluice's messages end with the way out, after a semicolon. What a backend said stands in brackets, and may have some too. */
 function splitWayOut(message: string): { readonly what: string; readonly help: string | undefined } {
-  const at = message.includes('\n') ? -1 : message.lastIndexOf('; ')
+  const own = message.replace(/\([^()]*\)/g, (quoted) => '-'.repeat(quoted.length))
+  const at = own.includes('\n') ? -1 : own.lastIndexOf('; ')
   if (at < 0) return { what: message, help: undefined }
   return { what: message.slice(0, at), help: message.slice(at + 2) }
 }

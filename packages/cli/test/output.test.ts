@@ -16,6 +16,14 @@ it('takes the way out from behind the last semicolon of a message', () => {
   })
 })
 
+it('what a backend said is quoted whole, with what it has of semicolons', () => {
+  const quoted = 'it does not know this call; is the endpoint right? (Unknown: this is one; that is the other)'
+  expect(toFailure(new StreamError('invalid-argument', quoted), undefined)).toMatchObject({
+    what: 'it does not know this call',
+    help: 'is the endpoint right? (Unknown: this is one; that is the other)',
+  })
+})
+
 it('knows a way out for codes whose message names none', () => {
   expect(toFailure(new StreamError('unavailable', 'connection refused'), undefined)).toMatchObject({
     what: 'connection refused',

@@ -18,7 +18,7 @@ export const allCapabilities: Capabilities = {
   attempts: 'process',
   retryDelay: false,
   repartition: 'any',
-  retention: { minMs: 1, maxMs: Infinity, bytes: true },
+  retention: { minMs: 1, maxMs: Infinity, defaultMs: Infinity, bytes: true },
   lag: ['messages', 'age'],
   transactions: true,
   headers: true,

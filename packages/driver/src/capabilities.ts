@@ -49,8 +49,16 @@ export interface Capabilities {
   readonly retryDelay: boolean
   /** Whether the number of partitions can change: only up, to any number, or not at all. Key order is kept across it. */
   readonly repartition: 'grow' | 'any' | false
-  /** How long a topic can keep records, in milliseconds, both inclusive, `Infinity`: for ever; and whether a size can bound it too. */
-  readonly retention: { readonly minMs: number; readonly maxMs: number; readonly bytes: boolean }
+  /**
+   * How long a topic can keep records, in milliseconds, both inclusive, `Infinity`: for ever; how long it does where nothing is said; and
+   * whether a size can bound it too.
+   */
+  readonly retention: {
+    readonly minMs: number
+    readonly maxMs: number
+    readonly defaultMs: number
+    readonly bytes: boolean
+  }
   /** In which units the backend can tell how far a group is behind. */
   readonly lag: readonly ('messages' | 'age')[]
   /** Outputs and offsets can be stored in one transaction. */

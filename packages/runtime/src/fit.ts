@@ -179,12 +179,12 @@ const rules: readonly Rule[] = [
 
 function retention(from: BackendFacts, to: BackendFacts, pipeline: Pipeline): readonly Difference[] {
   const open = pipeline.topics.filter(({ spec }) => spec.retentionMs === undefined)
-  const { maxMs } = to.capabilities.retention
-  if (open.length === 0 || maxMs >= from.capabilities.retention.maxMs) return []
+  const { defaultMs, maxMs } = to.capabilities.retention
+  if (open.length === 0 || defaultMs >= from.capabilities.retention.defaultMs) return []
   return open.map(({ name }) => ({
     about: `topic ${name}`,
-    what: `its records are kept for ${span(maxMs)} at most`,
-    help: 'a group that is behind by more loses them; archive what must stay',
+    what: `its records are kept for ${span(defaultMs)}, unless the pipeline says otherwise`,
+    help: `a group that is behind by more loses them: give it a retention, of at most ${span(maxMs)}`,
   }))
 }
 
@@ -227,13 +227,17 @@ function startFindings(
 
 function span(ms: number): string {
   if (ms === Infinity) return 'for ever'
-  for (const [unit, length] of units) if (ms >= length) return `${Math.round((ms / length) * 10) / 10} ${unit}`
+  for (const [unit, length] of units) {
+    if (ms < length) continue
+    const count = Math.round((ms / length) * 10) / 10
+    return `${count} ${unit}${count === 1 ? '' : 's'}`
+  }
   return `${ms} ms`
 }
 
 const units: readonly (readonly [string, number])[] = [
-  ['days', 86_400_000],
-  ['hours', 3_600_000],
-  ['minutes', 60_000],
-  ['seconds', 1_000],
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1_000],
 ]

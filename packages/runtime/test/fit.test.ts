@@ -55,9 +55,9 @@ describe('what a pipeline needs', () => {
       'topic alerts: other has no topics with order "key"',
       'function count: other cannot store outputs and progress in one transaction',
     ])
-    expect(missing({ retention: { minMs: 86_400_000, maxMs: 5 * 86_400_000, bytes: false } })).toEqual([
-      'topic quakes: other keeps records 1 days to 5 days',
-    ])
+    expect(
+      missing({ retention: { minMs: 86_400_000, maxMs: 5 * 86_400_000, defaultMs: 86_400_000, bytes: false } }),
+    ).toEqual(['topic quakes: other keeps records 1 day to 5 days'])
     expect(missing({ admin: [] })).toHaveLength(2)
   })
 })
@@ -80,8 +80,8 @@ describe('what a move changes', () => {
   })
 
   it('names the topics whose records are kept for a shorter time, and those only', () => {
-    expect(differs({ retention: { minMs: 1, maxMs: 31 * 86_400_000, bytes: true } })).toEqual([
-      'topic alerts: its records are kept for 31 days at most',
+    expect(differs({ retention: { minMs: 1, maxMs: 31 * 86_400_000, defaultMs: 86_400_000, bytes: true } })).toEqual([
+      'topic alerts: its records are kept for 1 day, unless the pipeline says otherwise',
     ])
   })
 
