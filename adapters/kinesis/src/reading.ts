@@ -4,7 +4,7 @@ import type { Clock, IncomingRecord, Logger, PartitionId, Timer } from '@sluice/
 import type { PartitionReading } from '@sluice/lease'
 import type { Calls } from './calls.ts'
 import type { KinesisConfig } from './config.ts'
-import { isInUse, isMissing } from './errors.ts'
+import { isInUse, isMissing, isRefused } from './errors.ts'
 import type { Place } from './places.ts'
 import { ShardBuffer } from './shard-buffer.ts'
 import type { TopicView } from './topic.ts'
@@ -123,20 +123,24 @@ export class ShardReading implements PartitionReading {
     if (this.#closed || error.code === 'closed' || error.code === 'aborted') return
     // A read that was refused brought nothing, so its iterator is good; the shard's iterators have a quota too.
     if (error.code !== 'throttled') this.#fetcher.reset()
-    if (isMissing(error.cause)) return this.#onMissing(error)
+    if (isMissing(error.cause) || isRefused(error.cause)) return this.#onMissing(error)
     // A stream that is on its way out: in a moment it is gone, and that is what there is to tell.
     if (error.retryable || isInUse(error.cause)) this.#tryAgain(error)
     else this.#fail(error)
   }
 
-  /** The stream is gone, or only the shard: it had ended, and everything in it is older than the stream keeps. */
+  /**
+   * The stream is gone, or only the shard: it had ended, and everything in it is older than the stream keeps. Or it was made anew: then its
+   * shards are there again, and know nothing of a place in the old ones.
+   */
   async #onMissing(error: StreamError): Promise<void> {
     const { topic } = this.#context
     try {
       await topic.refresh()
       if (this.#closed) return
       if (topic.shards.byId(this.#partition) === undefined) this.#endHere()
-      else this.#tryAgain(error)
+      else if (isMissing(error.cause) || error.retryable) this.#tryAgain(error)
+      else this.#fail(error)
     } catch (cause) {
       if (this.#closed) return
       const why = StreamError.from(cause, `looking topic "${topic.name}" up failed`)

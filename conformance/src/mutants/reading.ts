@@ -1,3 +1,4 @@
+import { StreamError } from '@sluice/driver'
 import type { IncomingRecord, LogSource, PartitionId, Position } from '@sluice/driver'
 import { override } from '../override.ts'
 import { onLog, onQueue, onRecord, onRecords, onTopic } from './mutant.ts'
@@ -186,6 +187,22 @@ export const readingMutants: readonly Mutant[] = [
               await driver.admin.seek(topic, group, to.kind === 'position' ? { kind: 'earliest' } : to, signal)
               if (to.kind === 'position') await driver.admin.seek(topic, group, to, signal)
             },
+          }),
+        }),
+    }),
+  },
+  {
+    name: 'seek-anywhere',
+    bug: 'a group that is moved in a partition that is not there is told that it was',
+    killedBy: 'seek/unknown-partition',
+    infect: () => ({
+      mutate: (driver) =>
+        override(driver, {
+          admin: override(driver.admin, {
+            seek: (topic, group, to, signal) =>
+              driver.admin.seek(topic, group, to, signal).catch((error: unknown) => {
+                if (!StreamError.is(error, 'not-found')) throw error
+              }),
           }),
         }),
     }),

@@ -39,6 +39,27 @@ export const settlingMutants: readonly Mutant[] = [
     }),
   },
   {
+    name: 'send-back-chases',
+    bug: 'sending dead letters back goes on with those that fail again meanwhile',
+    killedBy: 'settle/send-back-ends',
+    infect: () => ({
+      mutateCloud: (cloud) =>
+        override(cloud, {
+          admin: override(cloud.admin, {
+            sendBack: async (topic, filter) => {
+              let all = 0
+              for (let count = -1, calls = 0; count !== 0 && calls < 5; calls++) {
+                count = await cloud.admin.sendBack(topic, filter)
+                all += count
+                await new Promise((resolve) => setTimeout(resolve, 200))
+              }
+              return all
+            },
+          }),
+        }),
+    }),
+  },
+  {
     name: 'checkpoint-last-received',
     bug: 'the last record read is committed, not the last one done',
     killedBy: 'settle/out-of-order-ack-watermark',
