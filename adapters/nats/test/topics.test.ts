@@ -247,7 +247,7 @@ describe('a server that is restarted', () => {
   })
 })
 
-/** A process that is suspended goes on for a moment. */
+/** A process that is suspended goes on for a moment. That it is silent shows in nothing but a question without an answer. */
 async function untilSilent(cloud: Cloud): Promise<void> {
   for (let answered = true; answered;) {
     answered = false

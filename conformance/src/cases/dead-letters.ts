@@ -38,7 +38,8 @@ export const deadLetterCases: readonly Case[] = [
   },
 ]
 
-function copies(context: CaseContext): number {
+/** How often a backend may hand out what was stored once. */
+export function copies(context: CaseContext): number {
   return context.world.harness.copies ?? 1
 }
 

@@ -4,7 +4,7 @@ import { between, each, equal, that } from '../expect.ts'
 import { read } from '../reading.ts'
 import { bench, member, messages, range, sendAll, texts } from '../setup.ts'
 import type { Bench } from '../setup.ts'
-import { letters } from './dead-letters.ts'
+import { copies, letters } from './dead-letters.ts'
 
 /** What happens to dead letters that are sent back. */
 export const sendBackCases: readonly Case[] = [
@@ -24,17 +24,17 @@ async function sentBack(context: CaseContext): Promise<void> {
   const { topic, name, cloud } = await bench(context)
   const [gaveUp, bystander] = [context.name('g'), context.name('g')]
   await sendAll(topic, messages(3, 3))
-  let broken1 = true
+  let broken = true
   const reading = read(context, member(topic, gaveUp, { retry: { maxAttempts: 1 } }), {
     handle: ({ value }) => {
-      if (value === 1 && broken1) throw new Error('broken for now')
+      if (value === 1 && broken) throw new Error('broken for now')
     },
   })
   const other = read(context, member(topic, bystander))
   await reading.count(3)
   await other.count(3)
   await context.eventually(() => that(reading.consumer.stats().deadLettered >= 1, 'a dead letter was counted'))
-  broken1 = false
+  broken = false
   const stored = (await letters({ cloud }, `${name}.dead-letters`)).length
   equal(await cloud.admin.sendBack(`${name}.dead-letters`), stored, 'dead letters sent back')
   await context.eventually(() =>
@@ -83,8 +83,4 @@ async function sendBackEnds(context: CaseContext): Promise<void> {
 
 async function ids({ cloud }: Bench, topic: string): Promise<readonly string[]> {
   return (await letters({ cloud }, topic)).map(({ letterId }) => letterId)
-}
-
-function copies(context: CaseContext): number {
-  return context.world.harness.copies ?? 1
 }
