@@ -123,7 +123,8 @@ export class ShardReading implements PartitionReading {
     if (this.#closed || error.code === 'closed' || error.code === 'aborted') return
     // A read that was refused brought nothing, so its iterator is good; the shard's iterators have a quota too.
     if (error.code !== 'throttled') this.#fetcher.reset()
-    if (isMissing(error.cause) || isRefused(error.cause)) return this.#onMissing(error)
+    // What is refused for a time that is still to come is tried again, and says nothing of the stream.
+    if (isMissing(error.cause) || (isRefused(error.cause) && !error.retryable)) return this.#onMissing(error)
     // A stream that is on its way out: in a moment it is gone, and that is what there is to tell.
     if (error.retryable || isInUse(error.cause)) this.#tryAgain(error)
     else this.#fail(error)
@@ -139,7 +140,7 @@ export class ShardReading implements PartitionReading {
       await topic.refresh()
       if (this.#closed) return
       if (topic.shards.byId(this.#partition) === undefined) this.#endHere()
-      else if (isMissing(error.cause) || error.retryable) this.#tryAgain(error)
+      else if (isMissing(error.cause)) this.#tryAgain(error)
       else this.#fail(error)
     } catch (cause) {
       if (this.#closed) return
