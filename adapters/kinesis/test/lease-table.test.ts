@@ -1,5 +1,7 @@
+import { DeleteTableCommand } from '@aws-sdk/client-dynamodb'
+import { eventually } from '@sluice/driver/testing'
 import { expect, it } from 'vitest'
-import { backend, forward, makeTable, open, refuse, stubService, tablesOf } from './fixtures.ts'
+import { backend, failure, forward, makeTable, open, refuse, stubService, tablesOf, texts } from './fixtures.ts'
 
 it('tables that keep no leases are not read to find the groups of a topic, nor those that are not ours to see', async () => {
   const { kinesis, dynamo } = await backend()
@@ -55,4 +57,19 @@ it('a table that is being deleted is waited for, and made anew', async () => {
   await cloud.admin.createTopic('t', { partitions: 1 })
   await cloud.admin.seek('t', 'g', 'earliest')
   expect(looks).toBe(3)
+})
+
+it('a consumer whose table is deleted ends with what is missing, at its next commit', async () => {
+  const { dynamo, url } = await backend()
+  const cloud = await open(url('&leaseTable={group}'))
+  await cloud.admin.createTopic('t', { partitions: 1 })
+  const seen: string[] = []
+  const consumer = texts(cloud, 't').consumer({ group: 'gone', commitIntervalMs: 10, deadLetter: false })
+  const running = failure(consumer.run(({ value }) => void seen.push(value)))
+  await texts(cloud, 't').send({ key: 'k', value: 'before' })
+  await eventually(() => expect(seen).toEqual(['before']))
+  await tablesOf(dynamo).send(new DeleteTableCommand({ TableName: 'gone' }))
+  await texts(cloud, 't').send({ key: 'k', value: 'after' })
+  const error = await running
+  expect([error.code, error.message]).toEqual(['not-found', expect.stringContaining('table gone')])
 })
