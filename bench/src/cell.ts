@@ -53,7 +53,7 @@ export function cellOf(bytes: number, keys: number, pace: Pace, patient: boolean
     keys,
     records: Math.min(keys === 0 ? recordsWithoutOrder : records, Math.floor(mostBytes / bytes)),
     window: Math.min(mostInFlight.records, Math.floor(mostInFlight.bytes / bytes)),
-    singles: patient ? (large ? 2_000 : 10_000) : 0,
+    singles: patient ? (large ? 4_000 : 10_000) : 0,
     perSecond: large ? perSecond / 5 : perSecond,
     seconds: patient ? 10 : 0,
   }

@@ -6,38 +6,56 @@ import type { Way } from './ways/way.ts'
 
 /** What a child is asked to do, as its one argument. */
 export interface Task {
+  readonly part: keyof Parts
   readonly way: WayName
   readonly place: string
   readonly cell: Cell
 }
 
-/** What it prints: rates per second, times in milliseconds, CPU of the whole process in microseconds per record. */
-export interface Figures {
+/** Rates per second, CPU of the whole process in microseconds per record, and its memory at most. */
+interface Pace {
   readonly send: number
   readonly sendCpu: number
   readonly consume: number
   readonly consumeCpu: number
   readonly peakMiB: number
+}
+
+/** Milliseconds of each record. */
+interface Times {
   readonly singles: readonly number[]
   readonly latencies: readonly number[]
 }
+
+/** What a process measures: how much goes through, or how long single records take. */
+export interface Parts {
+  readonly pace: Pace
+  readonly times: Times
+}
+
+/** What came of a cell. */
+export type Figures = Pace & Times
 
 /** Records of a warm-up, of those of a phase, and how often it is done: code is compiled anew for a second or two. */
 const [warmUpShare, warmUps] = [0.6, 3]
 /** How often a log is read, each time by a new group; the first time is not measured. */
 const passes = 4
-/** Single sends that come before those which are measured. */
-const warmUpSingles = 500
 /** Seconds of the steady rate that come before those which are measured. */
-const warmUpSeconds = 2
+const warmUpSeconds = 5
 /** Shows that a reader is at work. */
 const knock = { id: 'knock', cents: 0, sentAt: 0, note: '' }
 
-/** One way on one cell, in a process of its own: its memory and its compiled code are its own too. */
-async function main(task: Task): Promise<Figures> {
+/** One part of one way on one cell, in a process of its own: its memory, what of it has grown old, and its compiled code are its own too. */
+async function main(task: Task): Promise<Pace | Times> {
   const { cell } = task
-  const items = new Items(cell)
   const way = await openWay(task.way, task.place, cell)
+  const items = new Items(cell)
+  const figures = task.part === 'pace' ? await pace(way, items, cell) : await times(way, items, cell)
+  await way.close()
+  return figures
+}
+
+async function pace(way: Way, items: Items, cell: Cell): Promise<Pace> {
   const few = Math.ceil(cell.records * warmUpShare)
   const warmUp = Array.from({ length: few }, (_, index) => items.at(index))
   for (let times = 0; times < warmUps; times++) await way.warmUp(warmUp, cell.window)
@@ -49,10 +67,14 @@ async function main(task: Task): Promise<Figures> {
     for (let pass = 2; pass <= passes; pass++) await way.consume(`pass-${pass}`, cell.records, () => undefined)
   })
   const { maxRSS } = process.resourceUsage()
+  return { send, sendCpu, consume, consumeCpu, peakMiB: maxRSS / 1024 }
+}
+
+/** Nothing is sent but singly, as where latency matters: what many under way at once leave behind in V8's heap is another story. */
+async function times(way: Way, items: Items, cell: Cell): Promise<Times> {
+  await sendSingly(way, items, cell)
   const singles = await sendSingly(way, items, cell)
-  const latencies = cell.seconds === 0 ? [] : await endToEnd(way, items, cell)
-  await way.close()
-  return { send, sendCpu, consume, consumeCpu, peakMiB: maxRSS / 1024, singles, latencies }
+  return { singles, latencies: await endToEnd(way, items, cell) }
 }
 
 /** Records per second, and CPU in microseconds per record. */
@@ -67,8 +89,6 @@ async function measured(records: number, work: () => Promise<void>): Promise<rea
 
 async function sendSingly(way: Way, items: Items, cell: Cell): Promise<readonly number[]> {
   const times: number[] = []
-  if (cell.singles === 0) return times
-  for (let index = 0; index < warmUpSingles; index++) await way.send(items.at(index))
   for (let index = 0; index < cell.singles; index++) {
     const started = performance.now()
     await way.send(items.at(index))

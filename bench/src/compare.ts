@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { sizeName } from './cell.ts'
 import type { Cell } from './cell.ts'
-import type { Figures, Task } from './child.ts'
+import type { Figures, Parts, Task } from './child.ts'
 import { inFolder } from './folder.ts'
 import { median, percentile, ratioOf, table } from './measure.ts'
 import type { WayName } from './ways/open.ts'
@@ -69,27 +69,42 @@ export async function compare(contest: Contest, tell: (line: string) => void): P
   return results
 }
 
-/** What fails is told, and tried once more: an hour of figures is not thrown away for it. */
 async function once(
-  { way, options = '' }: Pick<Rival, 'way' | 'options'>,
+  rival: Pick<Rival, 'way' | 'options' | 'phase'>,
   cell: Cell,
   contest: Contest,
   tell: (line: string) => void,
 ): Promise<Figures> {
-  const measure = (): Promise<Figures> =>
+  const pace = await measure('pace', rival, cell, contest, tell)
+  const isTimed = cell.seconds > 0 && rival.phase === undefined
+  const times = isTimed ? await measure('times', rival, cell, contest, tell) : noTimes
+  return { ...pace, ...times }
+}
+
+const noTimes: Parts['times'] = { singles: [], latencies: [] }
+
+/** What fails is told, and tried once more: an hour of figures is not thrown away for it. */
+async function measure<Part extends keyof Parts>(
+  part: Part,
+  { way, options = '' }: Pick<Rival, 'way' | 'options'>,
+  cell: Cell,
+  contest: Contest,
+  tell: (line: string) => void,
+): Promise<Parts[Part]> {
+  const attempt = (): Promise<Parts[Part]> =>
     inFolder(async (folder) => {
       await using place = await contest.place(way, folder)
-      return await child({ way, cell, place: `${place.address}${options}` })
+      return await child({ part, way, cell, place: `${place.address}${options}` })
     })
   try {
-    return await measure()
+    return await attempt()
   } catch (error) {
     tell(`${String(error)}; once more`)
-    return measure()
+    return attempt()
   }
 }
 
-function child(task: Task): Promise<Figures> {
+function child<Part extends keyof Parts>(task: Task & { readonly part: Part }): Promise<Parts[Part]> {
   const program = fileURLToPath(new URL('./child.ts', import.meta.url))
   const args = ['--conditions=@sluice/source', '--disable-warning=ExperimentalWarning', program, JSON.stringify(task)]
   return new Promise((resolve, reject) => {
@@ -98,7 +113,7 @@ function child(task: Task): Promise<Figures> {
     running.stdout.on('data', (data: Buffer) => (output += data.toString()))
     running.once('error', reject)
     running.once('close', (code) => {
-      if (code === 0) resolve(JSON.parse(output) as Figures)
+      if (code === 0) resolve(JSON.parse(output) as Parts[Part])
       else reject(new Error(`${task.way} on ${nameOf(task.cell)} ended with ${code}`))
     })
   })
@@ -149,7 +164,9 @@ export function costsTable(results: readonly CellResult[]): string {
 
 /** Percentiles in milliseconds: the median of the rounds' own, and the ratio of the p99. */
 export function timesTable(results: readonly CellResult[], what: 'singles' | 'latencies'): string {
-  const names = namesOf(results)
+  const isTimed = (name: string): boolean =>
+    results.some(({ others }) => figuresOf(others, name).some((one) => one[what].length > 0))
+  const names = namesOf(results).filter(isTimed)
   const shares = what === 'singles' ? [0.5, 0.99] : [0.5, 0.99, 0.999]
   const show = (figures: readonly Figures[]): string =>
     shares.map((share) => median(figures.map((one) => percentile(one[what], share))).toFixed(2)).join(' / ')

@@ -113,6 +113,11 @@ export class Acks {
     })
   }
 
+  /** How many answers are waited for. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
   /** Sends now. Throws what the client refuses at once; what is not connected is a failed answer. */
   send({ subject, body, headerBlock }: Message): Sent {
     return this.#ask(subject, (reply) => this.#publish(subject, body, headerBlock, reply))

@@ -63,6 +63,8 @@ export const natsCapabilities: Capabilities = {
 const natsLimits: Omit<Limits, 'maxRecordBytes'> = {
   maxBatchRecords: 5_000,
   maxBatchBytes: 16 * 1024 * 1024,
+  // Keys whose large records go in turn are under way all at once only if a request has room for several.
+  usualBatchBytes: 4 * 1024 * 1024,
   maxKeyBytes: 1_024,
   maxHeaders: 64,
   maxHeaderValueBytes: 1_024,

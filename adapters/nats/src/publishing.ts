@@ -3,7 +3,7 @@ import type { Clock, Timer } from '@sluice/driver'
 import { isRefusal, mostTogether } from './acks.ts'
 import type { Acks, Answer, Message as Written, Sent } from './acks.ts'
 import { toStreamError } from './errors.ts'
-import type { Weighing } from './weighing.ts'
+import type { Following, Weighing } from './weighing.ts'
 
 /** What a request is published with. */
 export interface PublishingContext {
@@ -38,15 +38,14 @@ export class Publishing {
   readonly #context: PublishingContext
   /** Some of it answered by now, which are not to be given up any more. */
   readonly #sent: Sent[] = []
-  readonly #onAbort: () => void
+  // Set where it stands, not in the constructor: V8 puts a function that is assigned to a property among the old objects.
+  readonly #onAbort = (): void => this.#giveUp(abortedOnTheWay(this.#context))
   #timer: Timer | undefined
   #ended = false
 
   constructor(context: PublishingContext) {
     this.#context = context
-    const { signal, what } = context
-    this.#onAbort = () => this.#giveUp(abortedOnTheWay(signal, what))
-    signal.addEventListener('abort', this.#onAbort, { once: true })
+    context.signal.addEventListener('abort', this.#onAbort, { once: true })
     this.#arm()
   }
 
@@ -63,9 +62,9 @@ export class Publishing {
       if (run.length > 1) longer.push(run)
       else single.push(...run)
     }
-    const longest = longer.reduce((most, run) => Math.max(most, run.length), 0)
+    const longest = longer.reduce<Run>((most, run) => (run.length > most.length ? run : most), [])
     // One that is long enough takes the others along.
-    const worthIt = this.#context.weighing.prefersTogether(longest)
+    const worthIt = this.#context.weighing.prefersTogether(sizeOf(longest))
     const together: Run[] = []
     const inTurn: Run[] = []
     for (const run of longer) (worthIt && fitsTogether(run) ? together : inTurn).push(run)
@@ -98,22 +97,24 @@ export class Publishing {
 
   /** Of these none follows another. */
   async #atOnce(single: Run, outcomes: (Outcome | undefined)[]): Promise<void> {
-    const { clock, weighing } = this.#context
+    const { acks, clock, weighing } = this.#context
     const begunMs = clock.monotonic()
+    const underWay = acks.waiting + 1
     const asked = single.map(({ message }) => this.#send((acks) => acks.send(message)))
     for (const [at, { index }] of single.entries()) {
       const answer = await asked[at]
       outcomes[index] = answer
-      if (at === 0 && answer?.kind === 'stored') weighing.tookInTurn(clock.monotonic() - begunMs)
+      if (at === 0 && answer?.kind === 'stored') weighing.tookInTurn(clock.monotonic() - begunMs, underWay)
     }
   }
 
   async #together(runs: readonly Run[], outcomes: (Outcome | undefined)[]): Promise<void> {
-    const { clock, weighing } = this.#context
+    const { acks, clock, weighing } = this.#context
     const all = runs.flat()
     const begunMs = clock.monotonic()
+    const underWay = acks.waiting + 1
     const answer = await this.#send((acks) => acks.sendTogether(all.map(({ message }) => message)))
-    if (answer.kind === 'stored') weighing.tookTogether(clock.monotonic() - begunMs, all.length)
+    if (answer.kind === 'stored') weighing.tookTogether(clock.monotonic() - begunMs, sizeOf(all), underWay)
     // Nothing of it is stored, be it for a single message that was stored before. Each is told for itself.
     if (answer.kind !== 'behind' && isRefusal(answer)) {
       this.#arm()
@@ -127,20 +128,21 @@ export class Publishing {
   }
 
   async #inTurn(run: Run, outcomes: (Outcome | undefined)[]): Promise<void> {
-    const { clock, timeoutMs, weighing } = this.#context
+    const { acks, clock, timeoutMs, weighing } = this.#context
     let nowMs = clock.monotonic()
     const endMs = nowMs + timeoutMs * shareInTurn
     let going = true
     for (const [at, { index, message }] of run.entries()) {
       going &&= nowMs <= endMs
       if (going && at > 0) this.#arm()
+      const underWay = acks.waiting + 1
       const outcome: Outcome = going ? await this.#send((acks) => acks.send(message)) : { kind: 'behind' }
       outcomes[index] = outcome
       going &&= outcome.kind === 'stored'
       if (!going) continue
       const begunMs = nowMs
       nowMs = clock.monotonic()
-      weighing.tookInTurn(nowMs - begunMs)
+      weighing.tookInTurn(nowMs - begunMs, underWay)
     }
   }
 
@@ -172,6 +174,10 @@ export class Publishing {
 
 type Run = readonly { readonly index: number; readonly message: Message }[]
 
+function sizeOf(run: Run): Following {
+  return { records: run.length, bytes: run.reduce((sum, { message }) => sum + message.body.length, 0) }
+}
+
 function fitsTogether(run: Run): boolean {
   return run.length > 1 && run.length <= mostTogether && run.every(({ message }) => message.roomy)
 }
@@ -192,7 +198,7 @@ function batchesOf(runs: readonly Run[]): readonly (readonly Run[])[] {
   return batches
 }
 
-function abortedOnTheWay(signal: AbortSignal, what: string): StreamError {
+function abortedOnTheWay({ signal, what }: PublishingContext): StreamError {
   return new StreamError('aborted', `${what} was aborted while it was on its way; it may have been stored`, {
     cause: signal.reason,
     ambiguous: true,

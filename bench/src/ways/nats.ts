@@ -19,7 +19,7 @@ const readAhead = { records: 1_000, bytes: 16 * 1024 * 1024 }
 /**
  * The client by hand: `publish` with ids and keys on the subject of the key's partition; an ordered consumer whose place is
  * kept in a bucket, or, where there is no order, a durable consumer whose acknowledgements are confirmed. With `inOrder`
- * one record is in flight at a time, which is how a program that sends records one by one keeps the order of a key.
+ * one record of each key is in flight at a time, which is how a program keeps the order of a key.
  */
 export class NatsWay implements Way {
   readonly #client: NatsConnection
@@ -59,7 +59,15 @@ export class NatsWay implements Way {
   }
 
   async sendAll(itemAt: (index: number) => Item, records: number, window: number): Promise<void> {
-    await pump(records, this.#inOrder ? 1 : window, (index) => this.send(itemAt(index)))
+    const last = new Map<string, Promise<void>>()
+    await pump(records, window, (index) => {
+      const item = itemAt(index)
+      if (!this.#inOrder || item.key === undefined) return this.send(item)
+      const before = last.get(item.key) ?? Promise.resolve()
+      const sent = before.then(() => this.send(item))
+      last.set(item.key, sent)
+      return sent
+    })
   }
 
   async send({ key, value }: Item): Promise<void> {

@@ -85,6 +85,8 @@ export interface Limits {
   readonly maxBatchRecords: number
   /** Bytes of one request, the sum of `measure`. */
   readonly maxBatchBytes: number
+  /** Bytes of one request that serve best, where the caller does not say how many. Default: 1 MiB, or `maxBatchBytes` where that is less. */
+  readonly usualBatchBytes?: number
   /** UTF-8 bytes of a key. */
   readonly maxKeyBytes: number
   /** Headers a user may set on one record. */

@@ -40,9 +40,9 @@ export interface ProducerOptions {
   readonly maxBufferedRecords?: number
   /** Sends wait while this many bytes are buffered or in flight. Default 64 MiB. */
   readonly maxBufferedBytes?: number
-  /** The most records of a request. Default and ceiling: the backend's limit, at most 1 000. */
+  /** The most records of a request. Default 1 000; the backend's limit is the ceiling. */
   readonly maxBatchRecords?: number
-  /** The most bytes of a request. Default and ceiling: the backend's limit, at most 1 MiB. */
+  /** The most bytes of a request. Default 1 MiB, with NATS 4 MiB; the backend's limit is the ceiling. */
   readonly maxBatchBytes?: number
   /** How long a request waits for company, in milliseconds. Default 0: batches form while others are in flight. */
   readonly lingerMs?: number

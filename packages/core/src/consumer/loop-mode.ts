@@ -70,9 +70,11 @@ export class LoopMode implements Mode {
   }
 
   #hand(delivery: Delivery): void {
-    delivery.onVerb = () => {
+    // V8 puts a function literal that is assigned to a property among the old objects, and the delivery stays with it.
+    const onVerb = (): void => {
       if (delivery.verb !== undefined) this.#deps.handling.conclude(delivery, delivery.verb)
     }
+    delivery.onVerb = onVerb
     const waiter = this.#waiting.shift()
     if (waiter === undefined) this.#ready.push(delivery)
     else waiter.resolve({ done: false, value: delivery })

@@ -51,8 +51,10 @@ export class Send implements Entry {
     this.#onOutcome = onOutcome
     const { signal } = caller
     if (signal === undefined) return
-    this.#onAbort = () => this.giveUp(StreamError.aborted(signal, 'the send'))
-    caller.aborts.add(signal, this.#onAbort)
+    // V8 puts a function literal that is assigned to a property among the old objects, and its send stays with it.
+    const onAbort = (): void => this.giveUp(StreamError.aborted(signal, 'the send'))
+    this.#onAbort = onAbort
+    caller.aborts.add(signal, onAbort)
   }
 
   succeed(stored: Stored): void {

@@ -23,7 +23,7 @@ export function producerSettings(options: ProducerOptions, limits: Limits): Prod
     maxBufferedRecords: options.maxBufferedRecords ?? 10_000,
     maxBufferedBytes: options.maxBufferedBytes ?? 64 * 1024 * 1024,
     maxBatchRecords: Math.min(options.maxBatchRecords ?? 1_000, limits.maxBatchRecords),
-    maxBatchBytes: Math.min(options.maxBatchBytes ?? 1024 * 1024, limits.maxBatchBytes),
+    maxBatchBytes: Math.min(options.maxBatchBytes ?? limits.usualBatchBytes ?? 1024 * 1024, limits.maxBatchBytes),
     lingerMs: options.lingerMs ?? 0,
     maxInFlight: options.maxInFlight ?? 4,
     requestTimeoutMs: options.requestTimeoutMs ?? 30_000,
