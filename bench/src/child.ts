@@ -40,8 +40,10 @@ export type Figures = Pace & Times
 const [warmUpShare, warmUps] = [0.6, 3]
 /** How often a log is read, each time by a new group; the first time is not measured. */
 const passes = 4
+/** How often as many single sends come before those that are measured: code of Sluice is compiled anew until about the 12 000th. */
+const warmUpsOfSingles = 2
 /** Seconds of the steady rate that come before those which are measured. */
-const warmUpSeconds = 5
+const warmUpSeconds = 2
 /** Shows that a reader is at work. */
 const knock = { id: 'knock', cents: 0, sentAt: 0, note: '' }
 
@@ -72,7 +74,7 @@ async function pace(way: Way, items: Items, cell: Cell): Promise<Pace> {
 
 /** Nothing is sent but singly, as where latency matters: what many under way at once leave behind in V8's heap is another story. */
 async function times(way: Way, items: Items, cell: Cell): Promise<Times> {
-  await sendSingly(way, items, cell)
+  for (let times = 0; times < warmUpsOfSingles; times++) await sendSingly(way, items, cell)
   const singles = await sendSingly(way, items, cell)
   return { singles, latencies: await endToEnd(way, items, cell) }
 }
@@ -115,6 +117,7 @@ async function endToEnd(way: Way, items: Items, cell: Cell): Promise<readonly nu
   const knocking = setInterval(() => void way.send({ key: undefined, value: knock }).catch(ready.reject), 100)
   await ready.promise
   clearInterval(knocking)
+  await sendSingly(way, items, cell)
   started = performance.now()
   let sent = 0
   const ticking = setInterval(() => {
