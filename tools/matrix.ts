@@ -47,7 +47,7 @@ process.exit(failed === 0 ? 0 : 1)
 /** Each in a process of its own, a few at a time, the last ones first: they take longest. Reports come in the order of the harnesses. */
 async function all(): Promise<readonly Report[]> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-matrix-'))
-  const waiting = [...(await harnesses()).entries()].reverse()
+  const waiting = [...(await harnesses()).entries()].toReversed()
   const done: Report[] = []
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
