@@ -29,10 +29,16 @@ describe('a request', () => {
       return { answer: promise, giveUp: (error) => resolve({ kind: 'failed', error }) }
     }
     const acks = {
+      waiting: 2,
       send: ({ subject }: Message) => ask(subject),
       sendTogether: (all: readonly Message[]) => ask(all.map(({ subject }) => subject).join('+')),
     } as Acks
-    const weighing = { prefersTogether: () => true, tookInTurn: () => undefined, tookTogether: () => undefined }
+    const underWay: number[] = []
+    const weighing = {
+      prefersTogether: () => true,
+      tookInTurn: (_: number, answers: number) => void underWay.push(answers),
+      tookTogether: (_ms: number, _those: unknown, answers: number) => void underWay.push(answers),
+    }
     const publishing = new Publishing({ acks, clock, weighing, signal, what: 'a send', timeoutMs: 1_000 })
     onTestFinished(() => publishing.end())
     const written = messages.map((subject) => ({
@@ -42,18 +48,20 @@ describe('a request', () => {
       roomy: subject !== 'L',
     }))
     const outcomes = publishing.publish(written, runs)
-    return { clock, asked, outcomes }
+    return { clock, asked, outcomes, underWay }
   }
   const stored = (sequence: number): Answer => ({ kind: 'stored', sequence, duplicate: false })
 
   it('sends what follows one another together, and the rest for itself', async () => {
-    const { asked, outcomes } = setUp(['a', 'b', 'A', 'c', 'B'], [[0, 2], [1, 4], [3]])
+    const { asked, outcomes, underWay } = setUp(['a', 'b', 'A', 'c', 'B'], [[0, 2], [1, 4], [3]])
     expect(asked.map(({ what }) => what)).toEqual(['c', 'a+A+b+B'])
     asked[0]?.answer(stored(7))
     asked[1]?.answer(stored(14))
     expect((await outcomes).map((outcome) => outcome?.kind === 'stored' && outcome.sequence)).toEqual([
       11, 13, 12, 7, 14,
     ])
+    // Two others were waited for when each was sent.
+    expect(underWay).toEqual([3, 3])
   })
 
   it('sends one after another what has no room to be sent together, and stops at the first that fails', async () => {
