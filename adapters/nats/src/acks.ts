@@ -22,6 +22,8 @@ export type Answer =
 
 /** A message as it is written. */
 export interface Message {
+  /** As its header block has it. */
+  readonly id: string
   readonly subject: string
   readonly body: Uint8Array
   readonly headerBlock: string
@@ -59,9 +61,17 @@ export function storesTogether(connection: Connection): boolean {
 export const mostTogether = 1_000
 /** Bytes that sending together adds to a message, at most. */
 export const togetherBytes = 80
+/** Bytes that sending a message behind another, of that id, adds to it. */
+export function behindBytes(id: string): number {
+  return behindLine(id).length
+}
 /** Enough for the few batches of a stream that are under way at once; it is stored with each of their messages. */
 const batchIdBytes = 6
 const lineEnd = '\r\n'
+
+function behindLine(id: string): string {
+  return `Nats-Expected-Last-Msg-Id: ${id}${lineEnd}`
+}
 
 /** What ends the header block of a message that is stored together with others. */
 function togetherLines(batch: string, sequence: number, last: boolean): string {
@@ -121,6 +131,12 @@ export class Acks {
   /** Sends now. Throws what the client refuses at once; what is not connected is a failed answer. */
   send({ subject, body, headerBlock }: Message): Sent {
     return this.#ask(subject, (reply) => this.#publish(subject, body, headerBlock, reply))
+  }
+
+  /** As `send`; it is stored only if the message of id `previous` is the last one in the stream. See {@link isOutOfLine}. */
+  sendBehind(previous: string, { subject, body, headerBlock }: Message): Sent {
+    const block = `${headerBlock.slice(0, -lineEnd.length)}${behindLine(previous)}${lineEnd}`
+    return this.#ask(subject, (reply) => this.#publish(subject, body, block, reply))
   }
 
   /**
@@ -201,8 +217,15 @@ export function isRefusal(answer: Answer): boolean {
   return error instanceof RefusedError || (error instanceof Error && error.name === 'PermissionViolationError')
 }
 
+/** Whether a message was not stored because the one before it was not the last in the stream. */
+export function isOutOfLine(answer: Answer): boolean {
+  return answer.kind === 'failed' && answer.error instanceof RefusedError && answer.error.code === wrongLastMessageId
+}
+
+const wrongLastMessageId = 10_070
+
 /** A refusal of the stream, in the shape that errors of the client's API have. */
-class RefusedError extends Error {
+export class RefusedError extends Error {
   override readonly name = 'JetStreamApiError'
   readonly code: number | undefined
   readonly status: number | undefined

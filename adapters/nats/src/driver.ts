@@ -36,7 +36,7 @@ export const natsCapabilities: Capabilities = {
   shapes: { key: 'log', none: 'queue' },
   persistent: true,
   embedded: false,
-  // One message can be lost, at a change of leaders, and later ones not, unless they are stored together.
+  // Of messages sent at once one can be lost, at a change of leaders, and later ones not, where nothing ties them.
   requestOrder: 'none',
   dedup: { windowMs: 120_000 },
   receiptPosition: true,
@@ -106,7 +106,7 @@ export class NatsDriver implements Driver {
     this.limits = { ...natsLimits, maxBatchRecords, maxRecordBytes: connection.largestPayload }
     this.capabilities = {
       ...natsCapabilities,
-      requestOrder: together ? 'kept' : 'none',
+      requestOrder: together || connection.standsAlone ? 'kept' : 'none',
       persistent: config.storage === 'file',
       dedup: { windowMs: config.dedupMs },
     }
@@ -142,7 +142,8 @@ export class NatsDriver implements Driver {
       name,
       order: view.info.order,
       limits,
-      requestOrder: view.storesTogether ? 'kept' : 'none',
+      requestOrder:
+        view.storesTogether || (view.info.order === 'key' && this.#connection.standsAlone) ? 'kept' : 'none',
       measure: measureRecord,
       comparePositions,
       producer: () => this.#producer(view, limits),

@@ -1,6 +1,5 @@
 import { InFlight, StreamError } from '@sluice/driver'
 import type { Clock, DriverProducer, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
-import { togetherBytes } from './acks.ts'
 import type { Acks } from './acks.ts'
 import { encodeRecord, measureRecord, toPosition } from './codec.ts'
 import type { Connection } from './connection.ts'
@@ -11,6 +10,7 @@ import type { Message, Outcome } from './publishing.ts'
 import type { TopicView } from './topic.ts'
 import type { Topics } from './topics.ts'
 import { Weighing } from './weighing.ts'
+import { oneAtATime, SendWindow } from './window.ts'
 
 /** What a producer works with. */
 export interface ProducerContext {
@@ -27,11 +27,12 @@ export interface ProducerContext {
 /** A record of a request: as it is to be written, or refused before. */
 type Item = { readonly partition: PartitionId; readonly message: Message } | { readonly error: StreamError }
 
-/** Publishes requests to one topic: every record is a message. Those of one key are stored together, or one after another. */
+/** Publishes requests to one topic: every record is a message. Those of one key are stored in order; {@link Publishing} says how. */
 export class NatsProducer implements DriverProducer {
   readonly #context: ProducerContext
   readonly #inFlight = new InFlight()
   readonly #weighing: Weighing
+  readonly #window = new SendWindow()
 
   constructor(context: ProducerContext) {
     this.#context = context
@@ -49,14 +50,17 @@ export class NatsProducer implements DriverProducer {
   }
 
   async #send(records: readonly OutgoingRecord[], signal: AbortSignal, what: string): Promise<readonly SendOutcome[]> {
-    const { acks, clock, requestTimeoutMs, topic } = this.#context
+    const { acks, clock, connection, requestTimeoutMs, topic } = this.#context
     if (topic.asksForUnknown(records)) await this.#lookUp()
     if (signal.aborted) throw StreamError.aborted(signal, what)
     const items = records.map((record) => this.#encode(record))
     const publishing = new Publishing({
       acks,
       clock,
-      weighing: this.#weighing,
+      // Looked at each time: after a reconnect it may be another server.
+      ...(connection.standsAlone
+        ? { weighing: undefined, window: this.#window }
+        : { weighing: topic.storesTogether ? this.#weighing : undefined, window: oneAtATime }),
       signal,
       what,
       timeoutMs: requestTimeoutMs,
@@ -71,9 +75,9 @@ export class NatsProducer implements DriverProducer {
     }
   }
 
-  /** Which records follow one another, by their indexes. Where the stream stores none together, core sends one of a key. */
+  /** Which records follow one another, by their indexes. */
   #runsOf(records: readonly OutgoingRecord[]): readonly (readonly number[])[] {
-    if (!this.#context.topic.storesTogether) return records.map((_, index) => [index])
+    if (this.#context.topic.info.order === 'none') return records.map((_, index) => [index])
     const runs: number[][] = []
     const keyed = new Map<string, number[]>()
     for (const [index, { key }] of records.entries()) {
@@ -108,8 +112,11 @@ export class NatsProducer implements DriverProducer {
       return { error: new StreamError('too-large', message) }
     }
     const { block, body } = encodeRecord(record)
-    const roomy = bytes + togetherBytes <= maxRecordBytes
-    return { partition, message: { subject: topic.subjectOf(partition), body, headerBlock: block, roomy } }
+    const room = maxRecordBytes - bytes
+    return {
+      partition,
+      message: { id: record.id, subject: topic.subjectOf(partition), body, headerBlock: block, room },
+    }
   }
 
   async #toOutcome(item: Item, answer: Outcome | undefined, nobody: StreamError | undefined): Promise<SendOutcome> {

@@ -1,15 +1,19 @@
 import { StreamError } from '@sluice/driver'
 import type { Clock, Timer } from '@sluice/driver'
-import { isRefusal, mostTogether } from './acks.ts'
+import { behindBytes, isOutOfLine, isRefusal, mostTogether, togetherBytes } from './acks.ts'
 import type { Acks, Answer, Message as Written, Sent } from './acks.ts'
 import { toStreamError } from './errors.ts'
 import type { Following, Weighing } from './weighing.ts'
+import type { SendWindow } from './window.ts'
 
 /** What a request is published with. */
 export interface PublishingContext {
   readonly acks: Acks
   readonly clock: Clock
-  readonly weighing: Pick<Weighing, 'prefersTogether' | 'tookInTurn' | 'tookTogether'>
+  /** Whether to have messages stored together; `undefined`: the stream stores none so, or there is no need. */
+  readonly weighing: Pick<Weighing, 'prefersTogether' | 'tookInTurn' | 'tookTogether'> | undefined
+  /** How many of a run are under way at once, where they are not stored together. */
+  readonly window: Pick<SendWindow, 'size' | 'took'>
   /** Ends the wait for answers. */
   readonly signal: AbortSignal
   /** For messages. */
@@ -20,19 +24,20 @@ export interface PublishingContext {
 
 /** A message of a request. */
 export interface Message extends Written {
-  /** Whether it has room for what sending together adds. */
-  readonly roomy: boolean
+  /** Bytes that it may grow by, for what sending it with others adds. */
+  readonly room: number
 }
 
 /** What became of a message; `behind`: it was not tried, because one that it follows was not stored. */
 export type Outcome = Answer | { readonly kind: 'behind' }
 
-/** The share of the time for answers in which messages are sent one after another; the others are behind. */
-const shareInTurn = 0.5
+/** The share of the time for answers in which more of a run is sent; what is left then is behind. */
+const shareForMore = 0.5
 
 /**
- * One request on its way. A message that follows another may only be stored if that one was: such are sent together, to be
- * stored all or none, and where the server will not have that, one after another, each when the one before it is stored.
+ * One request on its way. A message that follows another may only be stored if that one was. Where the window allows it, such are
+ * sent at once, each on the condition that the one before it is stored; or together, to be stored all or none; or else one after
+ * another, each when the one before it is stored.
  */
 export class Publishing {
   readonly #context: PublishingContext
@@ -64,14 +69,14 @@ export class Publishing {
     }
     const longest = longer.reduce<Run>((most, run) => (run.length > most.length ? run : most), [])
     // One that is long enough takes the others along.
-    const worthIt = this.#context.weighing.prefersTogether(sizeOf(longest))
+    const worthIt = this.#context.weighing?.prefersTogether(sizeOf(longest)) === true
     const together: Run[] = []
-    const inTurn: Run[] = []
-    for (const run of longer) (worthIt && fitsTogether(run) ? together : inTurn).push(run)
+    const apart: Run[] = []
+    for (const run of longer) (worthIt && fitsTogether(run) ? together : apart).push(run)
     await Promise.all([
       this.#atOnce(single, outcomes),
       ...batchesOf(together).map((batch) => this.#together(batch, outcomes)),
-      ...inTurn.map((run) => this.#inTurn(run, outcomes)),
+      ...apart.map((run) => this.#inOrder(run, outcomes)),
     ])
     return outcomes
   }
@@ -104,7 +109,7 @@ export class Publishing {
     for (const [at, { index }] of single.entries()) {
       const answer = await asked[at]
       outcomes[index] = answer
-      if (at === 0 && answer?.kind === 'stored') weighing.tookInTurn(clock.monotonic() - begunMs, underWay)
+      if (at === 0 && answer?.kind === 'stored') weighing?.tookInTurn(clock.monotonic() - begunMs, underWay)
     }
   }
 
@@ -114,11 +119,11 @@ export class Publishing {
     const begunMs = clock.monotonic()
     const underWay = acks.waiting + 1
     const answer = await this.#send((acks) => acks.sendTogether(all.map(({ message }) => message)))
-    if (answer.kind === 'stored') weighing.tookTogether(clock.monotonic() - begunMs, sizeOf(all), underWay)
+    if (answer.kind === 'stored') weighing?.tookTogether(clock.monotonic() - begunMs, sizeOf(all), underWay)
     // Nothing of it is stored, be it for a single message that was stored before. Each is told for itself.
     if (answer.kind !== 'behind' && isRefusal(answer)) {
       this.#arm()
-      await Promise.all(runs.map((run) => this.#inTurn(run, outcomes)))
+      await Promise.all(runs.map((run) => this.#inOrder(run, outcomes)))
       return
     }
     for (const [at, { index }] of all.entries()) {
@@ -127,23 +132,48 @@ export class Publishing {
     }
   }
 
-  async #inTurn(run: Run, outcomes: (Outcome | undefined)[]): Promise<void> {
-    const { acks, clock, timeoutMs, weighing } = this.#context
-    let nowMs = clock.monotonic()
-    const endMs = nowMs + timeoutMs * shareInTurn
-    let going = true
-    for (const [at, { index, message }] of run.entries()) {
-      going &&= nowMs <= endMs
-      if (going && at > 0) this.#arm()
-      const underWay = acks.waiting + 1
-      const outcome: Outcome = going ? await this.#send((acks) => acks.send(message)) : { kind: 'behind' }
-      outcomes[index] = outcome
-      going &&= outcome.kind === 'stored'
-      if (!going) continue
-      const begunMs = nowMs
-      nowMs = clock.monotonic()
-      weighing.tookInTurn(nowMs - begunMs, underWay)
+  /** What is not stored in the end for want of time, or behind one that failed, is behind. */
+  async #inOrder(run: Run, outcomes: (Outcome | undefined)[]): Promise<void> {
+    const { clock, timeoutMs, window } = this.#context
+    const endMs = clock.monotonic() + timeoutMs * shareForMore
+    for (const { index } of run) outcomes[index] = { kind: 'behind' }
+    for (let at = 0; at < run.length && !this.#ended && clock.monotonic() <= endMs;) {
+      if (at > 0) this.#arm()
+      const piece = pieceOf(run, at, window.size)
+      const { stored, failed } = await this.#piece(piece, outcomes)
+      if (failed) return
+      window.took(piece.length, stored)
+      at += stored
     }
+  }
+
+  /**
+   * Sends messages at once, each but the first on the condition that the one before it is the last in the stream. Tells how many
+   * were stored, up to the first that was not, and whether any failed; if none did, that one was out of line.
+   */
+  async #piece(
+    piece: Run,
+    outcomes: (Outcome | undefined)[],
+  ): Promise<{ readonly stored: number; readonly failed: boolean }> {
+    const { acks, clock, weighing } = this.#context
+    const begunMs = clock.monotonic()
+    const underWay = acks.waiting + 1
+    const asked = piece.map(({ message }, at) => {
+      const previous = piece[at - 1]?.message.id
+      return this.#send((acks) => (previous === undefined ? acks.send(message) : acks.sendBehind(previous, message)))
+    })
+    let stored = 0
+    let failed = false
+    for (const [at, { index }] of piece.entries()) {
+      const answer = await asked[at]
+      if (answer === undefined || (answer.kind !== 'behind' && isOutOfLine(answer))) continue
+      outcomes[index] = answer
+      if (answer.kind !== 'stored') failed = true
+      // One that was stored by an earlier try is, even behind one that was not.
+      else if (stored === at) stored++
+    }
+    if (stored === 1 && piece.length === 1) weighing?.tookInTurn(clock.monotonic() - begunMs, underWay)
+    return { stored, failed }
   }
 
   /** Sends now; gives the answer, which never rejects. */
@@ -179,7 +209,17 @@ function sizeOf(run: Run): Following {
 }
 
 function fitsTogether(run: Run): boolean {
-  return run.length > 1 && run.length <= mostTogether && run.every(({ message }) => message.roomy)
+  return run.length <= mostTogether && run.every(({ message }) => message.room >= togetherBytes)
+}
+
+/** What is sent next of a run: as many as the window allows, up to one that has no room for its condition. */
+function pieceOf(run: Run, from: number, size: number): Run {
+  let to = from + 1
+  for (; to < run.length && to < from + size; to++) {
+    const [previous, next] = [run[to - 1], run[to]]
+    if (previous === undefined || next === undefined || next.message.room < behindBytes(previous.message.id)) break
+  }
+  return run.slice(from, to)
 }
 
 /** Puts whole runs together, as many as are stored at once. */

@@ -1,14 +1,17 @@
-import { jetstreamManager } from '@nats-io/jetstream'
+import { DiscardPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import type { DriverTopic, OutgoingRecord } from '@sluice/driver'
+import type { DriverTopic, OutgoingRecord, SendOutcome } from '@sluice/driver'
 import { ManualClock, settle } from '@sluice/driver/testing'
+import { RefusedError } from '../src/acks.ts'
 import type { Acks, Answer, Message } from '../src/acks.ts'
 import { Publishing } from '../src/publishing.ts'
+import type { Outcome } from '../src/publishing.ts'
+import { oneAtATime, SendWindow } from '../src/window.ts'
+import { Cluster } from './cluster.ts'
 import { fresh, openDriver } from './fixtures.ts'
 import { findServer, obtainServer } from './server.ts'
-import type { RunningServer } from './server.ts'
 import { needs } from './suite.ts'
 
 const signal = new AbortController().signal
@@ -18,9 +21,15 @@ function outgoing(id: string, key: string | undefined, body = id): OutgoingRecor
   return { id, key, body: Buffer.from(body), ...rest }
 }
 
+/** How a request is sent. */
+interface Way {
+  readonly together?: boolean
+  readonly window?: number
+}
+
 describe('a request', () => {
-  /** Takes messages, and answers them by hand. */
-  function setUp(messages: readonly string[], runs: readonly (readonly number[])[]) {
+  /** Takes messages, and answers them by hand. A message whose subject is in capitals has no room to grow. */
+  function setUp(messages: readonly string[], runs: readonly (readonly number[])[], way: Way) {
     const clock = new ManualClock()
     const asked: { readonly what: string; answer: (answer: Answer) => void }[] = []
     const ask = (what: string): ReturnType<Acks['send']> => {
@@ -31,6 +40,7 @@ describe('a request', () => {
     const acks = {
       waiting: 2,
       send: ({ subject }: Message) => ask(subject),
+      sendBehind: (previous: string, { subject }: Message) => ask(`${previous}<${subject}`),
       sendTogether: (all: readonly Message[]) => ask(all.map(({ subject }) => subject).join('+')),
     } as Acks
     const underWay: number[] = []
@@ -39,161 +49,329 @@ describe('a request', () => {
       tookInTurn: (_: number, answers: number) => void underWay.push(answers),
       tookTogether: (_ms: number, _those: unknown, answers: number) => void underWay.push(answers),
     }
-    const publishing = new Publishing({ acks, clock, weighing, signal, what: 'a send', timeoutMs: 1_000 })
+    const window = new SendWindow()
+    // As if somebody else's messages had come between.
+    if (way.window !== undefined) window.took(1_000, way.window)
+    const publishing = new Publishing({
+      acks,
+      clock,
+      weighing: way.together === true ? weighing : undefined,
+      window: way.together === true ? oneAtATime : window,
+      signal,
+      what: 'a send',
+      timeoutMs: 1_000,
+    })
     onTestFinished(() => publishing.end())
     const written = messages.map((subject) => ({
+      id: subject,
       subject,
       body: Buffer.alloc(0),
       headerBlock: '',
-      roomy: subject !== 'L',
+      room: /^[A-Z]$/.test(subject) ? 0 : 1_000,
     }))
     const outcomes = publishing.publish(written, runs)
-    return { clock, asked, outcomes, underWay }
+    return { clock, asked, outcomes, underWay, window }
   }
   const stored = (sequence: number): Answer => ({ kind: 'stored', sequence, duplicate: false })
+  const sequences = (outcomes: readonly (Outcome | undefined)[]): unknown =>
+    outcomes.map((outcome) => (outcome?.kind === 'stored' ? outcome.sequence : outcome?.kind))
 
-  it('sends what follows one another together, and the rest for itself', async () => {
-    const { asked, outcomes, underWay } = setUp(['a', 'b', 'A', 'c', 'B'], [[0, 2], [1, 4], [3]])
-    expect(asked.map(({ what }) => what)).toEqual(['c', 'a+A+b+B'])
-    asked[0]?.answer(stored(7))
-    asked[1]?.answer(stored(14))
-    expect((await outcomes).map((outcome) => outcome?.kind === 'stored' && outcome.sequence)).toEqual([
-      11, 13, 12, 7, 14,
-    ])
-    // Two others were waited for when each was sent.
-    expect(underWay).toEqual([3, 3])
+  describe('whose messages are stored together', () => {
+    const together = { together: true }
+
+    it('sends what follows one another at once, and the rest for itself', async () => {
+      const { asked, outcomes, underWay } = setUp(['a', 'b', 'aa', 'c', 'bb'], [[0, 2], [1, 4], [3]], together)
+      expect(asked.map(({ what }) => what)).toEqual(['c', 'a+aa+b+bb'])
+      asked[0]?.answer(stored(7))
+      asked[1]?.answer(stored(14))
+      expect(sequences(await outcomes)).toEqual([11, 13, 12, 7, 14])
+      // Two others were waited for when each was sent.
+      expect(underWay).toEqual([3, 3])
+    })
+
+    it('sends one after another what has no room for it, and stops at the first that fails', async () => {
+      const { asked, outcomes, underWay } = setUp(['L', 'b', 'c'], [[0, 1, 2]], together)
+      expect(asked.map(({ what }) => what)).toEqual(['L'])
+      asked[0]?.answer(stored(1))
+      await settle()
+      expect(asked.map(({ what }) => what)).toEqual(['L', 'b'])
+      asked[1]?.answer({ kind: 'nobody' })
+      expect(sequences(await outcomes)).toEqual([1, 'nobody', 'behind'])
+      expect(underWay).toEqual([3])
+    })
+
+    it('that takes too long in turn leaves the rest behind, to be sent again', async () => {
+      const { asked, clock, outcomes } = setUp(['L', 'b', 'c'], [[0, 1, 2]], together)
+      await clock.advance(400)
+      asked[0]?.answer(stored(1))
+      await settle()
+      await clock.advance(400)
+      asked[1]?.answer(stored(2))
+      expect(sequences(await outcomes)).toEqual([1, 2, 'behind'])
+    })
+
+    it('without an answer is given up', async () => {
+      const { clock, outcomes } = setUp(['a', 'b', 'c'], [[0, 1], [2]], together)
+      await clock.advance(1_000)
+      const timeout = {
+        kind: 'failed',
+        error: expect.objectContaining({ code: 'timeout', ambiguous: true }) as unknown,
+      }
+      expect(await outcomes).toEqual([timeout, timeout, timeout])
+    })
   })
 
-  it('sends one after another what has no room to be sent together, and stops at the first that fails', async () => {
-    const { asked, outcomes } = setUp(['L', 'b', 'c'], [[0, 1, 2]])
-    expect(asked.map(({ what }) => what)).toEqual(['L'])
-    asked[0]?.answer(stored(1))
-    await settle()
-    asked[1]?.answer({ kind: 'nobody' })
-    expect((await outcomes).map((outcome) => outcome?.kind)).toEqual(['stored', 'nobody', 'behind'])
-  })
+  describe('whose messages are stored one behind another', () => {
+    const outOfLine = { kind: 'failed', error: new RefusedError({ err_code: 10_070 }) } as const
 
-  it('that takes too long in turn leaves the rest behind, to be sent again', async () => {
-    const { asked, clock, outcomes } = setUp(['L', 'b', 'c'], [[0, 1, 2]])
-    await clock.advance(400)
-    asked[0]?.answer(stored(1))
-    await settle()
-    await clock.advance(400)
-    asked[1]?.answer(stored(2))
-    expect((await outcomes).map((outcome) => outcome?.kind)).toEqual(['stored', 'stored', 'behind'])
-  })
+    it('sends all at once, and each but the first of a run only behind the one before it', async () => {
+      const { asked, outcomes } = setUp(['a', 'b', 'aa', 'c', 'bb', 'aaa'], [[0, 2, 5], [1, 4], [3]], {})
+      expect(asked.map(({ what }) => what)).toEqual(['c', 'a', 'a<aa', 'aa<aaa', 'b', 'b<bb'])
+      for (const [at, { answer }] of asked.entries()) answer(stored(at))
+      expect(sequences(await outcomes)).toEqual([1, 4, 2, 0, 5, 3])
+    })
 
-  it('without an answer is given up, together or not', async () => {
-    const { clock, outcomes } = setUp(['a', 'b', 'c'], [[0, 1], [2]])
-    await clock.advance(1_000)
-    const timeout = { kind: 'failed', error: expect.objectContaining({ code: 'timeout', ambiguous: true }) as unknown }
-    expect(await outcomes).toEqual([timeout, timeout, timeout])
+    it('sends again what is out of line, from the first of it, fewer at once, and then more again', async () => {
+      const messages = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k']
+      const { asked, outcomes, window } = setUp(messages, [messages.map((_, at) => at)], {})
+      expect(asked).toHaveLength(11)
+      for (const [at, { answer }] of asked.splice(0).entries()) answer(at < 2 ? stored(at) : outOfLine)
+      await settle()
+      expect(window.size).toBe(2)
+      expect(asked.map(({ what }) => what)).toEqual(['c', 'c<d'])
+      for (const { answer } of asked.splice(0)) answer(stored(10))
+      await settle()
+      expect(asked.map(({ what }) => what)).toEqual(['e', 'e<f', 'f<g', 'g<h'])
+      for (const { answer } of asked.splice(0)) answer(stored(20))
+      await settle()
+      expect(asked.map(({ what }) => what)).toEqual(['i', 'i<j', 'j<k'])
+      for (const { answer } of asked.splice(0)) answer(stored(30))
+      expect(sequences(await outcomes)).toEqual([0, 1, 10, 10, 20, 20, 20, 20, 30, 30, 30])
+      expect(window.size).toBe(8)
+    })
+
+    it('waits for all answers before it sends again', async () => {
+      const { asked, outcomes } = setUp(['a', 'b', 'c'], [[0, 1, 2]], {})
+      asked[0]?.answer(stored(1))
+      asked[1]?.answer(outOfLine)
+      await settle()
+      expect(asked).toHaveLength(3)
+      asked[2]?.answer(outOfLine)
+      await settle()
+      expect(asked.slice(3).map(({ what }) => what)).toEqual(['b', 'b<c'])
+      for (const { answer } of asked.slice(3)) answer(stored(9))
+      expect(sequences(await outcomes)).toEqual([1, 9, 9])
+    })
+
+    it('leaves behind what follows one that is refused, and sends nothing again', async () => {
+      const { asked, outcomes } = setUp(['a', 'b', 'c', 'd'], [[0, 1, 2, 3]], {})
+      asked[0]?.answer(stored(1))
+      asked[1]?.answer({ kind: 'nobody' })
+      asked[2]?.answer(outOfLine)
+      asked[3]?.answer(outOfLine)
+      expect(sequences(await outcomes)).toEqual([1, 'nobody', 'behind', 'behind'])
+      expect(asked).toHaveLength(4)
+    })
+
+    it('passes over none for one behind it that an earlier try had stored', async () => {
+      const { asked, outcomes } = setUp(['a', 'b', 'c'], [[0, 1, 2]], {})
+      asked[0]?.answer(stored(1))
+      asked[1]?.answer(outOfLine)
+      asked[2]?.answer({ kind: 'stored', sequence: 0, duplicate: true })
+      await settle()
+      expect(asked.slice(3).map(({ what }) => what)).toEqual(['b', 'b<c'])
+      asked[3]?.answer(stored(5))
+      asked[4]?.answer({ kind: 'stored', sequence: 0, duplicate: true })
+      expect(sequences(await outcomes)).toEqual([1, 5, 0])
+    })
+
+    it('sends what has no room for it when the one before it is stored', async () => {
+      const { asked, outcomes } = setUp(['a', 'L', 'c'], [[0, 1, 2]], {})
+      expect(asked.map(({ what }) => what)).toEqual(['a'])
+      asked[0]?.answer(stored(1))
+      await settle()
+      expect(asked.map(({ what }) => what)).toEqual(['a', 'L', 'L<c'])
+      asked[1]?.answer(stored(2))
+      asked[2]?.answer(stored(3))
+      expect(sequences(await outcomes)).toEqual([1, 2, 3])
+    })
+
+    it('that takes too long leaves the rest behind, to be sent again', async () => {
+      const { asked, clock, outcomes } = setUp(['a', 'b', 'c', 'd'], [[0, 1, 2, 3]], { window: 2 })
+      await clock.advance(600)
+      expect(asked).toHaveLength(2)
+      for (const { answer } of asked) answer(stored(1))
+      expect(sequences(await outcomes)).toEqual([1, 1, 'behind', 'behind'])
+    })
+
+    it('without an answer is given up', async () => {
+      const { asked, clock, outcomes } = setUp(['a', 'b', 'c'], [[0, 1, 2]], {})
+      asked[0]?.answer(stored(1))
+      await clock.advance(1_000)
+      const timeout = {
+        kind: 'failed',
+        error: expect.objectContaining({ code: 'timeout', ambiguous: true }) as unknown,
+      }
+      expect(await outcomes).toEqual([expect.objectContaining({ kind: 'stored' }), timeout, timeout])
+    })
   })
 })
 
 const source = await findServer()
 
-/** Enough that sending them together pays; in the order of their names. */
+/** Enough that storing them together pays; in the order of their names. */
 const many = (prefix: string): readonly string[] =>
   Array.from({ length: 50 }, (_, at) => `${prefix}${String(at).padStart(2, '0')}`)
 
-describe('records of one key', () => {
-  needs(source.kind === 'none' ? `no nats-server: ${source.reason}` : undefined)
-  let running: RunningServer | undefined
+/** Ends with the file. */
+interface Servers {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+async function cluster(): Promise<Servers> {
+  if (source.kind !== 'binary') throw new Error('no nats-server')
+  const running = await Cluster.start(source.binary)
+  await running.ready()
+  return { url: running.url, stop: () => running.close() }
+}
+
+async function alone(): Promise<Servers> {
+  if (source.kind === 'none') throw new Error('no nats-server')
+  return obtainServer(source)
+}
+
+/** How records of a key are stored: behind one another, in batches, or one at a time. */
+type How = 'behind' | 'batch' | 'turn'
+
+/** What a server alone does, and what a cluster does, which knows no batches up to 2.12.0. */
+const servers = [
+  {
+    name: 'on a server alone',
+    start: alone,
+    missing: source.kind === 'none' ? `no nats-server: ${source.reason}` : undefined,
+  },
+  {
+    name: 'in a cluster',
+    start: cluster,
+    missing: source.kind === 'binary' ? undefined : `no nats-server to start three of: ${source.kind}`,
+  },
+]
+
+describe.each(servers)('records of one key $name', ({ missing, name: where, start }) => {
+  needs(missing)
+  let running: Servers | undefined
 
   beforeAll(async () => {
-    if (source.kind !== 'none') running = await obtainServer(source)
-  })
+    if (missing === undefined) running = await start()
+  }, 60_000)
 
   afterAll(() => running?.stop())
 
   async function native(): Promise<NatsConnection> {
-    const client = await connect({ servers: (running?.url ?? '').replace('nats://', '') })
+    const client = await connect({ servers: (running?.url ?? '').replace('nats://', '').split(',') })
     onTestFinished(() => client.close())
     return client
   }
 
-  async function topic(): Promise<{ readonly topic: DriverTopic; readonly name: string; readonly kept: boolean }> {
+  async function topic(): Promise<{ readonly topic: DriverTopic; readonly name: string; readonly how: How }> {
     const driver = await openDriver(running?.url ?? '')
     const name = fresh('run')
     await driver.admin.createTopic(name, { partitions: 2 }, signal)
     const opened = await driver.openTopic(name, signal)
     expect(opened.requestOrder).toBe(driver.capabilities.requestOrder)
-    return { topic: opened, name, kept: opened.requestOrder === 'kept' }
+    const together = opened.requestOrder === 'kept' ? 'batch' : 'turn'
+    return { topic: opened, name, how: where === 'in a cluster' ? together : 'behind' }
   }
 
-  /** What the stream holds, by sequence. */
-  async function held(name: string): Promise<readonly (readonly [sequence: number, body: string, batch: boolean])[]> {
+  /** What the stream holds, by sequence, and how each was stored. */
+  async function held(name: string): Promise<readonly (readonly [sequence: number, body: string, how: How])[]> {
     const manager = await jetstreamManager(await native())
     const { state } = await manager.streams.info(name)
-    const found: [number, string, boolean][] = []
+    const found: [number, string, How][] = []
     for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
       const message = await manager.streams.getMessage(name, { seq })
-      if (message !== null) found.push([seq, message.string(), message.header.has('Nats-Batch-Id')])
+      if (message === null) continue
+      const { header } = message
+      const how = header.has('Nats-Batch-Id') ? 'batch' : header.has('Nats-Expected-Last-Msg-Id') ? 'behind' : 'turn'
+      found.push([seq, message.string(), how])
     }
     return found
   }
 
-  it('are stored together where the server can, each where its receipt says', async () => {
-    const { topic: opened, name, kept } = await topic()
+  /** Sends records of a key as core does: at once, or where the order is not kept then, each by itself. */
+  async function send(opened: DriverTopic, records: readonly OutgoingRecord[]): Promise<readonly SendOutcome[]> {
     const producer = await opened.producer(signal)
-    const records = kept ? many('a').map((id) => outgoing(id, 'k')) : [outgoing('a', 'k')]
-    const outcomes = await producer.sendBatch([outgoing('x', undefined), ...records], signal)
+    if (opened.requestOrder === 'kept') return producer.sendBatch(records, signal)
+    const outcomes: SendOutcome[] = []
+    for (const record of records) outcomes.push(...(await producer.sendBatch([record], signal)))
+    return outcomes
+  }
+
+  it('are stored the fastest way that keeps their order, each where its receipt says', async () => {
+    const { topic: opened, name, how } = await topic()
+    const records = [outgoing('x', undefined), ...many('a').map((id) => outgoing(id, 'k'))]
+    const outcomes = await send(opened, records)
     const stored = await held(name)
-    for (const [at, { id }] of [{ id: 'x' }, ...records].entries()) {
-      const outcome = outcomes[at]
-      expect(outcome).toMatchObject({ ok: true })
-      const [, , batch] =
-        stored.find(([seq, body]) => body === id && String(seq) === (outcome as { position?: string }).position) ?? []
-      expect(batch).toBe(kept && id !== 'x')
+    expect(stored.map(([, body]) => body)).toEqual(records.map(({ id }) => id))
+    for (const [at, { id }] of records.entries()) {
+      const [sequence, , way] = stored.find(([, body]) => body === id) ?? []
+      expect(outcomes[at]).toMatchObject({ ok: true, position: String(sequence) })
+      const first = id === 'x' || (how === 'behind' && id === 'a00')
+      expect(way).toBe(first ? 'turn' : how)
     }
+  })
+
+  it('are in order when others store theirs between them', async () => {
+    const { topic: opened, name } = await topic()
+    const stranger = jetstream(await native())
+    const done = new AbortController()
+    const between = (async () => {
+      for (let at = 0; !done.signal.aborted; at++) await stranger.publish(`${name}.1`, `between-${at}`)
+    })()
+    const ids = Array.from({ length: 20 }, (_, round) => many(`${String(round).padStart(2, '0')}-`)).flat()
+    for (let at = 0; at < ids.length; at += 50) {
+      const records = ids.slice(at, at + 50).map((id) => ({ ...outgoing(id, 'k'), partition: '0' }))
+      const outcomes = await send(opened, records)
+      expect(outcomes.every(({ ok }) => ok)).toBe(true)
+    }
+    done.abort()
+    await between
+    const bodies = (await held(name)).map(([, body]) => body)
+    expect(bodies.filter((body) => !body.startsWith('between'))).toEqual(ids)
+    expect(bodies.length).toBeGreaterThan(ids.length)
   })
 
   it('some of which are stored already are stored all the same, in order, and those are told', async () => {
-    const { topic: opened, name, kept } = await topic()
-    const producer = await opened.producer(signal)
-    const send = async (...ids: readonly string[]): Promise<unknown> => {
-      const parts = kept ? [ids] : ids.map((id) => [id])
-      const outcomes = []
-      for (const part of parts)
-        outcomes.push(
-          ...(await producer.sendBatch(
-            part.map((id) => outgoing(id, 'k')),
-            signal,
-          )),
-        )
-      return outcomes.map((outcome) => (outcome.ok ? (outcome.duplicate ?? false) : outcome.error))
+    const { topic: opened, name } = await topic()
+    const sent = async (...ids: readonly string[]): Promise<unknown> => {
+      const records = ids.map((id) => outgoing(id, 'k'))
+      return (await send(opened, records)).map((outcome) => (outcome.ok ? (outcome.duplicate ?? false) : outcome.error))
     }
-    expect(await send('a', 'b')).toEqual([false, false])
-    expect(await send('a', 'b', ...many('c'))).toEqual([true, true, ...many('c').map(() => false)])
-    expect((await held(name)).map(([, body]) => body)).toEqual(['a', 'b', ...many('c')])
+    expect(await sent('a', 'b')).toEqual([false, false])
+    expect(await sent('a', 'b', ...many('c'))).toEqual([true, true, ...many('c').map(() => false)])
+    await sent('elsewhere')
+    expect(await sent('b', 'd', ...many('c'), 'e')).toEqual([true, false, ...many('c').map(() => true), false])
+    expect((await held(name)).map(([, body]) => body)).toEqual(['a', 'b', ...many('c'), 'elsewhere', 'd', 'e'])
   })
 
-  it('too large to be stored together are stored in order', async ({ skip }) => {
-    const { topic: opened, name, kept } = await topic()
-    skip(!kept, 'the server stores no messages together')
+  it('that leave no room for more are stored in order', async () => {
+    const { topic: opened, name } = await topic()
     const { maxRecordBytes } = opened.limits
     const empty = opened.measure(outgoing('large', 'k', ''))
     const large = outgoing('large', 'k', 'x'.repeat(maxRecordBytes - empty))
     expect(opened.measure(large)).toBe(maxRecordBytes)
-    const producer = await opened.producer(signal)
-    const outcomes = await producer.sendBatch(
-      [outgoing('a', 'k'), large, ...many('c').map((id) => outgoing(id, 'k'))],
-      signal,
-    )
+    const records = [outgoing('a', 'k'), large, ...many('c').map((id) => outgoing(id, 'k'))]
+    const outcomes = await send(opened, records)
     expect(outcomes.every(({ ok }) => ok)).toBe(true)
     expect((await held(name)).map(([, body]) => body.slice(0, 3))).toEqual(['a', 'xxx', ...many('c')])
   })
 
   it('behind one that is refused are not stored', async ({ skip }) => {
-    const { topic: opened, name, kept } = await topic()
-    skip(!kept, 'the server stores no messages together')
-    const producer = await opened.producer(signal)
+    const { topic: opened, name, how } = await topic()
+    skip(how === 'turn', 'requests have one record of a key here')
     const refused = { ...outgoing('b', 'k'), partition: 'nowhere' }
-    const outcomes = await producer.sendBatch(
-      [outgoing('a', 'k'), refused, outgoing('c', 'k'), outgoing('d', 'other')],
-      signal,
-    )
+    const outcomes = await send(opened, [outgoing('a', 'k'), refused, outgoing('c', 'k'), outgoing('d', 'other')])
     expect(outcomes.map((outcome) => (outcome.ok ? 'stored' : outcome.error.code))).toEqual([
       'stored',
       'not-found',
@@ -203,12 +381,27 @@ describe('records of one key', () => {
     expect((await held(name)).map(([, body]) => body).toSorted()).toEqual(['a', 'd'])
   })
 
+  it('behind one for which the stream is full are not stored', async ({ skip }) => {
+    const { topic: opened, name, how } = await topic()
+    skip(how === 'turn', 'requests have one record of a key here')
+    const manager = await jetstreamManager(await native())
+    await manager.streams.update(name, { max_msgs: 20, discard: DiscardPolicy.New })
+    const outcomes = await send(
+      opened,
+      many('a').map((id) => outgoing(id, 'k')),
+    )
+    const stored = (await held(name)).map(([, body]) => body)
+    expect(stored).toEqual(many('a').slice(0, stored.length))
+    expect(outcomes.map(({ ok }) => ok)).toEqual(many('a').map((_, at) => at < stored.length))
+    expect(stored.length).toBeLessThanOrEqual(20)
+    expect(outcomes[stored.length]).toMatchObject({ error: { code: 'throttled' } })
+  })
+
   it('whose partition is taken by nobody do not take those of others with them', async ({ skip }) => {
-    const { topic: opened, name, kept } = await topic()
-    skip(!kept, 'the server stores no messages together')
+    const { topic: opened, name, how } = await topic()
+    skip(how === 'turn', 'requests have one record of a key here')
     const manager = await jetstreamManager(await native())
     await manager.streams.update(name, { subjects: [`${name}.0`] })
-    const producer = await opened.producer(signal)
     for (const order of [
       ['0', '1'],
       ['1', '0'],
@@ -216,18 +409,19 @@ describe('records of one key', () => {
       const records = order.flatMap((partition) =>
         many(`${order.join('')}-${partition}-`).map((id) => ({ ...outgoing(id, partition), partition })),
       )
-      const outcomes = await producer.sendBatch(records, signal)
+      const outcomes = await send(opened, records)
       const told = records.map(({ partition }, at) => `${partition} ${outcomes[at]?.ok === true}`)
       expect(new Set(told)).toEqual(new Set(['0 true', '1 false']))
     }
   })
 
-  it('of a stream that was made by others go one at a time, unless it allows more', async () => {
+  it('of a stream that was made by others go in batches only if it allows them', async () => {
     const name = fresh('theirs')
     const manager = await jetstreamManager(await native())
     await manager.streams.add({ name, subjects: [`${name}.*`], duplicate_window: 120e9 })
     const driver = await openDriver(running?.url ?? '')
     await driver.admin.createTopic(name, {}, signal)
-    expect((await driver.openTopic(name, signal)).requestOrder).toBe('none')
+    const opened = await driver.openTopic(name, signal)
+    expect(opened.requestOrder).toBe(where === 'in a cluster' ? 'none' : 'kept')
   })
 })

@@ -1,0 +1,69 @@
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { freePort, NatsServer } from '@sluice/emulators'
+import type { NatsBinary } from '@sluice/emulators'
+
+/** How long a cluster may take until it has a leader. */
+const readyMs = 30_000
+
+/** Servers that are a cluster. */
+export class Cluster implements AsyncDisposable {
+  readonly servers: readonly NatsServer[]
+
+  private constructor(servers: readonly NatsServer[]) {
+    this.servers = servers
+  }
+
+  /** Starts three, each with those lines in its configuration; resolves when a stream could be made. */
+  static async start(binary: NatsBinary, config = ''): Promise<Cluster> {
+    const ports = await Promise.all([freePort(), freePort(), freePort()])
+    const routes = ports.map((port) => `nats://127.0.0.1:${port}`).join(', ')
+    const starts = ports.map((port, at) => {
+      const lines = `server_name: n${at}\ncluster { name: test, listen: "127.0.0.1:${port}", routes: [${routes}] }\n${config}`
+      return NatsServer.start(binary, { config: lines })
+    })
+    const started = await Promise.allSettled(starts)
+    const cluster = new Cluster(started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])))
+    try {
+      for (const each of started) if (each.status === 'rejected') throw each.reason
+      return cluster
+    } catch (error) {
+      await cluster.close()
+      throw error
+    }
+  }
+
+  /** All of it: `nats://127.0.0.1:PORT,127.0.0.1:PORT,...` */
+  get url(): string {
+    return `nats://${this.servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`
+  }
+
+  /** Resolves when a user of it can make streams. `login` as the client takes it. */
+  async ready(login: { readonly user?: string; readonly pass?: string } = {}): Promise<void> {
+    const client = await connect({ servers: this.servers.map(({ port }) => `127.0.0.1:${port}`), ...login })
+    try {
+      const manager = await jetstreamManager(client, { checkAPI: false })
+      const endMs = Date.now() + readyMs
+      for (;;) {
+        try {
+          await manager.streams.add({ name: 'ready', subjects: ['ready'], num_replicas: this.servers.length })
+          await manager.streams.delete('ready')
+          return
+        } catch (error) {
+          if (Date.now() > endMs) throw error
+          await new Promise((resolve) => setTimeout(resolve, 100))
+        }
+      }
+    } finally {
+      await client.close()
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.close()))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
