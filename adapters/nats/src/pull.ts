@@ -25,6 +25,9 @@ export interface PullRequest {
  */
 export type PullEnd = 'full' | 'none-left' | 'too-large' | 'crowded' | 'gone' | 'broken' | 'cancelled'
 
+/** How many of the records asked for the server has not handed out. */
+const pendingHeader = 'Nats-Pending-Messages'
+
 /** How much longer than asked for an answer may take, in milliseconds. */
 const graceMs = 2_000
 
@@ -42,6 +45,8 @@ export class Pull {
   readonly #records: number
   #left: number
   #bytesLeft: number
+  /** How it ended, by the server's word, while records are on their way that were handed out before. */
+  #ended: PullEnd | undefined
   #over = false
 
   constructor(
@@ -105,15 +110,24 @@ export class Pull {
     this.#left -= 1
     this.#bytesLeft -= sizeOf(message)
     // Of an end at exactly what was asked for the server says nothing.
-    if (this.#left === 0 || this.#bytesLeft === 0) this.#finish('full')
+    if (this.#left === 0 || this.#bytesLeft === 0) this.#finish(this.#ended ?? 'full')
   }
 
-  /** What is no delivery is the server's word on the request. */
+  /**
+   * What is no delivery is the server's word on the request. Where a consumer has several copies, a record waits for the other
+   * servers before it is delivered, and the word does not: it tells how many records were not handed out, the others still come.
+   */
   #onStatus({ headers }: Msg): void {
     const status = headers?.code ?? 0
     if (status <= 100) return
-    const end = endOf(status, headers?.description ?? '')
-    this.#finish(end === 'too-large' && this.#left < this.#records ? 'full' : end)
+    const pending = headers?.get(pendingHeader) ?? ''
+    const owed = pending === '' ? 0 : Math.max(0, this.#left - Number(pending))
+    const said = endOf(status, headers?.description ?? '')
+    const end = said === 'too-large' && this.#left - owed < this.#records ? 'full' : said
+    if (owed === 0) return this.#finish(end)
+    this.#ended = end
+    this.#left = owed
+    this.#bytesLeft = Infinity
   }
 
   #finish(end: PullEnd): void {
@@ -145,6 +159,7 @@ function endOf(status: number, description: string): PullEnd {
   const text = description.toLowerCase()
   if (status === 404) return 'none-left'
   if (status === 408) return text.includes('requests pending') ? 'crowded' : 'none-left'
+  if (status === 409 && text.includes('batch completed')) return 'full'
   if (status === 409 && text.includes('exceeds maxbytes')) return 'too-large'
   if (status === 409 && text.includes('exceeded maxwaiting')) return 'crowded'
   if (status === 409 && text.includes('deleted')) return 'gone'

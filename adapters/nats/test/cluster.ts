@@ -1,5 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
+import { eventually } from '@sluice/driver/testing'
 import { freePort, NatsServer } from '@sluice/emulators'
 import type { NatsBinary } from '@sluice/emulators'
 
@@ -43,17 +44,9 @@ export class Cluster implements AsyncDisposable {
     const client = await connect({ servers: this.servers.map(({ port }) => `127.0.0.1:${port}`), ...login })
     try {
       const manager = await jetstreamManager(client, { checkAPI: false })
-      const endMs = Date.now() + readyMs
-      for (;;) {
-        try {
-          await manager.streams.add({ name: 'ready', subjects: ['ready'], num_replicas: this.servers.length })
-          await manager.streams.delete('ready')
-          return
-        } catch (error) {
-          if (Date.now() > endMs) throw error
-          await new Promise((resolve) => setTimeout(resolve, 100))
-        }
-      }
+      const probe = { name: 'ready', subjects: ['ready'], num_replicas: this.servers.length }
+      await eventually(() => manager.streams.add(probe), readyMs)
+      await eventually(() => manager.streams.delete(probe.name), readyMs)
     } finally {
       await client.close()
     }

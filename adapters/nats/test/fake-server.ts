@@ -37,9 +37,11 @@ export class FakeServer {
     return reply
   }
 
-  /** Says something about the requests that stand. */
-  tell(code: number, description: string): void {
-    this.#answer({ reply: '', headers: headers(code, description) } as unknown as Msg)
+  /** Says something about the requests that stand, and how many of the records asked for it has not handed out. */
+  tell(code: number, description: string, pending?: number): void {
+    const said = headers(code, description)
+    if (pending !== undefined) said.set('Nats-Pending-Messages', String(pending))
+    this.#answer({ reply: '', headers: said } as unknown as Msg)
   }
 
   #answer(message: Msg): void {

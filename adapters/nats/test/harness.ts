@@ -1,6 +1,8 @@
 import type { Broker, Harness, NativeError } from '@sluice/conformance'
 import type { TopicOrder } from '@sluice/driver'
+import type { NatsBinary } from '@sluice/emulators'
 import { adapter } from '../src/index.ts'
+import { Cluster } from './cluster.ts'
 import { obtainServer } from './server.ts'
 import type { RunningServer, ServerSource } from './server.ts'
 
@@ -67,7 +69,7 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
     topicSpec: { order },
     canKill: true,
     // Up to 2.9 a server may hand out an acknowledged record again when a member goes: see the README.
-    ...(order === 'none' && isOld(source) ? { strayRepeats: 3 } : {}),
+    ...(order === 'none' && source.kind === 'binary' && isOld(source.binary) ? { strayRepeats: 3 } : {}),
     nativeErrors,
     tuning: { failoverMs: 1_500, backlog: 50_000, patienceMs: 10_000, settleMs: 200 },
     close: async () => (await server)?.stop(),
@@ -77,6 +79,30 @@ export function natsHarness(source: Exclude<ServerSource, { kind: 'none' }>, ord
     : harness
 }
 
-function isOld(source: ServerSource): boolean {
-  return source.kind === 'binary' && /^2\.[0-9]\./.test(source.binary.version)
+/** A cluster of three servers that is started for the suite, with three replicas of everything. Faults have tests of their own. */
+export function natsClusterHarness(binary: NatsBinary, order: TopicOrder): Harness {
+  let cluster: Promise<Cluster> | undefined
+  const start = async (): Promise<Cluster> => {
+    const started = await Cluster.start(binary)
+    await started.ready()
+    return started
+  }
+  return {
+    name: `nats cluster, order ${order}`,
+    url: async () => {
+      cluster ??= start()
+      return `${(await cluster).url}/?${quick}&replicas=3`
+    },
+    adapters: [adapter],
+    topicSpec: { order },
+    canKill: true,
+    nativeErrors,
+    tuning: { failoverMs: 1_500, backlog: 50_000, patienceMs: 20_000, settleMs: 200 },
+    close: async () => (await cluster)?.close(),
+  }
+}
+
+/** Up to 2.9. */
+export function isOld({ version }: NatsBinary): boolean {
+  return /^2\.[0-9]\./.test(version)
 }

@@ -1,0 +1,3 @@
+import { natsClusterConformance } from '../suite.ts'
+
+await natsClusterConformance('key')
