@@ -137,7 +137,7 @@ export class Session {
     transactional = false,
   ): Consumer<T> {
     this.#checkOpen()
-    const settings = consumerSettings(name, options)
+    const settings = consumerSettings(name, options, transactional)
     const { deadLetterTopic } = settings
     const { driver } = this.deps
     let deadLetters: DriverTopic | undefined

@@ -32,7 +32,7 @@ function setup(refuse: (commits: readonly Commit[], outputs: readonly string[]) 
   const writer = new ProgressWriter({
     topicName: 't',
     source: source as unknown as LogSource,
-    settings: consumerSettings('t', { group: 'g', commitIntervalMs: 10 }),
+    settings: consumerSettings('t', { group: 'g', commitIntervalMs: 10 }, true),
     transactional: true,
     clock,
     random: () => 0,
@@ -155,7 +155,7 @@ it('pauses between writes grow while no partition can be stored, and one line te
   const writer = new ProgressWriter({
     topicName: 't',
     source: { commit } as unknown as LogSource,
-    settings: consumerSettings('t', { group: 'g', commitIntervalMs: 10 }),
+    settings: consumerSettings('t', { group: 'g', commitIntervalMs: 10 }, false),
     transactional: false,
     clock,
     random: () => 0.5,

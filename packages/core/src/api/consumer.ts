@@ -19,7 +19,10 @@ export interface ConsumerOptions<T> {
    * at after each read, which may pass it by less than `maxBufferedRecords`. Default 1 000 000.
    */
   readonly maxUncommitted?: number
-  /** Progress is committed this often at most, in milliseconds; always on revoke and close. Default 50. */
+  /**
+   * Progress is committed this often at most, in milliseconds; always on revoke and close. What was settled since comes again after a
+   * crash; each commit is a write for each partition. Default 1 000, and 50 where outputs are stored with it, which wait for it.
+   */
   readonly commitIntervalMs?: number
   /** Retries of a failing message before it is dead-lettered. */
   readonly retry?: ConsumerRetry

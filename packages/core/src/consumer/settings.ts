@@ -30,8 +30,17 @@ export function deadLetterTopicOf(topic: string): string {
   return `${topic}.dead-letters`
 }
 
-/** Fills in defaults; throws `invalid-argument` for what makes no sense. */
-export function consumerSettings<T>(topic: string, options: ConsumerOptions<T>): ConsumerSettings {
+/** How often progress is committed. Each commit is a write for each partition; where it stores outputs, they wait for it. */
+const usualCommitMs = { progress: 1_000, outputs: 50 }
+
+/**
+ * Fills in defaults; throws `invalid-argument` for what makes no sense. `transactional`: outputs are stored with the progress.
+ */
+export function consumerSettings<T>(
+  topic: string,
+  options: ConsumerOptions<T>,
+  transactional: boolean,
+): ConsumerSettings {
   const of = `a consumer of topic "${topic}"`
   checkOptions(of, options, consumerOptions)
   checkArgument(of, 'group', options.group, groupName)
@@ -50,7 +59,7 @@ export function consumerSettings<T>(topic: string, options: ConsumerOptions<T>):
     maxBufferedRecords: options.maxBufferedRecords ?? 1_000,
     maxBufferedBytes: options.maxBufferedBytes ?? 32 * 1024 * 1024,
     maxUncommitted: options.maxUncommitted ?? 1_000_000,
-    commitIntervalMs: options.commitIntervalMs ?? 50,
+    commitIntervalMs: options.commitIntervalMs ?? usualCommitMs[transactional ? 'outputs' : 'progress'],
     maxAttempts: retry.maxAttempts ?? 5,
     backoff: { baseMs: retry.baseMs ?? 100, maxMs: retry.maxMs ?? 30_000 },
     deadLetterTopic,
