@@ -25,7 +25,7 @@ import { toStreamError } from './errors.ts'
 import { Groups } from './groups.ts'
 import { LeaseGroups } from './lease-groups.ts'
 import { BucketLeaseStore } from './leases.ts'
-import { NatsProducer } from './producer.ts'
+import { NatsProducer, sendsBehind } from './producer.ts'
 import { NatsQueueSource } from './queue-source.ts'
 import { Store } from './store.ts'
 import { TopicView } from './topic.ts'
@@ -63,7 +63,7 @@ export const natsCapabilities: Capabilities = {
 const natsLimits: Omit<Limits, 'maxRecordBytes'> = {
   maxBatchRecords: 5_000,
   maxBatchBytes: 16 * 1024 * 1024,
-  // Keys whose large records go in turn are under way all at once only if a request has room for several.
+  // Between two requests of a key the server waits; and keys whose large records go in turn are under way at once only with room for several.
   usualBatchBytes: 4 * 1024 * 1024,
   maxKeyBytes: 1_024,
   maxHeaders: 64,
@@ -142,8 +142,7 @@ export class NatsDriver implements Driver {
       name,
       order: view.info.order,
       limits,
-      requestOrder:
-        view.storesTogether || (view.info.order === 'key' && this.#connection.standsAlone) ? 'kept' : 'none',
+      requestOrder: view.storesTogether || sendsBehind(this.#connection, view) ? 'kept' : 'none',
       measure: measureRecord,
       comparePositions,
       producer: () => this.#producer(view, limits),

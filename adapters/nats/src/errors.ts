@@ -100,7 +100,11 @@ const byName: Readonly<Record<string, ErrorMeaning>> = {
     code: 'permission-denied',
     text: 'the user may not use the subject; see the README for what is needed',
   },
-  TimeoutError: { code: 'timeout', text: 'no answer in time', ambiguous: true },
+  TimeoutError: {
+    code: 'timeout',
+    text: 'no answer within requestTimeoutMs; the server is busy, or its cluster has no leader',
+    ambiguous: true,
+  },
   NoResponders: starting,
   NoRespondersError: starting,
   JetStreamNotEnabled: starting,

@@ -58,7 +58,7 @@ export class NatsProducer implements DriverProducer {
       acks,
       clock,
       // Looked at each time: after a reconnect it may be another server.
-      ...(connection.standsAlone
+      ...(sendsBehind(connection, topic)
         ? { weighing: undefined, window: this.#window }
         : { weighing: topic.storesTogether ? this.#weighing : undefined, window: oneAtATime }),
       signal,
@@ -167,6 +167,11 @@ export class NatsProducer implements DriverProducer {
       return toStreamError(cause, { operation: 'send', topic: topic.name })
     }
   }
+}
+
+/** Whether records of a key can go out at once, each behind the one before it: see docs/decisions/nats-topics.md. */
+export function sendsBehind(connection: Connection, { clustered, info }: TopicView): boolean {
+  return info.order === 'key' && connection.standsAlone && !clustered
 }
 
 function idsOf(topic: TopicView): string {

@@ -12,6 +12,8 @@ export class TopicView {
   /** The stream's own limit of a record; `undefined`: none. */
   readonly maxMessageBytes: number | undefined
   readonly storage: 'file' | 'memory'
+  /** Whether its stream is a cluster's, which may give it more copies. */
+  readonly clustered: boolean
   /** Whether there is order to keep, and the stream takes messages that are stored together, all or none. */
   readonly storesTogether: boolean
   readonly #topics: Topics
@@ -27,6 +29,7 @@ export class TopicView {
     this.maxMessageBytes = size > 0 ? size : undefined
     this.storage = storage === StorageType.Memory ? 'memory' : 'file'
     this.storesTogether = together === true && found.info.order === 'key'
+    this.clustered = found.stream.cluster !== undefined
     this.#topics = topics
     this.#info = found.info
     this.#open = openOf(found.info)

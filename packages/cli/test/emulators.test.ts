@@ -46,5 +46,9 @@ it('says what is in the way of it', async () => {
     expect.stringContaining('Allowed choices are kinesis, dynamodb, localstack, nats'),
   ])
   const kept = await place.sluice(['emulators', 'up', 'localstack', '--folder', 'kept'])
-  expect([kept.code, kept.stderr]).toEqual([2, expect.stringContaining('takes no --folder')])
+  expect([kept.code, kept.stderr]).toEqual([2, expect.stringContaining('localstack takes no --folder')])
+  const unheard = await place.sluice(['emulators', 'up', 'nats', '--no-quotas'])
+  expect([unheard.code, unheard.stderr]).toEqual([2, expect.stringContaining('nats takes no --no-quotas')])
+  const slow = await place.sluice(['emulators', 'up', 'dynamodb', '--state-ms', '5'])
+  expect([slow.code, slow.stderr]).toEqual([2, expect.stringContaining('dynamodb takes no --state-ms')])
 })

@@ -20,11 +20,21 @@ interface Emulator extends AsyncDisposable {
 /** Those in this process end with it. */
 const never = new Promise<string>(() => undefined)
 
-const emulators: Readonly<Record<string, (context: CommandContext, options: Options) => Promise<Emulator>>> = {
-  kinesis,
-  dynamodb,
-  localstack,
-  nats,
+/** How one is started, and the options that it takes besides the port. */
+interface Kind {
+  readonly start: (context: CommandContext, options: Options) => Promise<Emulator>
+  readonly takes: readonly (keyof typeof optional)[]
+}
+
+/** What not all of them take, as it is written. */
+const optional = { folder: '--folder', quotas: '--no-quotas', stateMs: '--state-ms' } as const
+
+const emulators: Readonly<Record<string, Kind>> = {
+  kinesis: { start: kinesis, takes: ['folder', 'quotas', 'stateMs'] },
+  dynamodb: { start: dynamodb, takes: ['folder'] },
+  // It keeps nothing.
+  localstack: { start: localstack, takes: [] },
+  nats: { start: nats, takes: ['folder'] },
 }
 
 /** `sluice emulators` */
@@ -40,10 +50,11 @@ export const registerEmulators: Register = (program, act) => {
     .option('--state-ms <n>', 'kinesis: how long a stream takes to be made, changed or deleted; default 50')
     .action(
       act(async (context, [name = ''], options) => {
-        const start = emulators[name]
-        if (start === undefined) throw new UsageError(`there is no emulator "${name}"`)
+        const kind = emulators[name]
+        if (kind === undefined) throw new UsageError(`there is no emulator "${name}"`)
+        refuseOthers(name, kind, options)
         await context.interruptible(async (signal) => {
-          await using emulator = await start(context, options)
+          await using emulator = await kind.start(context, options)
           context.output.result({ name, url: emulator.url }, `${name}  ${emulator.url}`)
           context.output.note(`${emulator.hint}; Ctrl-C ends it`)
           if (signal.aborted) return
@@ -56,6 +67,15 @@ export const registerEmulators: Register = (program, act) => {
         })
       }),
     )
+}
+
+/** An option that would be passed over in silence is not what somebody meant. */
+function refuseOthers(name: string, { takes }: Kind, options: Options): void {
+  const given = { folder: options['folder'], quotas: options['quotas'] === false, stateMs: options['stateMs'] }
+  for (const option of ['folder', 'quotas', 'stateMs'] as const) {
+    if (takes.includes(option) || given[option] === undefined || given[option] === false) continue
+    throw new UsageError(`${name} takes no ${optional[option]}`)
+  }
 }
 
 async function kinesis(_: CommandContext, options: Options): Promise<Emulator> {
@@ -84,7 +104,6 @@ async function dynamodb(_: CommandContext, options: Options): Promise<Emulator> 
 
 async function localstack({ host, output }: CommandContext, options: Options): Promise<Emulator> {
   const { findLocalStack, LocalStackServer } = await import('@sluice/emulators')
-  if (text(options, 'folder') !== undefined) throw new UsageError('LocalStack keeps nothing, so it takes no --folder')
   // One that runs already is not what was asked for.
   const env = { ...host.env, LOCALSTACK_ENDPOINT: undefined }
   const found = await obtained('LocalStack', output, (provide) => findLocalStack({ env, provide }))
