@@ -29,7 +29,8 @@ export class TopicView {
     this.maxMessageBytes = size > 0 ? size : undefined
     this.storage = storage === StorageType.Memory ? 'memory' : 'file'
     this.storesTogether = together === true && found.info.order === 'key'
-    this.clustered = found.stream.cluster !== undefined
+    // A server alone says who leads, but no name.
+    this.clustered = found.stream.cluster?.name !== undefined
     this.#topics = topics
     this.#info = found.info
     this.#open = openOf(found.info)
