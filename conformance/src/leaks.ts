@@ -1,3 +1,4 @@
+import { subscribe } from 'node:diagnostics_channel'
 import { Socket } from 'node:net'
 
 /** Kinds of handles that keep a process alive, with how many there are. Garbage of the runtime itself is left out. */
@@ -11,6 +12,22 @@ const ofTheRuntime = new Set([
   'CloseReq',
   'WORKER_PORT_TRANSFER',
 ])
+
+/** Who opened a socket, and when, by the monotonic clock. */
+const openers = new WeakMap<object, string>()
+
+subscribe('net.client.socket', (message) => {
+  const { socket } = message as { readonly socket: Socket }
+  const { stack = '' } = new Error('opened')
+  const callers = stack.split('\n').filter((line) => line.includes('at ') && !line.includes('node:'))
+  openers.set(
+    socket,
+    `by ${callers
+      .slice(1, 4)
+      .map((line) => line.trim())
+      .join(' ')}, at ${Math.round(performance.now())} ms`,
+  )
+})
 
 /** What is open now. */
 export function openHandles(): Handles {
@@ -45,13 +62,14 @@ function beyond(before: Handles, now: Handles): readonly string[] {
   })
 }
 
-/** Whose a socket is can only be told by its ends. Node has no public way to them. */
+/** Node has no public way to them. */
 function sockets(): string {
   const { _getActiveHandles: handles } = process as { readonly _getActiveHandles?: () => readonly unknown[] }
   const all = handles?.().filter((handle) => handle instanceof Socket) ?? []
-  const ends = all.map(({ localPort, remotePort, destroyed, connecting }) => {
-    const state = destroyed ? ', destroyed' : connecting ? ', connecting' : ''
-    return `${localPort ?? '?'} to ${remotePort ?? '?'}${state}`
+  const ends = all.map((socket) => {
+    const { localPort, remotePort, destroyed, connecting, readyState } = socket
+    const state = destroyed ? 'destroyed' : connecting ? 'connecting' : readyState
+    return `${localPort ?? '?'} to ${remotePort ?? '?'}, ${state}, opened ${openers.get(socket) ?? 'elsewhere'}`
   })
-  return `all sockets: ${ends.join('; ')}`
+  return `all sockets, at ${Math.round(performance.now())} ms: ${ends.join('; ')}`
 }

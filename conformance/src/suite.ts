@@ -85,7 +85,10 @@ export async function runSuite(harness: Harness, options: SuiteOptions = {}): Pr
   return report
 }
 
-/** What is known of the backend, and a connection that keeps it alive: one that lives in this process ends with its last. */
+/**
+ * What is known of the backend, and what keeps it alive: one that lives in this process ends with its last connection. To any other
+ * none is kept: one that comes back while a case runs, because the broker was away, would be taken for what the case left open.
+ */
 export interface Explored {
   readonly world: World
   readonly anchor: { close(): Promise<void> }
@@ -114,7 +117,9 @@ export async function explore(harness: Harness): Promise<Explored> {
       order,
       shape,
     }
-    return { world, anchor: driver }
+    if (capabilities.embedded) return { world, anchor: driver }
+    await driver.close()
+    return { world, anchor: { close: () => Promise.resolve() } }
   } catch (error) {
     await driver.close()
     throw error
