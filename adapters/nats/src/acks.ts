@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { MsgHdrsImpl } from '@nats-io/transport-node'
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { StreamError } from '@sluice/driver'
+import type { Clock } from '@sluice/driver'
 import type { Connection } from './connection.ts'
 import { DisconnectedError } from './errors.ts'
 
@@ -68,6 +69,8 @@ export function behindBytes(id: string): number {
 /** Enough for the few batches of a stream that are under way at once; it is stored with each of their messages. */
 const batchIdBytes = 6
 const lineEnd = '\r\n'
+/** What a header block begins with. */
+const versionLine = `NATS/1.0${lineEnd}`
 
 function behindLine(id: string): string {
   return `Nats-Expected-Last-Msg-Id: ${id}${lineEnd}`
@@ -98,6 +101,7 @@ class WrittenHeaders extends MsgHdrsImpl {
  * thousands in flight cheap. Messages of one connection are stored in the order of the calls, those that are stored.
  */
 export class Acks {
+  readonly #clock: Clock
   readonly #connection: Connection
   readonly #client: NatsConnection
   readonly #inbox: string
@@ -105,8 +109,10 @@ export class Acks {
   readonly #unlisten: () => void
   readonly #waiting = new Map<string, Waiting>()
   #next = 0
+  #heardMs = -Infinity
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, clock: Clock) {
+    this.#clock = clock
     this.#connection = connection
     this.#client = connection.client
     this.#inbox = `${connection.newInbox()}.`
@@ -128,6 +134,11 @@ export class Acks {
     return this.#waiting.size
   }
 
+  /** When the last answer came, by the monotonic clock. */
+  get heardMs(): number {
+    return this.#heardMs
+  }
+
   /** Sends now. Throws what the client refuses at once; what is not connected is a failed answer. */
   send({ subject, body, headerBlock }: Message): Sent {
     return this.#ask(subject, (reply) => this.#publish(subject, body, headerBlock, reply))
@@ -135,7 +146,8 @@ export class Acks {
 
   /** As `send`; it is stored only if the message of id `previous` is the last one in the stream. See {@link isOutOfLine}. */
   sendBehind(previous: string, { subject, body, headerBlock }: Message): Sent {
-    const block = `${headerBlock.slice(0, -lineEnd.length)}${behindLine(previous)}${lineEnd}`
+    // Before all that callers can write: the server takes the first place where the name of the header stands.
+    const block = `${versionLine}${behindLine(previous)}${headerBlock.slice(versionLine.length)}`
     return this.#ask(subject, (reply) => this.#publish(subject, body, block, reply))
   }
 
@@ -194,6 +206,7 @@ export class Acks {
   }
 
   #take(message: Msg): void {
+    this.#heardMs = this.#clock.monotonic()
     const token = message.subject.slice(this.#inbox.length)
     const waiting = this.#waiting.get(token)
     if (waiting === undefined) return

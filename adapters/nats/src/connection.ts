@@ -123,10 +123,15 @@ export class Connection {
     return at < 0 || (given[at] ?? 0) > (version[at] ?? 0)
   }
 
-  /** Whether the streams are the server's own, and no cluster's: then each has one copy, and gets no other. */
-  get standsAlone(): boolean {
+  /**
+   * Whether a message may be stored on a condition that others have to check again who copy it: the streams are the server's own,
+   * and no cluster's, so that each has one copy and gets no other; and the condition does not go along to mirrors (from 2.11.9 on).
+   */
+  get takesConditions(): boolean {
     const { info } = this.client
-    return this.apiPrefix === '$JS.API' && info?.jetstream === true && info.cluster === undefined
+    return (
+      this.isAtLeast(2, 11, 9) && this.apiPrefix === '$JS.API' && info?.jetstream === true && info.cluster === undefined
+    )
   }
 
   /**

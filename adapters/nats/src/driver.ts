@@ -95,7 +95,7 @@ export class NatsDriver implements Driver {
     this.#opened = new Opened(config.safe)
     this.#context = context
     this.#connection = connection
-    this.#acks = new Acks(connection)
+    this.#acks = new Acks(connection, context.clock)
     this.#topics = new Topics(connection, store, config, context.clock)
     this.#groups = new Groups(connection, store, context.clock)
     this.#durables = new Durables(connection, this.#groups, config)
@@ -106,7 +106,7 @@ export class NatsDriver implements Driver {
     this.limits = { ...natsLimits, maxBatchRecords, maxRecordBytes: connection.largestPayload }
     this.capabilities = {
       ...natsCapabilities,
-      requestOrder: together || connection.standsAlone ? 'kept' : 'none',
+      requestOrder: together || connection.takesConditions ? 'kept' : 'none',
       persistent: config.storage === 'file',
       dedup: { windowMs: config.dedupMs },
     }

@@ -17,6 +17,10 @@ const starting: ErrorMeaning = {
   code: 'unavailable',
   text: 'JetStream is not ready: a leader is being elected; try again',
 }
+const crowded: ErrorMeaning = {
+  code: 'throttled',
+  text: "the server's queue for the stream is full (max_buffered_msgs, max_buffered_size); it goes on once there is room",
+}
 const off: ErrorMeaning = {
   code: 'unsupported',
   text: 'JetStream is off; start the server with -js and enable it for the account',
@@ -51,12 +55,14 @@ const byApiCode: Readonly<Record<number, ErrorMeaning>> = {
   10110: { code: 'conflict', text: 'the stream does not allow purging' },
   10158: { code: 'unavailable', text: 'an earlier try of the record is still on its way; try again', ambiguous: true },
   10164: wrongSequence,
+  10167: crowded,
 }
 
 const byStatus: Readonly<Record<number, ErrorMeaning>> = {
   400: { code: 'invalid-argument', text: 'the server refuses the request' },
   404: { code: 'not-found', text: 'it does not exist' },
   408: { code: 'timeout', text: 'the server gave up', ambiguous: true },
+  429: crowded,
   503: starting,
 }
 

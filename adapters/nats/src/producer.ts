@@ -10,7 +10,7 @@ import type { Message, Outcome } from './publishing.ts'
 import type { TopicView } from './topic.ts'
 import type { Topics } from './topics.ts'
 import { Weighing } from './weighing.ts'
-import { oneAtATime, SendWindow } from './window.ts'
+import { SendWindow } from './window.ts'
 
 /** What a producer works with. */
 export interface ProducerContext {
@@ -57,10 +57,9 @@ export class NatsProducer implements DriverProducer {
     const publishing = new Publishing({
       acks,
       clock,
+      weighing: topic.storesTogether ? this.#weighing : undefined,
       // Looked at each time: after a reconnect it may be another server.
-      ...(sendsBehind(connection, topic)
-        ? { weighing: undefined, window: this.#window }
-        : { weighing: topic.storesTogether ? this.#weighing : undefined, window: oneAtATime }),
+      window: sendsBehind(connection, topic) ? this.#window : undefined,
       signal,
       what,
       timeoutMs: requestTimeoutMs,
@@ -113,10 +112,9 @@ export class NatsProducer implements DriverProducer {
     }
     const { block, body } = encodeRecord(record)
     const room = maxRecordBytes - bytes
-    return {
-      partition,
-      message: { id: record.id, subject: topic.subjectOf(partition), body, headerBlock: block, room },
-    }
+    const subject = topic.subjectOf(partition)
+    const idIsNew = record.idIsNew === true
+    return { partition, message: { id: record.id, idIsNew, subject, body, headerBlock: block, room } }
   }
 
   async #toOutcome(item: Item, answer: Outcome | undefined, nobody: StreamError | undefined): Promise<SendOutcome> {
@@ -170,8 +168,8 @@ export class NatsProducer implements DriverProducer {
 }
 
 /** Whether records of a key can go out at once, each behind the one before it: see docs/decisions/nats-topics.md. */
-export function sendsBehind(connection: Connection, { clustered, info }: TopicView): boolean {
-  return info.order === 'key' && connection.standsAlone && !clustered
+export function sendsBehind(connection: Connection, { copied, info }: TopicView): boolean {
+  return info.order === 'key' && connection.takesConditions && !copied
 }
 
 function idsOf(topic: TopicView): string {

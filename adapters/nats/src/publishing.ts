@@ -10,10 +10,10 @@ import type { SendWindow } from './window.ts'
 export interface PublishingContext {
   readonly acks: Acks
   readonly clock: Clock
-  /** Whether to have messages stored together; `undefined`: the stream stores none so, or there is no need. */
+  /** Whether to have messages stored together; `undefined`: the stream stores none so. */
   readonly weighing: Pick<Weighing, 'prefersTogether' | 'tookInTurn' | 'tookTogether'> | undefined
-  /** How many of a run are under way at once, where they are not stored together. */
-  readonly window: Pick<SendWindow, 'size' | 'took'>
+  /** How many of a run are under way at once, each behind the one before it; `undefined`: the stream cannot have that. */
+  readonly window: Pick<SendWindow, 'size' | 'took'> | undefined
   /** Ends the wait for answers. */
   readonly signal: AbortSignal
   /** For messages. */
@@ -24,6 +24,8 @@ export interface PublishingContext {
 
 /** A message of a request. */
 export interface Message extends Written {
+  /** Nothing that was stored before has its id, but by an earlier try of the message itself. */
+  readonly idIsNew: boolean
   /** Bytes that it may grow by, for what sending it with others adds. */
   readonly room: number
 }
@@ -46,6 +48,7 @@ export class Publishing {
   // Set where it stands, not in the constructor: V8 puts a function that is assigned to a property among the old objects.
   readonly #onAbort = (): void => this.#giveUp(abortedOnTheWay(this.#context))
   #timer: Timer | undefined
+  #armedMs = 0
   #ended = false
 
   constructor(context: PublishingContext) {
@@ -67,16 +70,21 @@ export class Publishing {
       if (run.length > 1) longer.push(run)
       else single.push(...run)
     }
-    const longest = longer.reduce<Run>((most, run) => (run.length > most.length ? run : most), [])
+    const { weighing, window } = this.#context
+    const behind: Run[] = []
+    const others: Run[] = []
+    for (const run of longer) (window !== undefined && canFollow(run) ? behind : others).push(run)
+    const longest = others.reduce<Run>((most, run) => (run.length > most.length ? run : most), [])
     // One that is long enough takes the others along.
-    const worthIt = this.#context.weighing?.prefersTogether(sizeOf(longest)) === true
+    const worthIt = weighing?.prefersTogether(sizeOf(longest)) === true
     const together: Run[] = []
-    const apart: Run[] = []
-    for (const run of longer) (worthIt && fitsTogether(run) ? together : apart).push(run)
+    const inTurn: Run[] = []
+    for (const run of others) (worthIt && fitsTogether(run) ? together : inTurn).push(run)
     await Promise.all([
       this.#atOnce(single, outcomes),
+      ...behind.map((run) => this.#inOrder(run, outcomes, window)),
       ...batchesOf(together).map((batch) => this.#together(batch, outcomes)),
-      ...apart.map((run) => this.#inOrder(run, outcomes)),
+      ...inTurn.map((run) => this.#inOrder(run, outcomes)),
     ])
     return outcomes
   }
@@ -132,17 +140,21 @@ export class Publishing {
     }
   }
 
-  /** What is not stored in the end for want of time, or behind one that failed, is behind. */
-  async #inOrder(run: Run, outcomes: (Outcome | undefined)[]): Promise<void> {
-    const { clock, timeoutMs, window } = this.#context
+  /** Without a window one after another. What is not stored in the end for want of time, or behind one that failed, is behind. */
+  async #inOrder(
+    run: Run,
+    outcomes: (Outcome | undefined)[],
+    window?: Pick<SendWindow, 'size' | 'took'>,
+  ): Promise<void> {
+    const { clock, timeoutMs } = this.#context
     const endMs = clock.monotonic() + timeoutMs * shareForMore
     for (const { index } of run) outcomes[index] = { kind: 'behind' }
     for (let at = 0; at < run.length && !this.#ended && clock.monotonic() <= endMs;) {
       if (at > 0) this.#arm()
-      const piece = pieceOf(run, at, window.size)
+      const piece = pieceOf(run, at, window?.size ?? 1)
       const { stored, failed } = await this.#piece(piece, outcomes)
       if (failed) return
-      window.took(piece.length, stored)
+      window?.took(piece.length, stored)
       at += stored
     }
   }
@@ -189,11 +201,22 @@ export class Publishing {
     }
   }
 
-  /** One timer for all that is under way: one for each message would cost more than the message. */
+  /**
+   * One timer for all that is under way: one for each message would cost more than the message. The time for an answer begins anew with
+   * each that comes to the connection: over a slow line those before it take theirs.
+   */
   #arm(): void {
-    const { clock, timeoutMs, what } = this.#context
+    const { clock, timeoutMs } = this.#context
+    this.#armedMs = clock.monotonic()
     this.#timer?.cancel()
-    this.#timer = clock.after(timeoutMs, () => this.#giveUp(unanswered(what, timeoutMs)))
+    this.#timer = clock.after(timeoutMs, () => this.#onTime())
+  }
+
+  #onTime(): void {
+    const { acks, clock, timeoutMs, what } = this.#context
+    const silentMs = clock.monotonic() - Math.max(this.#armedMs, acks.heardMs)
+    if (silentMs >= timeoutMs) this.#giveUp(unanswered(what, timeoutMs))
+    else this.#timer = clock.after(timeoutMs - silentMs, () => this.#onTime())
   }
 
   #giveUp(error: StreamError): void {
@@ -206,6 +229,14 @@ type Run = readonly { readonly index: number; readonly message: Message }[]
 
 function sizeOf(run: Run): Following {
   return { records: run.length, bytes: run.reduce((sum, { message }) => sum + message.body.length, 0) }
+}
+
+/**
+ * Whether each can be stored behind the one before it. What has the id of something else that was stored would be taken for stored
+ * where that is, and let those behind it pass though what comes before it is not stored.
+ */
+function canFollow(run: Run): boolean {
+  return run.every(({ message }, at) => message.idIsNew || at === run.length - 1)
 }
 
 function fitsTogether(run: Run): boolean {

@@ -12,8 +12,8 @@ export class TopicView {
   /** The stream's own limit of a record; `undefined`: none. */
   readonly maxMessageBytes: number | undefined
   readonly storage: 'file' | 'memory'
-  /** Whether its stream is a cluster's, which may give it more copies. */
-  readonly clustered: boolean
+  /** Whether its messages are copied elsewhere, by a cluster or by republishing. */
+  readonly copied: boolean
   /** Whether there is order to keep, and the stream takes messages that are stored together, all or none. */
   readonly storesTogether: boolean
   readonly #topics: Topics
@@ -25,12 +25,12 @@ export class TopicView {
   private constructor(topics: Topics, found: FoundTopic) {
     this.name = found.info.name
     this.stream = streamOf(found.info.name)
-    const { max_msg_size: size, allow_atomic: together, storage } = found.stream.config
+    const { max_msg_size: size, allow_atomic: together, republish, storage } = found.stream.config
     this.maxMessageBytes = size > 0 ? size : undefined
     this.storage = storage === StorageType.Memory ? 'memory' : 'file'
     this.storesTogether = together === true && found.info.order === 'key'
     // A server alone says who leads, but no name.
-    this.clustered = found.stream.cluster?.name !== undefined
+    this.copied = found.stream.cluster?.name !== undefined || republish !== undefined
     this.#topics = topics
     this.#info = found.info
     this.#open = openOf(found.info)

@@ -21,6 +21,3 @@ export class SendWindow {
     else if (sent >= this.#size) this.#size = Math.min(most, this.#size * 2)
   }
 }
-
-/** Each message is sent when the one before it is stored. */
-export const oneAtATime: Pick<SendWindow, 'size' | 'took'> = { size: 1, took: () => undefined }

@@ -14,6 +14,7 @@ const nativeErrors: readonly NativeError[] = [
   { error: named('ConnectionError', 'connection refused'), code: 'unavailable', retryable: true },
   { error: api(10059, 404, 'stream not found'), code: 'not-found', retryable: false },
   { error: api(10077, 503, 'maximum bytes exceeded'), code: 'throttled', retryable: true },
+  { error: api(10167, 429, 'too many requests'), code: 'throttled', retryable: true },
   { error: api(10054, 400, 'message size exceeds maximum allowed'), code: 'too-large', retryable: false },
   { error: api(10039, 503, 'jetstream not enabled for account'), code: 'unsupported', retryable: false },
   { error: api(10008, 503, 'JetStream system temporarily unavailable'), code: 'unavailable', retryable: true },

@@ -3,12 +3,12 @@ import { connect } from '@nats-io/transport-node'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { DriverTopic, OutgoingRecord, SendOutcome } from '@sluice/driver'
-import { ManualClock, settle } from '@sluice/driver/testing'
+import { eventually, ManualClock, settle } from '@sluice/driver/testing'
 import { RefusedError } from '../src/acks.ts'
 import type { Acks, Answer, Message } from '../src/acks.ts'
 import { Publishing } from '../src/publishing.ts'
 import type { Outcome } from '../src/publishing.ts'
-import { oneAtATime, SendWindow } from '../src/window.ts'
+import { SendWindow } from '../src/window.ts'
 import { Cluster } from './cluster.ts'
 import { fresh, openDriver } from './fixtures.ts'
 import { findServer, obtainServer } from './server.ts'
@@ -17,7 +17,7 @@ import { needs } from './suite.ts'
 const signal = new AbortController().signal
 
 function outgoing(id: string, key: string | undefined, body = id): OutgoingRecord {
-  const rest = { headers: {}, producedAtMs: 0, expiresAtMs: undefined, partition: undefined }
+  const rest = { idIsNew: true, headers: {}, producedAtMs: 0, expiresAtMs: undefined, partition: undefined }
   return { id, key, body: Buffer.from(body), ...rest }
 }
 
@@ -37,8 +37,12 @@ describe('a request', () => {
       asked.push({ what, answer: resolve })
       return { answer: promise, giveUp: (error) => resolve({ kind: 'failed', error }) }
     }
+    const heard = { atMs: -Infinity }
     const acks = {
       waiting: 2,
+      get heardMs() {
+        return heard.atMs
+      },
       send: ({ subject }: Message) => ask(subject),
       sendBehind: (previous: string, { subject }: Message) => ask(`${previous}<${subject}`),
       sendTogether: (all: readonly Message[]) => ask(all.map(({ subject }) => subject).join('+')),
@@ -56,7 +60,7 @@ describe('a request', () => {
       acks,
       clock,
       weighing: way.together === true ? weighing : undefined,
-      window: way.together === true ? oneAtATime : window,
+      window: way.together === true ? undefined : window,
       signal,
       what: 'a send',
       timeoutMs: 1_000,
@@ -64,13 +68,14 @@ describe('a request', () => {
     onTestFinished(() => publishing.end())
     const written = messages.map((subject) => ({
       id: subject,
+      idIsNew: !subject.startsWith('given'),
       subject,
       body: Buffer.alloc(0),
       headerBlock: '',
       room: /^[A-Z]$/.test(subject) ? 0 : 1_000,
     }))
     const outcomes = publishing.publish(written, runs)
-    return { clock, asked, outcomes, underWay, window }
+    return { clock, asked, outcomes, underWay, window, heard }
   }
   const stored = (sequence: number): Answer => ({ kind: 'stored', sequence, duplicate: false })
   const sequences = (outcomes: readonly (Outcome | undefined)[]): unknown =>
@@ -171,6 +176,37 @@ describe('a request', () => {
       asked[3]?.answer(outOfLine)
       expect(sequences(await outcomes)).toEqual([1, 'nobody', 'behind', 'behind'])
       expect(asked).toHaveLength(4)
+    })
+
+    it('sends nothing behind one whose id was given: something else may have it', async () => {
+      const { asked, outcomes } = setUp(
+        ['a', 'given', 'c', 'd', 'given-last'],
+        [
+          [0, 1, 2],
+          [3, 4],
+        ],
+        {},
+      )
+      expect(asked.map(({ what }) => what)).toEqual(['d', 'd<given-last', 'a'])
+      for (const { answer } of asked.splice(0)) answer(stored(1))
+      await settle()
+      expect(asked.map(({ what }) => what)).toEqual(['given'])
+      asked[0]?.answer(stored(2))
+      await settle()
+      asked[1]?.answer(stored(3))
+      expect(sequences(await outcomes)).toEqual([1, 2, 3, 1, 1])
+    })
+
+    it('waits for answers as long as others come to the connection', async () => {
+      const { asked, clock, heard, outcomes } = setUp(['a', 'b'], [[0, 1]], {})
+      await clock.advance(900)
+      heard.atMs = clock.monotonic()
+      await clock.advance(900)
+      asked[0]?.answer(stored(1))
+      heard.atMs = clock.monotonic()
+      await clock.advance(999)
+      asked[1]?.answer(stored(2))
+      expect(sequences(await outcomes)).toEqual([1, 2])
     })
 
     it('passes over none for one behind it that an earlier try had stored', async () => {
@@ -280,8 +316,8 @@ describe.each(servers)('records of one key $name', ({ missing, name: where, star
     await driver.admin.createTopic(name, { partitions: 2 }, signal)
     const opened = await driver.openTopic(name, signal)
     expect(opened.requestOrder).toBe(driver.capabilities.requestOrder)
-    const together = opened.requestOrder === 'kept' ? 'batch' : 'turn'
-    return { topic: opened, name, how: where === 'in a cluster' ? together : 'behind' }
+    const together = where === 'in a cluster' ? 'batch' : 'behind'
+    return { topic: opened, name, how: opened.requestOrder === 'kept' ? together : 'turn' }
   }
 
   /** What the stream holds, by sequence, and how each was stored. */
@@ -422,6 +458,55 @@ describe.each(servers)('records of one key $name', ({ missing, name: where, star
     const driver = await openDriver(running?.url ?? '')
     await driver.admin.createTopic(name, {}, signal)
     const opened = await driver.openTopic(name, signal)
-    expect(opened.requestOrder).toBe(where === 'in a cluster' ? 'none' : 'kept')
+    expect(opened.requestOrder).toBe(where === 'in a cluster' ? 'none' : driver.capabilities.requestOrder)
+  })
+
+  it('are not stored behind a copy of another that has the same id', async ({ skip }) => {
+    const { topic: opened, name, how } = await topic()
+    skip(how === 'turn', 'requests have one record of a key here')
+    const given = { ...outgoing('given', 'k'), idIsNew: false }
+    await send(opened, [given])
+    const manager = await jetstreamManager(await native())
+    await manager.streams.update(name, { max_bytes: 3_000, discard: DiscardPolicy.New })
+    const large = outgoing('large', 'k', 'x'.repeat(10_000))
+    const outcomes = await send(opened, [large, given, outgoing('c', 'k')])
+    expect(outcomes.map(({ ok }) => ok)).toEqual([false, false, false])
+    expect((await held(name)).map(([, body]) => body)).toEqual(['given'])
+  })
+
+  it('are not stored without the one before them, whatever their headers say', async ({ skip }) => {
+    const { topic: opened, name, how } = await topic()
+    skip(how === 'turn', 'requests have one record of a key here')
+    const manager = await jetstreamManager(await native())
+    await manager.streams.update(name, { max_bytes: 3_000, discard: DiscardPolicy.New })
+    const large = outgoing('large', 'k', 'x'.repeat(10_000))
+    const term = 'Nats-Expected-Last-Msg-Id'
+    for (const why of [term, `${term}: large`, term + term]) {
+      const outcomes = await send(opened, [large, { ...outgoing('b', 'k'), headers: { why } }, outgoing('c', 'k')])
+      expect(outcomes.map(({ ok }) => ok)).toEqual([false, false, false])
+    }
+    expect((await manager.streams.info(name)).state.messages).toBe(0)
+  })
+
+  it('come to mirrors of the stream, and go one at a time where they are republished', async () => {
+    const { topic: opened, name } = await topic()
+    await send(
+      opened,
+      many('a').map((id) => outgoing(id, 'k')),
+    )
+    const manager = await jetstreamManager(await native())
+    const mirror = fresh('mirror')
+    await manager.streams.add({ name: mirror, mirror: { name, opt_start_seq: 10 } })
+    await eventually(async () => expect((await held(mirror)).map(([, body]) => body)).toEqual(many('a').slice(9)))
+    const theirs = fresh('republished')
+    const republish = { src: `${theirs}.>`, dest: `copy.${theirs}.>` }
+    await manager.streams.add({ name: theirs, subjects: [`${theirs}.*`], duplicate_window: 120e9, republish })
+    const driver = await openDriver(running?.url ?? '')
+    await driver.admin.createTopic(theirs, {}, signal)
+    await send(
+      await driver.openTopic(theirs, signal),
+      many('b').map((id) => outgoing(id, 'k')),
+    )
+    expect((await held(theirs)).map(([, body, way]) => [body, way])).toEqual(many('b').map((body) => [body, 'turn']))
   })
 })

@@ -19,6 +19,8 @@ export type Headers = Readonly<Record<string, string>>
 export interface OutgoingRecord {
   /** Unique id, a UUIDv7 made by the producer unless the caller gave one. Also the deduplication id where the backend has that. */
   readonly id: string
+  /** The producer made the id for this record: no other one, older or newer, has it. Default false. */
+  readonly idIsNew?: boolean
   /** Records with equal keys keep their order. `undefined`: no order. */
   readonly key: string | undefined
   /** The caller's headers plus Sluice's own (`content-type`, `traceparent`, `dlq-*`). */

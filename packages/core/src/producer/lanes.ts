@@ -115,16 +115,16 @@ export class Lanes {
   }
 
   /**
-   * Takes the next batch, of what `mayPass` lets through. Of a key it holds one record, or a run where the backend keeps a
+   * Takes the next batch, of what `mayPass` lets through, `maxBytes` at most unless it is one record. Of a key it holds one record, or a run where the backend keeps a
    * request's order.
    */
-  takeBatch(mayPass: (entry: Entry) => boolean): Entry[] {
+  takeBatch(mayPass: (entry: Entry) => boolean, maxBytes: number): Entry[] {
     const { settings } = this.#deps
     const batch: Entry[] = []
     let bytes = 0
     let full = false
     const fits = (entry: Entry): boolean =>
-      batch.length < settings.maxBatchRecords && (batch.length === 0 || bytes + entry.bytes <= settings.maxBatchBytes)
+      batch.length < settings.maxBatchRecords && (batch.length === 0 || bytes + entry.bytes <= maxBytes)
     for (let lane = this.#ready.peek(); lane !== undefined && !full; lane = this.#ready.peek()) {
       let left = !lane.ordered ? Infinity : this.#deps.requestOrder === 'none' ? 1 : lane.mostInRun
       const before = batch.length

@@ -23,6 +23,9 @@ export interface OutboxDeps {
   readonly onGone: (entry: Entry) => void
 }
 
+/** A request has room for so many bytes, however slow the line is. */
+const leastBatchBytes = 64 * 1024
+
 /** A record that was not stored. */
 interface Failure {
   readonly entry: Entry
@@ -48,11 +51,14 @@ export class Outbox {
   #linger: Timer | undefined
   #lingerDone = false
   #hurrying = 0
+  /** What a request may have now: a quarter after each that had no answer in time, for the line may be slow, up to what is set. */
+  #maxBatchBytes: number
   retries = 0
   requests = 0
 
   constructor(deps: OutboxDeps) {
     this.#deps = deps
+    this.#maxBatchBytes = deps.settings.maxBatchBytes
     this.#lanes = new Lanes(deps)
   }
 
@@ -135,7 +141,7 @@ export class Outbox {
   #pump(): void {
     const { settings } = this.#deps
     while (this.#requests.size < settings.maxInFlight && this.#lanes.ready && !this.#held()) {
-      const batch = this.#lanes.takeBatch(this.#mayPass)
+      const batch = this.#lanes.takeBatch(this.#mayPass, this.#maxBatchBytes)
       if (this.#lanes.records === 0) this.#lingerDone = false
       if (batch.length === 0) break
       void this.#request(batch)
@@ -180,8 +186,17 @@ export class Outbox {
     this.requests++
     const { outcomes, whole } = await request(batch, this.#deps, controller)
     this.#requests.delete(controller)
+    this.#adapt(outcomes)
     this.#settle(batch, outcomes, whole)
     this.#schedulePump()
+  }
+
+  /** As much as the line takes in the time that there is for an answer. */
+  #adapt(outcomes: readonly SendOutcome[]): void {
+    const most = this.#deps.settings.maxBatchBytes
+    const late = outcomes.some((outcome) => !outcome.ok && outcome.error.code === 'timeout')
+    if (late) this.#maxBatchBytes = Math.max(Math.min(leastBatchBytes, most), Math.floor(this.#maxBatchBytes / 4))
+    else if (this.#maxBatchBytes < most) this.#maxBatchBytes = Math.min(most, this.#maxBatchBytes * 2)
   }
 
   #settle(batch: readonly Entry[], outcomes: readonly SendOutcome[], whole: StreamError | undefined): void {

@@ -36,11 +36,13 @@ export function prepare<T>(
   checkPartition(partition, context)
   const headers = buildHeaders(message.headers, ownHeaders, context)
   const expiresAtMs = timeOf(message.expiresAt)
-  const id = checkId(message.id) ?? context.newId()
+  const given = checkId(message.id)
+  const id = given ?? context.newId()
+  const idIsNew = given === undefined
   const producedAtMs = context.now()
   const body = context.format.encode(message.value, () => `the value for topic "${context.topicName}"`)
-  if (!(body instanceof Promise)) return { id, key, headers, body, producedAtMs, expiresAtMs, partition }
-  return body.then((checked) => ({ id, key, headers, body: checked, producedAtMs, expiresAtMs, partition }))
+  if (!(body instanceof Promise)) return { id, idIsNew, key, headers, body, producedAtMs, expiresAtMs, partition }
+  return body.then((checked) => ({ id, idIsNew, key, headers, body: checked, producedAtMs, expiresAtMs, partition }))
 }
 
 /**
