@@ -47,7 +47,7 @@ async function nats(): Promise<Prepared> {
   open.push(proxy, server)
   console.log(`nats-server ${found.version} (${found.how})`)
   const childAddress = `nats://127.0.0.1:${proxy.endpoint.port}?failoverMs=3000&pingIntervalMs=1000`
-  return { backend: server.url, childAddress, saboteur: new ProxySaboteur(proxy, () => server.restart()) }
+  return { backend: server.url, childAddress, saboteur: new ProxySaboteur(proxy, () => server.restart(), true) }
 }
 
 /** Our own server, with its records in a folder; the leases stand beside it, and nothing happens to them. */

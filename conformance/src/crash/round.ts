@@ -40,6 +40,8 @@ export interface Saboteur {
   start(seed: number): void
   /** Ends, with everything well again. Says what it did. */
   stop(): Promise<string>
+  /** Does what changes the topic itself, without what the broker does not survive meanwhile. Default: at once. */
+  sparing?<T>(work: () => Promise<T>): Promise<T>
 }
 
 /** Plays one round: processes at work, some of them killed, everything drained, everything checked. */
@@ -56,7 +58,7 @@ export async function playRound(scene: Scene, saboteur?: Saboteur): Promise<Roun
   try {
     for (const step of plan.steps) {
       await pause(step.afterMs)
-      problems.push(...(await harm(cloud, cast, scene, step)))
+      problems.push(...(await harm(cloud, cast, scene, step, saboteur)))
       await cast.ready()
     }
   } finally {
@@ -72,7 +74,13 @@ export async function playRound(scene: Scene, saboteur?: Saboteur): Promise<Roun
 }
 
 /** Does one harm. Says what should not have happened. */
-async function harm(cloud: Cloud, cast: Cast, scene: Scene, step: Step): Promise<readonly string[]> {
+async function harm(
+  cloud: Cloud,
+  cast: Cast,
+  scene: Scene,
+  step: Step,
+  saboteur: Saboteur | undefined,
+): Promise<readonly string[]> {
   const { gapMs, victim } = step
   switch (step.harm) {
     case 'kill-producer':
@@ -90,7 +98,7 @@ async function harm(cloud: Cloud, cast: Cast, scene: Scene, step: Step): Promise
       break
     case 'kill-while-growing': {
       const kills = pause(gapMs).then(() => Promise.all([cast.killMember(victim), cast.killProducer(victim)]))
-      await Promise.all([grow(cloud, scene.topic), kills])
+      await Promise.all([grow(cloud, scene.topic, saboteur), kills])
       break
     }
     case 'kill-while-closing':
@@ -104,8 +112,13 @@ async function harm(cloud: Cloud, cast: Cast, scene: Scene, step: Step): Promise
   return []
 }
 
-async function grow(cloud: Cloud, topic: string): Promise<void> {
+async function grow(cloud: Cloud, topic: string, saboteur: Saboteur | undefined): Promise<void> {
   if (cloud.capabilities.repartition === false) return
+  if (saboteur?.sparing === undefined) return growNow(cloud, topic)
+  return saboteur.sparing(() => growNow(cloud, topic))
+}
+
+async function growNow(cloud: Cloud, topic: string): Promise<void> {
   const { partitions } = await patiently(openMs, () => cloud.admin.describeTopic(topic))
   const open = partitions.filter((partition) => partition.state === 'open').length
   await patiently(openMs, () => cloud.admin.setPartitions(topic, open + 1 + (open % 2)))
