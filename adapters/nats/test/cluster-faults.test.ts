@@ -3,16 +3,19 @@ import { connect } from '@nats-io/transport-node'
 import type { Topic } from '@sluice/core'
 import type { TopicOrder } from '@sluice/driver'
 import { eventually } from '@sluice/driver/testing'
+import type { NatsBinary } from '@sluice/emulators'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Cluster } from './cluster.ts'
 import { fresh, open, topicOf } from './fixtures.ts'
+import { isOld } from './harness.ts'
 import { findBinary } from './server.ts'
 import { needs } from './suite.ts'
 
 const binary = await findBinary()
 const keys = 16
-const windowPerKey = 20
-const patienceMs = 60_000
+const windowPerKey = 10
+/** Three servers beside other tests, and each is caught up with: much more than it takes alone. */
+const patienceMs = 100_000
 
 /** Sends values from 1 on with each key, some at once, until it is stopped; knows what is stored. */
 class Sending {
@@ -27,6 +30,8 @@ class Sending {
         const values = Array.from({ length: windowPerKey }, (_, at) => next + at)
         await Promise.all(values.map((value) => producer.send({ key: String(key), value })))
         this.stored[key] = next + windowPerKey - 1
+        // Not as fast as it goes: the servers are to have time to elect leaders.
+        await new Promise((resolve) => setTimeout(resolve, 20))
       }
     }
     this.#running = Promise.all(this.stored.map((_, key) => sendAll(key)))
@@ -57,6 +62,8 @@ function read(topic: Topic<number>): { readonly firsts: readonly number[][]; sto
     if (seen[of]?.has(value) === false) firsts[of]?.push(value)
     seen[of]?.add(value)
   })
+  // What it says is told when it is stopped.
+  reading.catch(() => undefined)
   const stop = async (): Promise<void> => {
     await consumer.close()
     await reading
@@ -65,15 +72,16 @@ function read(topic: Topic<number>): { readonly firsts: readonly number[][]; sto
 }
 
 describe('a cluster of three whose servers are killed in turn', () => {
-  needs('tried' in binary ? `no nats-server: ${binary.tried.join('; ')}` : undefined)
+  needs('tried' in binary ? `no nats-server: ${binary.tried.join('; ')}` : whyNot(binary))
 
-  it('loses nothing that was acknowledged, and keeps the order of keys', { timeout: 300_000 }, async () => {
+  it('loses nothing that was acknowledged, and keeps the order of keys', { timeout: 500_000 }, async () => {
     if ('tried' in binary) throw new Error('not skipped')
     const cluster = await Cluster.start(binary)
     onTestFinished(() => cluster.close())
     await cluster.ready()
     const url = `${cluster.url}/?replicas=3&failoverMs=3000&leaseMs=3000&pingIntervalMs=1000`
-    const [producing, consuming] = [await open(url), await open(url)]
+    const patient = { connectTimeoutMs: patienceMs }
+    const [producing, consuming] = [await open(url, patient), await open(url, patient)]
     const topics: { readonly name: string; readonly order: TopicOrder }[] = []
     for (const order of ['key', 'none'] as const) {
       const name = fresh(`turns-${order}`)
@@ -101,6 +109,11 @@ describe('a cluster of three whose servers are killed in turn', () => {
     }
   })
 })
+
+/** Copies of nats-server 2.9 may lack records after a kill that had nothing to do with Sluice: see docs/known-gaps.md. */
+function whyNot(binary: NatsBinary): string | undefined {
+  return isOld(binary) ? `copies of nats-server ${binary.version} lack records after a kill` : undefined
+}
 
 function inOrder(values: readonly number[]): number[] {
   return values.toSorted((a, b) => a - b)
