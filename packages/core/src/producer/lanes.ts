@@ -115,8 +115,8 @@ export class Lanes {
   }
 
   /**
-   * Takes the next batch, of what `mayPass` lets through, `maxBytes` at most unless it is one record. Of a key it holds one record, or a run where the backend keeps a
-   * request's order.
+   * Takes the next batch, of what `mayPass` lets through, `maxBytes` at most unless it is one record. Of a key it holds one record,
+   * or a run where the backend keeps a request's order.
    */
   takeBatch(mayPass: (entry: Entry) => boolean, maxBytes: number): Entry[] {
     const { settings } = this.#deps

@@ -170,7 +170,7 @@ export class Outbox {
       })
       return true
     }
-    const full = this.#lanes.records >= settings.maxBatchRecords || this.#lanes.bytes >= settings.maxBatchBytes
+    const full = this.#lanes.records >= settings.maxBatchRecords || this.#lanes.bytes >= this.#maxBatchBytes
     if (settings.lingerMs === 0 || this.#lingerDone || this.#hurrying > 0 || full) return false
     this.#linger ??= clock.after(settings.lingerMs, () => {
       this.#linger = undefined
