@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { fanOut, kinesisHarness, localStackHarness } from '../adapters/kinesis/test/harness.ts'
-import { natsHarness } from '../adapters/nats/test/harness.ts'
+import { isOld, natsClusterHarness, natsHarness } from '../adapters/nats/test/harness.ts'
 import { findServer } from '../adapters/nats/test/server.ts'
 import { embeddedHarnesses } from '../conformance/src/embedded.ts'
 import type { Harness } from '../conformance/src/harness.ts'
@@ -92,13 +92,24 @@ async function one(name: string): Promise<Report> {
 async function harnesses(): Promise<readonly Harness[]> {
   const { env } = process
   const kinesis = [kinesisHarness(), kinesisHarness(...fanOut)]
-  const server = await findServer()
-  if (server.kind === 'none') missing('NATS', server.reason)
-  const nats = server.kind === 'none' ? [] : [natsHarness(server, 'key'), natsHarness(server, 'none')]
   const found = await findLocalStack({ env })
   if ('tried' in found) missing('LocalStack', found.tried.join('; '))
   const localStack = 'tried' in found ? [] : [localStackHarness(found, env)]
-  return [...embeddedHarnesses(), ...nats, ...kinesis, ...localStack]
+  return [...embeddedHarnesses(), ...(await natsHarnesses()), ...kinesis, ...localStack]
+}
+
+/** A server alone, and a cluster where there is a server to start. */
+async function natsHarnesses(): Promise<readonly Harness[]> {
+  const server = await findServer()
+  if (server.kind === 'none') {
+    missing('NATS', server.reason)
+    return []
+  }
+  const alone = [natsHarness(server, 'key'), natsHarness(server, 'none')]
+  if (server.kind === 'binary' && !isOld(server.binary))
+    return [...alone, natsClusterHarness(server.binary, 'key'), natsClusterHarness(server.binary, 'none')]
+  missing('a NATS cluster', 'the server there is, is none that three could be started of, or too old')
+  return alone
 }
 
 /** A backend that cannot be run: in the README it has to be. */

@@ -64,7 +64,7 @@ const natsLimits: Omit<Limits, 'maxRecordBytes'> = {
   maxBatchRecords: 5_000,
   maxBatchBytes: 16 * 1024 * 1024,
   // Between two requests of a key the server waits; and keys whose large records go in turn are under way at once only with room for several.
-  usualBatchBytes: 4 * 1024 * 1024,
+  usualBatchBytes: 8 * 1024 * 1024,
   maxKeyBytes: 1_024,
   maxHeaders: 64,
   maxHeaderValueBytes: 1_024,

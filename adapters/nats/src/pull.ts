@@ -87,6 +87,11 @@ export class Pull {
     return this.#over ? 0 : this.#left
   }
 
+  /** How many bytes of records it may still bring. */
+  get bytesLeft(): number {
+    return this.#over ? 0 : this.#bytesLeft
+  }
+
   /**
    * Ends it. Records that are on their way are still given to `onDelivery`, and the server sends no more after. What the consumer
    * has delivered into a queue of the server by then comes to nobody: it counts as delivered all the same.

@@ -164,14 +164,16 @@ export class Reading implements PartitionReading {
     )
   }
 
-  /** While records flow, and there is room for as many again as a half. */
+  /** Near the end of a request, where there is room for half of another. */
   #pullAhead(): void {
-    const consumer = this.#consumer
+    const [consumer, pull] = [this.#consumer, this.#pull]
     if (this.#ahead !== undefined || consumer === undefined || this.#drained || this.#hasEnded()) return
-    const left = this.#pull?.left ?? 0
-    const room = maxRecords - (this.#buffer.length - this.#head) - left
-    if (left === 0 || left > maxRecords / 4 || room < maxRecords / 2 || this.#bufferedBytes > maxBytes / 2) return
-    this.#ahead = this.#pullFrom(consumer, room)
+    if (pull === undefined || pull.left === 0 || this.#bufferedBytes > maxBytes / 2) return
+    const fewBytes = pull.bytesLeft < maxBytes / 4
+    if (pull.left > maxRecords / 4 && !fewBytes) return
+    // What few bytes can still be is little, whatever their number.
+    const room = maxRecords - (this.#buffer.length - this.#head) - (fewBytes ? 0 : pull.left)
+    if (room >= maxRecords / 2) this.#ahead = this.#pullFrom(consumer, room)
   }
 
   async #after(end: PullEnd): Promise<void> {

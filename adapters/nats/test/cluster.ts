@@ -15,13 +15,13 @@ export class Cluster implements AsyncDisposable {
     this.servers = servers
   }
 
-  /** Starts three, each with those lines in its configuration; resolves when a stream could be made. */
-  static async start(binary: NatsBinary, config = ''): Promise<Cluster> {
+  /** Starts three. They are `ready` some time later. */
+  static async start(binary: NatsBinary): Promise<Cluster> {
     const ports = await Promise.all([freePort(), freePort(), freePort()])
     const routes = ports.map((port) => `nats://127.0.0.1:${port}`).join(', ')
     const starts = ports.map((port, at) => {
-      const lines = `server_name: n${at}\ncluster { name: test, listen: "127.0.0.1:${port}", routes: [${routes}] }\n${config}`
-      return NatsServer.start(binary, { config: lines })
+      const config = `server_name: n${at}\ncluster { name: test, listen: "127.0.0.1:${port}", routes: [${routes}] }`
+      return NatsServer.start(binary, { config })
     })
     const started = await Promise.allSettled(starts)
     const cluster = new Cluster(started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : [])))
@@ -39,9 +39,9 @@ export class Cluster implements AsyncDisposable {
     return `nats://${this.servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`
   }
 
-  /** Resolves when a user of it can make streams. `login` as the client takes it. */
-  async ready(login: { readonly user?: string; readonly pass?: string } = {}): Promise<void> {
-    const client = await connect({ servers: this.servers.map(({ port }) => `127.0.0.1:${port}`), ...login })
+  /** Resolves when streams can be made. */
+  async ready(): Promise<void> {
+    const client = await connect({ servers: this.servers.map(({ port }) => `127.0.0.1:${port}`) })
     try {
       const manager = await jetstreamManager(client, { checkAPI: false })
       const probe = { name: 'ready', subjects: ['ready'], num_replicas: this.servers.length }

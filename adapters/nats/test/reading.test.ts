@@ -1,3 +1,4 @@
+import { text } from '@sluice/core'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { parseBackendUrl, silentLogger, systemClock } from '@sluice/driver'
 import type { IncomingRecord } from '@sluice/driver'
@@ -8,22 +9,22 @@ import { Reading } from '../src/reading.ts'
 import { Store } from '../src/store.ts'
 import { TopicView } from '../src/topic.ts'
 import { Topics } from '../src/topics.ts'
-import { fresh, open, topicOf } from './fixtures.ts'
+import { fresh, open } from './fixtures.ts'
 import { findServer, obtainServer } from './server.ts'
 import { needs } from './suite.ts'
 
 const source = await findServer()
 needs(source.kind === 'none' ? `no nats-server: ${source.reason}` : undefined)
 
-it('a partition that ends while its records are on their way is read on by a new consumer', async () => {
+/** A connection to a server of the test's own, and a topic of one partition that holds those records. */
+async function topicWith(values: readonly string[]): Promise<{ connection: Connection; view: TopicView }> {
   if (source.kind === 'none') throw new Error(source.reason)
   const running = await obtainServer(source)
   onTestFinished(() => running.stop())
   const cloud = await open(running.url)
-  const name = fresh('ends')
+  const name = fresh('read')
   await cloud.admin.createTopic(name, { partitions: 1 })
-  const topic = topicOf(cloud, name)
-  await topic.sendAll(Array.from({ length: 300 }, (_, value) => ({ value })))
+  await cloud.topic(name, { codec: text }).sendAll(values.map((value) => ({ value })))
 
   const config = parseConfig(parseBackendUrl(running.url))
   const signal = AbortSignal.timeout(10_000)
@@ -31,6 +32,41 @@ it('a partition that ends while its records are on their way is read on by a new
   const connection = await Connection.open(config, ports)
   onTestFinished(() => connection.close())
   const view = await TopicView.open(new Topics(connection, new Store(connection, config), config, systemClock), name)
+  return { connection, view }
+}
+
+it('the next request for large records is made before the last one is over', async () => {
+  const large = 'x'.repeat(100_000)
+  const { connection, view } = await topicWith(Array.from({ length: 60 }, () => large))
+  const requests = vi.spyOn(connection.client, 'publish')
+  const asked = (): number => requests.mock.calls.filter(([subject]) => subject.includes('CONSUMER.MSG.NEXT')).length
+  let received = 0
+  const records: IncomingRecord[] = []
+  const askedAt: number[] = []
+  const context = {
+    connection,
+    topic: view,
+    clock: systemClock,
+    logger: silentLogger,
+    wake: () => {
+      reading.take(records, 1_000, Infinity)
+      if (records.length > received) askedAt.push(asked())
+      received = records.length
+      reading.want()
+    },
+    fail: (error: Error) => expect.unreachable(error.message),
+  }
+  const reading: Reading = new Reading(context, '0', 1, 1)
+  onTestFinished(() => reading.close())
+  reading.want()
+  await eventually(() => expect(records.map(({ position }) => position)).toHaveLength(60))
+  // A request takes ten of them: at the tenth, the second one stands already.
+  expect(askedAt[9]).toBe(2)
+  expect(new Set(records.map(({ position }) => position)).size).toBe(60)
+})
+
+it('a partition that ends while its records are on their way is read on by a new consumer', async () => {
+  const { connection, view } = await topicWith(Array.from({ length: 300 }, (_, at) => String(at)))
   const makeConsumer = vi.spyOn(connection.streams.consumers, 'add')
   let ended = false
   const known = view.byId.bind(view)

@@ -42,7 +42,7 @@ export interface ProducerOptions {
   readonly maxBufferedBytes?: number
   /** The most records of a request. Default 1 000; the backend's limit is the ceiling. */
   readonly maxBatchRecords?: number
-  /** The most bytes of a request. Default 1 MiB, with NATS 4 MiB; the backend's limit is the ceiling. */
+  /** The most bytes of a request. Default 1 MiB, with NATS 8 MiB; the backend's limit is the ceiling. */
   readonly maxBatchBytes?: number
   /** How long a request waits for company, in milliseconds. Default 0: batches form while others are in flight. */
   readonly lingerMs?: number
