@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
 
 /** Microseconds on the machine's monotonic clock, which all its processes share. */
 export type Micros = number
@@ -42,12 +42,17 @@ export function microsNow(): Micros {
   return Number(process.hrtime.bigint() / 1_000n)
 }
 
-/** A journal that is written line by line. A line is with the operating system, and survives SIGKILL, when `write` returns. */
+/**
+ * A journal that is written line by line. A line is with the operating system, and survives SIGKILL, when `write` returns. A kill
+ * can cut a write off between two pages: whoever goes on with a journal takes such a rest away first.
+ */
 export class Journal<Line> {
   readonly #file: number
 
   constructor(path: string) {
     this.#file = openSync(path, 'a')
+    const written = readFileSync(path)
+    ftruncateSync(this.#file, written.lastIndexOf('\n') + 1)
   }
 
   write(line: Line): void {
