@@ -106,9 +106,9 @@ export class KinesisAdmin implements DriverAdmin {
     refuseAborted(signal, 'delete')
     const { streams, groups } = this.#context
     const topic = await this.#open(name, signal)
-    const known = await groups.listKept(topic, signal)
+    const known = await groups.kept(topic, signal)
     await streams.remove(name, signal)
-    for (const group of known) await groups.drop(topic, group, signal)
+    for (const { group, table } of known) await groups.drop(topic, group, signal, table)
     this.#context.onChange(name)
   }
 
@@ -141,7 +141,7 @@ export class KinesisAdmin implements DriverAdmin {
     const { groups, client, calls, clock, time } = this.#context
     const view = await this.#open(topic, signal)
     const leases = new Map((await groups.leases(view, group)).map((lease) => [lease.partition, lease]))
-    const beginning = groups.beginningOf({ kind: 'earliest' })
+    const beginning = await groups.beginningOf({ kind: 'earliest' }, view)
     const context = { client, calls, clock, nowMs: time.now(), signal }
     return Promise.all(
       view.shards.all.map((shard) => {

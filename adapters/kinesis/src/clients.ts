@@ -7,6 +7,7 @@ import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from '@aws-s
 import { NodeHttp2Handler, NodeHttpHandler } from '@smithy/node-http-handler'
 import type { KinesisConfig } from './config.ts'
 import { dialler } from './dialling.ts'
+import { refuseCutAnswers } from './whole-answers.ts'
 
 /** Requests that share a connection. The service takes more; what waits for a place waits here. */
 const streamsOfSession = 100
@@ -42,6 +43,7 @@ export function openClients(config: KinesisConfig): Clients {
   const endpoint = config.endpoint === undefined ? {} : { endpoint: config.endpoint }
   const requestHandler = config.http1 ? http1(config) : http2(config)
   const kinesis = new KinesisClient({ ...common, ...endpoint, maxAttempts: 1, requestHandler })
+  refuseCutAnswers(kinesis)
   const dynamo = new DynamoDBClient({
     ...common,
     ...(config.dynamoEndpoint === undefined ? {} : { endpoint: config.dynamoEndpoint }),

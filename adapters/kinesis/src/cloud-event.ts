@@ -1,4 +1,5 @@
 import type { Headers, OutgoingRecord } from '@sluice/driver'
+import { memberText } from './json-member.ts'
 
 /*
  * A record as a CloudEvent in JSON (structured mode), for readers that know neither Sluice nor the KPL.
@@ -55,7 +56,7 @@ export function decodeEvent(data: Buffer, partitionKey: string | undefined): Eve
   const { specversion, id, source: from, type: kind } = event ?? {}
   if (event === undefined || typeof specversion !== 'string' || typeof id !== 'string') return undefined
   if (typeof from !== 'string' || typeof kind !== 'string') return undefined
-  const body = bodyOf(event)
+  const body = bodyOf(event, data)
   if (body === undefined) return undefined
   const isOurs = from === source && kind === type
   const expiresAtMs = typeof event['expirytime'] === 'string' ? Date.parse(event['expirytime']) : Number.NaN
@@ -91,13 +92,14 @@ function jsonOf(body: Buffer): string | undefined {
   }
 }
 
-function bodyOf(event: Readonly<Record<string, unknown>>): Uint8Array | undefined {
+/** What the event is about. A value is cut out of the event's text: parsed and written anew it would lose digits and its order. */
+function bodyOf(event: Readonly<Record<string, unknown>>, text: Buffer): Uint8Array | undefined {
   const { data, data_base64: base64, datacontenttype } = event
   if (typeof base64 === 'string') return Buffer.from(base64, 'base64')
   if (base64 !== undefined) return undefined
   if (data === undefined) return new Uint8Array(0)
   const isText = typeof data === 'string' && typeof datacontenttype === 'string' && !jsonType.test(datacontenttype)
-  return Buffer.from(isText ? data : JSON.stringify(data))
+  return isText ? Buffer.from(data) : memberText(text, 'data')
 }
 
 function ourHeaders(event: Readonly<Record<string, unknown>>): Headers {

@@ -46,11 +46,15 @@ export function toPiece(record: OutgoingRecord): Piece {
 /** What nobody misses who knows the topic, and what core adds by itself. */
 const ownHeaders: ReadonlySet<string> = new Set(['content-type', 'traceparent', 'tracestate'])
 
-/** Whether a record is its body alone. What more there is to say of dead letters, and when a record expires, needs an envelope. */
-function isBare({ headers, expiresAtMs }: OutgoingRecord): boolean {
+/**
+ * Whether a record is its body alone. What more there is to say of dead letters, and when a record expires, needs an envelope;
+ * and so does a body that is an aggregate, which readers would take apart.
+ */
+function isBare({ headers, expiresAtMs, body }: OutgoingRecord): boolean {
   if (expiresAtMs !== undefined) return false
   for (const name in headers) if (!ownHeaders.has(name)) return false
-  return true
+  // Of a body that does not begin like an aggregate, nothing more is looked at.
+  return disaggregate(bufferOf(body)) === undefined
 }
 
 /** Writes a record as a record of the stream, alone. */

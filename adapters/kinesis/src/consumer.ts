@@ -4,11 +4,11 @@ import type { OpenContext, SubscribeOptions } from '@sluice/driver'
 import { AloneMembership, GroupMembership, LeasedLogSource } from '@sluice/lease'
 import type { Membership } from '@sluice/lease'
 import type { Calls } from './calls.ts'
-import type { Subscriber } from './clients.ts'
 import type { KinesisConfig } from './config.ts'
 import { FanOut } from './fan-out.ts'
+import type { FanOutConsumer } from './fan-out.ts'
 import { scopeOf } from './groups.ts'
-import type { Groups } from './groups.ts'
+import type { Beginning, Groups } from './groups.ts'
 import { placeAt } from './places.ts'
 import type { Place } from './places.ts'
 import { Polling } from './polling.ts'
@@ -24,7 +24,7 @@ export interface SourceContext extends Pick<OpenContext, 'clock' | 'logger' | 'r
   readonly topic: TopicView
   readonly groups: Groups
   /** The consumer of enhanced fan-out; `undefined`: shards are polled. */
-  readonly fanOut: { readonly arn: string; readonly subscriber: () => Subscriber } | undefined
+  readonly fanOut: FanOutConsumer | undefined
 }
 
 /** Reads a stream's shards, those that its membership gives it. */
@@ -37,10 +37,7 @@ export class KinesisSource extends LeasedLogSource<Place> {
       clock,
       events,
       read: (partition, epoch, from) => {
-        const fetcher =
-          fanOut === undefined
-            ? new Polling(reading, partition)
-            : new FanOut(reading, partition, fanOut.arn, fanOut.subscriber())
+        const fetcher = fanOut === undefined ? new Polling(reading, partition) : new FanOut(reading, partition, fanOut)
         return new ShardReading(reading, partition, epoch, from, fetcher)
       },
       startAt: (partition, position) => placeAt(position, partition),
@@ -54,12 +51,12 @@ export class KinesisSource extends LeasedLogSource<Place> {
 export function membershipOf(
   context: SourceContext,
   options: SubscribeOptions,
+  beginning: Beginning,
   reader: KinesisSource,
   onClosed: (membership: Membership) => void,
 ): Membership {
   const { topic, groups, config, clock, logger, random } = context
-  const { group, member, start, events } = options
-  const beginning = groups.beginningOf(start)
+  const { group, member, events } = options
   const { failoverMs } = config
   if (group === undefined) {
     return new AloneMembership<Place>({
@@ -78,7 +75,7 @@ export function membershipOf(
       },
     })
   }
-  const store = groups.storeOf(topic, group)
+  const store = groups.storeOf(topic, group, beginning)
   return new GroupMembership<Place>({
     store,
     scope: scopeOf(topic, group),

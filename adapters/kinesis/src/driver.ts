@@ -107,6 +107,8 @@ export class KinesisDriver implements Driver {
     this.#groups = new Groups({
       client: clients.dynamo,
       calls: tableCalls,
+      kinesis: clients.kinesis,
+      kinesisCalls: calls,
       tables,
       bound: context.leaseStore,
       time,
@@ -225,7 +227,8 @@ export class KinesisDriver implements Driver {
     }
     const source = this.#opened.add('subscribe', (onClosed) => new KinesisSource(context, options, onClosed))
     try {
-      const membership = membershipOf(context, options, source, (left) => this.#memberships.delete(left))
+      const beginning = await this.#groups.beginningOf(options.start, topic, signal)
+      const membership = membershipOf(context, options, beginning, source, (left) => this.#memberships.delete(left))
       if (options.group !== undefined) this.#memberships.set(membership, topic.name)
       await source.start(membership)
       return source
@@ -238,8 +241,8 @@ export class KinesisDriver implements Driver {
   /** A group has a consumer of its own; whoever reads without one polls, because consumers are paid for by the hour. */
   async #fanOut(topic: TopicView, group: string | undefined, signal: AbortSignal): Promise<SourceContext['fanOut']> {
     if (this.#config.mode === 'polling' || group === undefined) return undefined
-    const arn = await this.#consumers.ensure(topic.info, group, signal)
-    return { arn, subscriber: () => this.#clients.subscriber() }
+    const ensure = (ensuring: AbortSignal): Promise<string> => this.#consumers.ensure(topic.info, group, ensuring)
+    return { arn: await ensure(signal), ensure, subscriber: () => this.#clients.subscriber() }
   }
 
   #refresh(topic: string): void {

@@ -24,6 +24,12 @@ const garbled: ErrorMeaning = {
   text: 'what answered is not the service, or its answer was cut off; is there a proxy?',
   ambiguous: true,
 }
+const noWayOut: ErrorMeaning = {
+  code: 'unauthenticated',
+  text: 'a proxy on the way wants to know who asks; give it what it wants, or go around it',
+}
+const late: ErrorMeaning = { code: 'timeout', text: 'no answer in time', ambiguous: true }
+const tooLarge: ErrorMeaning = { code: 'too-large', text: 'the record or request is larger than the service takes' }
 const noCredentials: ErrorMeaning = {
   code: 'unauthenticated',
   text: 'no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (?profile=), or run where a role gives them',
@@ -99,9 +105,9 @@ const byName: Readonly<Record<string, ErrorMeaning>> = {
   ExpiredIteratorException: { code: 'unavailable', text: 'an iterator has expired; reading goes on with another' },
   ExpiredNextTokenException: { code: 'unavailable', text: 'a list took too long to be read; try again' },
   ConditionalCheckFailedException: { code: 'conflict', text: 'somebody else was first' },
-  TimeoutError: { code: 'timeout', text: 'no answer in time', ambiguous: true },
-  RequestTimeout: { code: 'timeout', text: 'no answer in time', ambiguous: true },
-  RequestTimeoutException: { code: 'timeout', text: 'no answer in time', ambiguous: true },
+  TimeoutError: late,
+  RequestTimeout: late,
+  TransactionConflictException: { code: 'unavailable', text: 'somebody else writes the same item at the moment' },
 }
 
 const unreachable: ErrorMeaning = {
@@ -118,6 +124,22 @@ const badCertificate: ErrorMeaning = {
   text: "the server's certificate is not trusted or not made for that host; check ?endpoint",
   retryable: false,
 }
+
+/** By the status, where an answer bears no name: of a proxy, a balancer or a firewall. */
+const byStatus: Readonly<Record<number, ErrorMeaning>> = {
+  403: forbidden,
+  407: noWayOut,
+  408: late,
+  413: tooLarge,
+  429: tooManyCalls,
+}
+
+/**
+ * What the SDK throws without a name or a code when a connection breaks: over HTTP/2 (node-http-handler), and in the middle
+ * of an event (core, event-streams).
+ */
+const broken =
+  /frame type id|abnormally aborted|did not get a response|destroyed session|no activity for|event message|event stream message|received message length|checksum/i
 
 /** Connections that never came about: nothing was sent. */
 const neverConnected: ReadonlySet<string> = new Set([
@@ -172,6 +194,17 @@ export function isClockOff(error: unknown): boolean {
   return meaningOf(toNative(error), error) === clockOff
 }
 
+/** Whether the service itself refused a request for what is in it, and might take it without that. */
+export function isRefusedForContent(error: unknown): boolean {
+  const native = toNative(error)
+  return isTooLarge(native) || native.name === 'InvalidArgumentException' || native.name === 'ValidationException'
+}
+
+/** The error of an answer that holds nothing of what it should. */
+export function noAnswer(what: string): StreamError {
+  return new StreamError('unavailable', `${what} failed: ${garbled.text}`, { ambiguous: true })
+}
+
 /** What a record of PutRecords came back with. */
 export function recordError(code: string, message: string, topic: string): StreamError {
   return toStreamError({ name: code, message }, { operation: 'send', topic })
@@ -179,7 +212,7 @@ export function recordError(code: string, message: string, topic: string): Strea
 
 function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
   const { name, message, code, httpStatus } = native
-  if (isTooLarge(native)) return { code: 'too-large', text: 'the record or request is larger than the service takes' }
+  if (isTooLarge(native)) return tooLarge
   // A connection that broke under several requests rejects all with one error, which the SDK marks for each, and cannot twice.
   if (name === 'TypeError' && message.includes('$response')) return cut
   if (name === 'LimitExceededException' && /shard limit|table.*limit|limit.*tables/i.test(message)) return accountFull
@@ -191,7 +224,8 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
       code: 'invalid-argument',
       text: 'no region; write it into the address, kinesis://eu-west-1, or set AWS_REGION',
     }
-  const known = byName[name]
+  // Some services, and emulators, leave "Exception" out, or have it where others do not.
+  const known = byName[name] ?? byName[name.replace(/Exception$/, '')] ?? byName[`${name}Exception`]
   if (known !== undefined) return known
   if (typeof code === 'string') {
     const codes = codesOf(error)
@@ -203,7 +237,8 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
     if (/^(ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_|ERR_STREAM_PREMATURE_CLOSE)/.test(code)) return cut
   }
   if (httpStatus !== undefined && httpStatus >= 500) return notNow
-  if (httpStatus !== undefined && httpStatus >= 400 && unnamed.has(name)) return stranger
+  if (httpStatus !== undefined && httpStatus >= 400 && unnamed.has(name)) return byStatus[httpStatus] ?? stranger
+  if (name === 'Error' && broken.test(message)) return cut
   const system = systemErrorCode(error)
   return system === 'timeout' ? byName['TimeoutError'] : system === 'unavailable' ? cut : undefined
 }
@@ -236,7 +271,11 @@ function toNative(error: unknown): Native {
   }
 }
 
-/** A signature that does not match comes with the whole request as it was signed, session token and all; others with advice on the SDK. */
+/** A signature that does not match comes with the whole request as it was signed, session token and all, or with a part of its header; others with advice on the SDK. */
 function withoutSecrets(message: string): string {
-  return message.replace(/\s*(?:The Canonical String\b|Deserialization error: to see the raw response).*/s, '')
+  const quiet = message.replace(/'[^']*'(?= not a valid key=value pair)/, "'…'")
+  return quiet.replace(
+    /\s*(?:The Canonical String\b|The String-to-Sign\b|Authorization header\b|\bAuthorization=|Deserialization error: to see the raw response).*/s,
+    '',
+  )
 }

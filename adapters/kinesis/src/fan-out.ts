@@ -27,11 +27,21 @@ const longestName = 128
 
 const nothing: Fetched = { records: [], atEnd: false, nothingMore: false, restMs: 0 }
 
+/** The consumer of a group. */
+export interface FanOutConsumer {
+  readonly arn: string
+  /** Registers it again where it is gone; gives its ARN. */
+  readonly ensure: (signal: AbortSignal) => Promise<string>
+  readonly subscriber: () => Subscriber
+}
+
 /** Has a shard's records sent by SubscribeToShard: two megabytes a second of its own for each group. */
 export class FanOut implements ShardFetcher {
   readonly #context: ReadingContext
   readonly #partition: PartitionId
-  readonly #consumer: string
+  readonly #ensure: () => Promise<string>
+  /** The consumer's ARN; `undefined`: it was gone, and is to be registered again. */
+  #consumer: string | undefined
   readonly #subscriber: Subscriber
   readonly #closing = new AbortController()
   #events: AsyncIterator<SubscribeToShardEventStream> | undefined
@@ -42,11 +52,12 @@ export class FanOut implements ShardFetcher {
   #continuation: string | undefined
   #work: Promise<unknown> = Promise.resolve()
 
-  constructor(context: ReadingContext, partition: PartitionId, consumer: string, subscriber: Subscriber) {
+  constructor(context: ReadingContext, partition: PartitionId, { arn, ensure, subscriber }: FanOutConsumer) {
     this.#context = context
     this.#partition = partition
-    this.#consumer = consumer
-    this.#subscriber = subscriber
+    this.#consumer = arn
+    this.#ensure = () => ensure(this.#closing.signal)
+    this.#subscriber = subscriber()
   }
 
   fetch(place: Place): Promise<Fetched> {
@@ -72,7 +83,7 @@ export class FanOut implements ShardFetcher {
     if (this.#events !== undefined && clock.monotonic() - this.#sinceMs > renewMs) this.reset()
     const events = (this.#events ??= await this.#subscribe(place))
     const what = { operation: `read ${this.#partition}`, topic: topic.name, signal: this.#closing.signal }
-    const next = await calls.run({ ...what, timeoutMs: silenceMs, apart: true }, () => events.next())
+    const next = await calls.run({ ...what, timeoutMs: silenceMs, apart: true }, () => events.next()).catch(asBroken)
     if (next.done === true) {
       this.#events = undefined
       return nothing
@@ -102,10 +113,12 @@ export class FanOut implements ShardFetcher {
     const what = { operation: `subscribe to ${this.#partition}`, topic: topic.name, signal: this.#closing.signal }
     const cut = new AbortController()
     this.#cut = cut
+    this.#consumer ??= await this.#ensure()
+    const ConsumerARN = this.#consumer
     try {
       const { EventStream } = await calls.run({ ...what, apart: true }, (abortSignal) =>
         this.#subscriber.client.send(
-          new SubscribeToShardCommand({ ConsumerARN: this.#consumer, ShardId: this.#partition, StartingPosition }),
+          new SubscribeToShardCommand({ ConsumerARN, ShardId: this.#partition, StartingPosition }),
           { abortSignal: AbortSignal.any([abortSignal, cut.signal]) },
         ),
       )
@@ -113,9 +126,17 @@ export class FanOut implements ShardFetcher {
       if (EventStream === undefined) throw new StreamError('unavailable', `${what.operation} brought no events`)
       return EventStream[Symbol.asyncIterator]()
     } catch (error) {
+      // The consumer, the shard or the stream: the first can be had again.
+      if (error instanceof StreamError && isMissing(error.cause)) this.#consumer = undefined
       throw error instanceof StreamError ? notYet(inTheirWords(error, this.#partition), place) : error
     }
   }
+}
+
+/** Whatever is wrong with a stream of events, another goes on where it ended. */
+function asBroken(error: unknown): never {
+  if (!StreamError.is(error, 'internal')) throw error
+  throw new StreamError('unavailable', error.message, { cause: error.cause })
 }
 
 /** Somebody else has the subscription, or had it a moment ago: in some seconds it can be ours. */

@@ -1,5 +1,7 @@
 import { GetRecordsCommand } from '@aws-sdk/client-kinesis'
 import type { _Record, GetRecordsInput, GetRecordsOutput, KinesisClient } from '@aws-sdk/client-kinesis'
+import { wholeBody } from './whole-answers.ts'
+import type { Answer } from './whole-answers.ts'
 
 /** A record in JSON 1.1 of AWS: bytes in base64, the time in seconds. */
 interface JsonRecord extends Omit<_Record, 'Data' | 'ApproximateArrivalTimestamp'> {
@@ -22,9 +24,9 @@ export async function getRecords(
   command.middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args)
-      const response = result.response as { readonly statusCode: number; body: unknown }
+      const response = result.response as Answer
       if (response.statusCode !== 200) return result
-      const bytes = await client.config.streamCollector(response.body)
+      const bytes = await wholeBody(client, response)
       const { Records, ...rest } = parsed(bytes)
       if (Array.isArray(Records)) records = Records as readonly JsonRecord[]
       response.body = records === undefined ? bytes : Buffer.from(JSON.stringify(rest))

@@ -1,11 +1,14 @@
 import { refuseUnknownPartitions, StreamError } from '@sluice/driver'
-import type { Clock, Lease, LeaseStore, PartitionId, StartFrom } from '@sluice/driver'
+import type { Clock, Lease, LeaseStore, PartitionId, Position, StartFrom } from '@sluice/driver'
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import type { KinesisClient } from '@aws-sdk/client-kinesis'
 import type { ListedPartition } from '@sluice/lease'
 import { generations, hasLivingMembers, resetLease } from '@sluice/lease'
 import type { Calls } from './calls.ts'
-import type { LeaseTables } from './lease-table.ts'
+import type { Item, LeaseTables } from './lease-table.ts'
 import { DynamoLeaseStore } from './leases.ts'
+import { isRefused } from './errors.ts'
+import { iteratorAt } from './iterators.ts'
 import { fromCheckpoint, placeAt, toCheckpoint } from './places.ts'
 import type { Place } from './places.ts'
 import type { ServerTime } from './server-time.ts'
@@ -15,13 +18,22 @@ import type { TopicView } from './topic.ts'
 /** What groups are looked after with. */
 export interface GroupsContext {
   readonly client: DynamoDBClient
+  /** To DynamoDB. */
   readonly calls: Calls
+  readonly kinesis: KinesisClient
+  readonly kinesisCalls: Calls
   readonly tables: LeaseTables
   /** A store that the user bound, instead of tables. */
   readonly bound: LeaseStore | undefined
   readonly time: ServerTime
   readonly clock: Clock
   readonly failoverMs: number
+}
+
+/** A group, and where its leases were found. */
+export interface KeptGroup {
+  readonly group: string
+  readonly table: string
 }
 
 /** Where a group begins, in every shard. */
@@ -35,17 +47,38 @@ export class Groups {
     this.#context = context
   }
 
-  /** Where the leases of a group are. */
-  storeOf(topic: TopicView, group: string): LeaseStore {
-    const { client, calls, tables, bound } = this.#context
+  /**
+   * Where the leases of a group are. What the KCL left that says no place is given one here, and with the lease's next write in the
+   * table too: later it would be another, and what was read by then and not settled would be passed over.
+   */
+  storeOf(topic: TopicView, group: string, beginning?: Beginning, table?: string): LeaseStore {
+    const { client, calls, tables, bound, time } = this.#context
     const scope = { topic: topic.name, stream: String(topic.info.createdMs), group }
-    return bound ?? new DynamoLeaseStore({ client, calls, tables, table: tables.nameOf(topic.name, group), scope })
+    const resolve = (checkpoint: Position, partition: PartitionId): Position => {
+      if (checkpoint === 'LATEST') return toCheckpoint({ kind: 'time', timeMs: time.past() })
+      const shard = topic.shards.byId(partition)
+      const isOpen = checkpoint === 'AT_TIMESTAMP' && shard !== undefined && beginning !== undefined
+      return isOpen ? toCheckpoint(beginning(shard)) : checkpoint
+    }
+    return (
+      bound ??
+      new DynamoLeaseStore({ client, calls, tables, table: table ?? tables.nameOf(topic.name, group), scope, resolve })
+    )
   }
 
   /** Makes sure that leases of the group can be kept. Rejects where they cannot, or where they are another group's. */
   async join(topic: TopicView, group: string): Promise<void> {
     await this.#prepare(topic, group)
-    await this.storeOf(topic, group).list(scopeOf(topic, group))
+    for (const { checkpoint, partition } of await this.storeOf(topic, group).list(scopeOf(topic, group))) {
+      // Of the KCL; where that begins says whoever joins.
+      if (checkpoint === 'AT_TIMESTAMP') continue
+      try {
+        fromCheckpoint(checkpoint, partition)
+      } catch (cause) {
+        const message = `the lease of ${partition} of topic "${topic.name}" has a checkpoint that cannot be read; move group "${group}" with a seek`
+        throw new StreamError('corrupt', message, { cause, details: { topic: topic.name, group, partition } })
+      }
+    }
   }
 
   /** Takes away the leases of shards that were read to their end and are older than the stream keeps. */
@@ -60,9 +93,32 @@ export class Groups {
     if (bound === undefined) await tables.ensure(tables.nameOf(topic.name, group), signal)
   }
 
-  /** Turns a start into places, as of now. */
-  beginningOf(start: StartFrom): Beginning {
-    const nowMs = this.#context.time.now()
+  /** Turns a start into places, as of now: by our clock where it is not ahead of the service's, which is asked. */
+  async beginningOf(start: StartFrom, topic: TopicView, signal?: AbortSignal): Promise<Beginning> {
+    const past = this.#context.time.past()
+    const isNow = start.kind === 'latest' || (start.kind === 'time' && start.timeMs > past)
+    return this.#beginningAt(start, isNow ? await this.#now(topic, signal) : past)
+  }
+
+  /** The service refuses a time that has not come for it. */
+  async #now(topic: TopicView, signal?: AbortSignal): Promise<number> {
+    const { kinesis, kinesisCalls, time } = this.#context
+    const timeMs = time.now()
+    const [shard] = topic.shards.open
+    if (shard === undefined) return timeMs
+    try {
+      await iteratorAt(kinesis, kinesisCalls, topic.name, shard.id, { kind: 'time', timeMs }, signal)
+      return timeMs
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error
+      // Whoever may not read, or not so soon again, is not told whether it has come.
+      const isAnswered = isRefused(error.cause) || ['throttled', 'permission-denied'].includes(error.code)
+      if (isAnswered) return time.past()
+      throw error
+    }
+  }
+
+  #beginningAt(start: StartFrom, nowMs: number): Beginning {
     switch (start.kind) {
       case 'earliest':
         return () => ({ kind: 'horizon' })
@@ -98,14 +154,10 @@ export class Groups {
     })
   }
 
-  /**
-   * Where a lease begins. What a KCL application left at a time of its own configuration begins where ours says; what it left
-   * at the latest record begins now, as a time: asked for once more after trouble, the latest would be another.
-   */
+  /** Where a lease begins. What a KCL application left at a time of its own configuration begins where ours says. */
   placeOf({ checkpoint, partition }: Lease, shards: ShardMap, beginning: Beginning): Place {
     const shard = shards.byId(partition)
     if (checkpoint === 'AT_TIMESTAMP' && shard !== undefined) return beginning(shard)
-    if (checkpoint === 'LATEST') return { kind: 'time', timeMs: this.#context.time.now() + 1 }
     return fromCheckpoint(checkpoint, partition)
   }
 
@@ -120,8 +172,8 @@ export class Groups {
 
   /** Moves the group. Members that run lose their partitions, and read on from the new place under a new epoch. */
   async move(topic: TopicView, group: string, to: StartFrom, signal: AbortSignal): Promise<void> {
-    const beginning = this.beginningOf(to)
     await topic.refresh()
+    const beginning = await this.beginningOf(to, topic, signal)
     refuseUnknownPartitions(to, topic.name, (id) => topic.shards.byId(id) !== undefined)
     await this.#prepare(topic, group, signal)
     const store = this.storeOf(topic, group)
@@ -134,8 +186,10 @@ export class Groups {
         continue
       const checkpoint = toCheckpoint(beginning(shard))
       const lease = known.get(id)
-      if (lease !== undefined) await resetLease(store, this.#context.clock, scope, id, checkpoint, lease)
-      else await store.create({ ...unowned, scope, partition: id, parents, checkpoint })
+      const isMade =
+        lease === undefined && (await store.create({ ...unowned, scope, partition: id, parents, checkpoint }, signal))
+      // Or a member has made it meanwhile.
+      if (!isMade) await resetLease(store, this.#context.clock, scope, id, checkpoint, lease)
     }
   }
 
@@ -150,18 +204,24 @@ export class Groups {
     await this.drop(topic, group, signal)
   }
 
-  /** Forgets the group, whoever runs. */
-  async drop(topic: TopicView, group: string, signal: AbortSignal): Promise<void> {
+  /** Forgets the group, whoever runs. A table that was made for it goes; where there are leases of others too, only its own. */
+  async drop(topic: TopicView, group: string, signal: AbortSignal, at?: string): Promise<void> {
     const { tables, bound } = this.#context
-    if (bound === undefined && (await tables.drop(tables.nameOf(topic.name, group), signal))) return
-    const store = this.storeOf(topic, group)
-    for (const lease of await store.list(scopeOf(topic, group))) await store.remove(lease, signal)
+    const table = at ?? tables.nameOf(topic.name, group)
+    if (bound === undefined) {
+      const items = (await tables.scan(table, signal)) ?? []
+      const isIts = (item: Item): boolean =>
+        (item['sluiceTopic']?.S ?? topic.name) === topic.name && (item['sluiceGroup']?.S ?? group) === group
+      if (items.every(isIts) && (await tables.drop(table, signal))) return
+    }
+    const store = this.storeOf(topic, group, undefined, table)
+    for (const lease of await store.list(scopeOf(topic, group), signal)) await store.remove(lease, signal)
   }
 
-  /** As {@link list}; none where they cannot be listed, or may not. */
-  async listKept(topic: TopicView, signal: AbortSignal): Promise<readonly string[]> {
+  /** The groups of a topic, and the tables that their leases are in; none where they cannot be listed, or may not. */
+  async kept(topic: TopicView, signal: AbortSignal): Promise<readonly KeptGroup[]> {
     try {
-      return await this.list(topic, signal)
+      return await this.#find(topic, signal)
     } catch (error) {
       if (StreamError.is(error, 'unsupported') || StreamError.is(error, 'permission-denied')) return []
       throw error
@@ -176,18 +236,23 @@ export class Groups {
 
   /** The groups of a topic, by their tables. */
   async list(topic: TopicView, signal: AbortSignal): Promise<readonly string[]> {
+    return [...new Set((await this.#find(topic, signal)).map(({ group }) => group))].toSorted()
+  }
+
+  async #find(topic: TopicView, signal: AbortSignal): Promise<readonly KeptGroup[]> {
     const { tables, bound } = this.#context
     if (bound !== undefined)
       throw new StreamError('unsupported', 'groups cannot be listed where leases are kept in a store that was bound')
-    const found = new Set<string>()
+    const found: KeptGroup[] = []
     for (const table of await tables.candidates(topic.name, signal)) {
       const items = (await tables.scan(table, signal)) ?? []
       const ours = items.filter(
         (item) => item['sluiceTopic']?.S === topic.name && item['sluiceStream']?.S === String(topic.info.createdMs),
       )
-      for (const item of ours) if (item['sluiceGroup']?.S !== undefined) found.add(item['sluiceGroup'].S)
+      const groups = new Set(ours.flatMap((item) => item['sluiceGroup']?.S ?? []))
+      found.push(...[...groups].map((group) => ({ group, table })))
     }
-    return [...found].toSorted()
+    return found
   }
 }
 

@@ -1,7 +1,7 @@
 import { DeleteItemCommand, PutItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb'
 import type { AttributeValue, DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { StreamError } from '@sluice/driver'
-import type { Lease, LeaseStore, Position } from '@sluice/driver'
+import type { Lease, LeaseStore, PartitionId, Position } from '@sluice/driver'
 import type { Calls } from './calls.ts'
 import { isConditionFailed } from './errors.ts'
 import type { Item, LeaseTables } from './lease-table.ts'
@@ -38,6 +38,8 @@ export interface DynamoLeaseStoreContext {
   readonly tables: LeaseTables
   readonly table: string
   readonly scope: LeaseScope
+  /** Gives a place to what says none. Default: it stays as it is. */
+  readonly resolve?: (checkpoint: Position, partition: PartitionId) => Position
 }
 
 /** Leases in a table of DynamoDB, an item for each. Costs a consistent scan for each list, and a write for each change. */
@@ -51,7 +53,15 @@ export class DynamoLeaseStore implements LeaseStore {
   async list(scope: string, signal?: AbortSignal): Promise<readonly Lease[]> {
     const { tables, table } = this.#context
     const items = (await tables.scan(table, signal)) ?? []
-    return items.filter((item) => this.#isOurs(item)).map((item) => toLease(scope, item))
+    return items.filter((item) => this.#isOurs(item)).map((item) => this.#resolved(toLease(scope, item)))
+  }
+
+  #resolved(lease: Lease): Lease {
+    const { resolve } = this.#context
+    const { checkpoint, partition } = lease
+    return resolve === undefined || checkpoint === undefined
+      ? lease
+      : { ...lease, checkpoint: resolve(checkpoint, partition) }
   }
 
   async create(lease: Lease, signal?: AbortSignal): Promise<boolean> {
@@ -93,7 +103,7 @@ export class DynamoLeaseStore implements LeaseStore {
           TableName: table,
           Key: { leaseKey: { S: lease.partition } },
           UpdateExpression: expression,
-          ConditionExpression: 'leaseCounter = :seen',
+          ConditionExpression: seen(lease),
           ExpressionAttributeNames: names,
           ExpressionAttributeValues: { ...values, ':seen': { N: String(lease.version) } },
         }),
@@ -109,7 +119,7 @@ export class DynamoLeaseStore implements LeaseStore {
         new DeleteItemCommand({
           TableName: this.#context.table,
           Key: { leaseKey: { S: lease.partition } },
-          ConditionExpression: 'leaseCounter = :seen',
+          ConditionExpression: seen(lease),
           ExpressionAttributeValues: { ':seen': { N: String(lease.version) } },
         }),
         { abortSignal },
@@ -152,6 +162,12 @@ export class DynamoLeaseStore implements LeaseStore {
       )
     return (item['sluiceStream']?.S ?? scope.stream) === scope.stream
   }
+}
+
+/** That nobody wrote the lease since. What was made by hand may have no counter. */
+function seen({ version }: Lease): string {
+  if (version !== 0) return 'leaseCounter = :seen'
+  return 'leaseCounter = :seen OR (attribute_exists(leaseKey) AND attribute_not_exists(leaseCounter))'
 }
 
 /** Another for each stream of a name, so that a member of one that is gone, however late, changes nothing. */

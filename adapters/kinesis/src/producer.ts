@@ -3,7 +3,7 @@ import type { KinesisClient, PutRecordsResultEntry } from '@aws-sdk/client-kines
 import { InFlight, StreamError } from '@sluice/driver'
 import type { DriverProducer, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
 import type { Calls } from './calls.ts'
-import { recordError } from './errors.ts'
+import { isRefusedForContent, recordError } from './errors.ts'
 import type { HotShards } from './hot-shards.ts'
 import { BatchMemory, MemoryPool } from './memory.ts'
 import type { Allocate } from './memory.ts'
@@ -151,8 +151,7 @@ export class KinesisProducer implements DriverProducer {
     try {
       return await this.#request(sendings, asking)
     } catch (cause) {
-      if (sendings.length === 1 || !(StreamError.is(cause, 'too-large') || StreamError.is(cause, 'invalid-argument')))
-        throw cause
+      if (sendings.length === 1 || !(cause instanceof StreamError) || !isRefusedForContent(cause.cause)) throw cause
       const half = Math.ceil(sendings.length / 2)
       const parts = [sendings.slice(0, half), sendings.slice(half)]
       const answers = await Promise.all(

@@ -43,10 +43,14 @@ export class ServerTime {
     this.#most = isSet ? most : Math.min(most, this.#most)
   }
 
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970: while our clock fits, ours, which may be ahead by up to a second. */
   now(): number {
-    // While ours fits, ours. Else rather too early, by a second at most, than too late: that brings some records more, not some less.
     const fits = this.#least <= 0 && this.#most > 0
-    return this.#clock.now() + (fits ? 0 : this.#least)
+    return fits ? this.#clock.now() : this.past()
+  }
+
+  /** A time that has come for the service too: rather too early, by a second or so, than too late. That brings some records more, not some less. */
+  past(): number {
+    return this.#clock.now() + (this.#least === Number.NEGATIVE_INFINITY ? -resolutionMs : this.#least)
   }
 }

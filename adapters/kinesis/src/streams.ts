@@ -13,7 +13,7 @@ import { sleep, StreamError } from '@sluice/driver'
 import type { Clock } from '@sluice/driver'
 import type { Calls } from './calls.ts'
 import type { KinesisConfig } from './config.ts'
-import { isInUse } from './errors.ts'
+import { isInUse, noAnswer } from './errors.ts'
 import { ShardMap, toShardInfo } from './shards.ts'
 
 /** What works on streams work with. */
@@ -84,7 +84,9 @@ export class Streams {
       const page = await calls.run({ operation: 'list shards', topic: name, signal }, (abortSignal) =>
         client.send(new ListShardsCommand(input), { abortSignal }),
       )
-      shards.push(...(page.Shards ?? []))
+      // That a stream has none would have its leases cleaned up.
+      if (page.Shards === undefined) throw noAnswer(`list shards on topic "${name}"`)
+      shards.push(...page.Shards)
       token = page.NextToken
     } while (token !== undefined)
     return new ShardMap(shards.map(toShardInfo))

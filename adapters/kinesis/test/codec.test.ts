@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { OutgoingRecord } from '@sluice/driver'
-import { aggregate } from '../src/aggregate.ts'
+import { aggregate, pieceOf } from '../src/aggregate.ts'
 import { decodeRecords, encodeRecord, hashOf, measureRecord, partitionKeyOf, toPiece } from '../src/codec.ts'
 import type { Encoding } from '../src/config.ts'
 import { outgoing } from './fixtures.ts'
@@ -58,6 +59,29 @@ describe('a raw record', () => {
     const [read] = decodeRecords('kpl', 'k', event)
     expect(read).toMatchObject({ id: '1', key: 'k', headers: { 'ce-type': 't', 'ce-source': '/s' } })
     expect(Buffer.from(read?.body ?? []).toString()).toBe('{"a":1}')
+  })
+
+  const magic = Buffer.from([0xf3, 0x89, 0x9a, 0xc2])
+  const two = aggregate('other', [pieceOf(Buffer.from('a'), []), pieceOf(Buffer.from('b'), [])])
+
+  it.each([
+    ['without a record', Buffer.concat([magic, createHash('md5').update('').digest()])],
+    ['of two records of another key', two],
+  ])('whose body is an aggregate %s is read as that body, under its own key', (_name, body) => {
+    const sent = outgoing({ body: new Uint8Array(body) })
+    const data = encodeRecord('raw', 'customer-7', sent)
+    expect(measureRecord('raw', sent)).toBe(data.length + 'customer-7'.length)
+    const read = decodeRecords('raw', 'customer-7', data)
+    expect(read.map((one) => [one.key, Buffer.from(one.body)])).toEqual([['customer-7', body]])
+  })
+
+  it.each([
+    ['begins like an aggregate', Buffer.concat([magic, Buffer.alloc(64)])],
+    ['is an aggregate cut off', two.subarray(0, -1)],
+  ])('whose body %s is its body alone', (_name, body) => {
+    const sent = outgoing({ body })
+    expect(encodeRecord('raw', 'customer-7', sent)).toEqual(body)
+    expect(measureRecord('raw', sent)).toBe(body.length + 'customer-7'.length)
   })
 })
 

@@ -67,6 +67,20 @@ const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous
   [native('Unknown', 'UnknownError', { $metadata: { httpStatusCode: 404 } }), 'invalid-argument', false, false],
   [native('Error', 'Parse Error: Expected HTTP/', { code: 'HPE_INVALID_CONSTANT' }), 'unavailable', true, true],
   [socket('ERR_TLS_CERT_ALTNAME_INVALID'), 'unavailable', false, false],
+  // As Node's handler and the decoder of events have it, without a code.
+  [native('Error', 'Frame type id 1 in stream id 3 has failed with code 2.'), 'unavailable', true, true],
+  [native('Error', 'Unexpected error: http2 request did not get a response'), 'unavailable', true, true],
+  [native('Error', 'cannot acquire reference to destroyed session.'), 'unavailable', true, true],
+  [native('Error', 'Truncated event message received.'), 'unavailable', true, true],
+  [native('Error', 'The message checksum (1) did not match the expected value of 2'), 'unavailable', true, true],
+  [native('UnknownError', '', { $metadata: { httpStatusCode: 403 } }), 'permission-denied', false, false],
+  [native('UnknownError', '', { $metadata: { httpStatusCode: 407 } }), 'unauthenticated', false, false],
+  [native('UnknownError', '', { $metadata: { httpStatusCode: 408 } }), 'timeout', true, true],
+  [native('UnknownError', '', { $metadata: { httpStatusCode: 413 } }), 'too-large', false, false],
+  [native('UnknownError', '', { $metadata: { httpStatusCode: 429 } }), 'throttled', true, false],
+  [native('IncompleteSignatureException'), 'unauthenticated', false, false],
+  [native('RequestExpiredException'), 'unavailable', true, false],
+  [native('TransactionConflictException'), 'unavailable', true, false],
 ]
 
 describe('an error of the SDK', () => {
@@ -84,5 +98,7 @@ describe('an error of the SDK', () => {
   it('that shows the whole request as it was signed shows no session token', () => {
     const text = `The request signature we calculated does not match. The Canonical String for this request should have been\n'POST\nx-amz-security-token:geheim'`
     expect(toStreamError(native('InvalidSignatureException', text), context).message).not.toContain('geheim')
+    const header = `'geheim' not a valid key=value pair (missing equal-sign) in Authorization header: 'AWS4 geheim'.`
+    expect(toStreamError(native('IncompleteSignatureException', header), context).message).not.toContain('geheim')
   })
 })

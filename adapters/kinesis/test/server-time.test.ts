@@ -38,15 +38,17 @@ describe("the service's clock", () => {
     const { url } = await backend()
     const writer = await open(url())
     await writer.admin.createTopic('t', { partitions: 1 })
-    const clock: Clock = { ...systemClock, now: () => Date.now() + 1_700 }
-    for (const mode of ['polling', 'efo']) {
+    for (const [aheadMs, mode] of [300, 900, 1_700].flatMap((ms) => [[ms, 'polling'] as const, [ms, 'efo'] as const])) {
       const seen: string[] = []
+      const clock: Clock = { ...systemClock, now: () => Date.now() + aheadMs }
       const cloud = await open(url(`&mode=${mode}`), { clock })
-      const consumer = texts(cloud, 't').consumer({ group: mode, start: 'latest', deadLetter: false })
+      const group = `${mode}-${aheadMs}`
+      const consumer = texts(cloud, 't').consumer({ group, start: 'latest', deadLetter: false })
       const running = consumer.run((message) => void seen.push(message.value))
       await eventually(() => expect(consumer.stats().partitions.length).toBe(1))
-      await texts(writer, 't').send({ key: 'k', value: mode })
-      await eventually(() => expect(seen).toContain(mode))
+      await texts(writer, 't').send({ key: 'k', value: group })
+      await eventually(() => expect(seen).toContain(group))
+      expect(await cloud.admin.lag('t', group)).toHaveLength(1)
       await consumer.close()
       await running
     }

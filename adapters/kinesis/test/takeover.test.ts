@@ -10,7 +10,7 @@ import type { _Record, KinesisClient } from '@aws-sdk/client-kinesis'
 import { eventually } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
 import { aggregate, pieceOf } from '../src/aggregate.ts'
-import { backend, collect, makeTable, open, tablesOf, texts } from './fixtures.ts'
+import { backend, collect, failure, makeTable, open, tablesOf, texts } from './fixtures.ts'
 
 const shard = 'shardId-000000000000'
 
@@ -94,6 +94,46 @@ describe('a KCL application', () => {
     await eventually(() => expect(seen).toEqual(['meanwhile']))
     await consumer.close()
     await running
+  })
+
+  it.each(['LATEST', 'AT_TIMESTAMP'])('that stood at %s loses nothing that was read and not settled', async (place) => {
+    const { dynamo, url } = await backend()
+    const cloud = await open(url('&leaseTable={group}'))
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const free = { leaseKey: { S: shard }, checkpoint: { S: place }, checkpointSubSequenceNumber: { N: '0' } }
+    // Made by hand: without a counter.
+    await leftBehind(tablesOf(dynamo), 'kcl-app', [free])
+    const topic = texts(cloud, 't')
+    const options = { group: 'kcl-app', start: 'latest', commitIntervalMs: 10, deadLetter: false } as const
+    const stuck = topic.consumer(options)
+    const begun: string[] = []
+    const running = stuck.run(({ value }) => {
+      begun.push(value)
+      return new Promise(() => undefined)
+    })
+    await eventually(() => expect(stuck.stats().partitions).toHaveLength(1))
+    await topic.send({ key: 'k', value: 'read' })
+    await eventually(() => expect(begun).toEqual(['read']))
+    await stuck.close({ timeoutMs: 50 }).catch(() => undefined)
+    await running
+    const seen: string[] = []
+    const next = topic.consumer(options)
+    const reading = next.run(({ value }) => void seen.push(value))
+    await eventually(() => expect(seen).toEqual(['read']))
+    await next.close()
+    await reading
+  })
+
+  it('whose checkpoint cannot be read ends the consumer, until the group is moved', async () => {
+    const { dynamo, url } = await backend()
+    const cloud = await open(url('&leaseTable={group}'))
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    await leftBehind(tablesOf(dynamo), 'kcl-app', [lease(shard, { checkpoint: { S: 'whatever' } })])
+    await texts(cloud, 't').send({ key: 'k', value: 'first' })
+    const error = await failure(collect(texts(cloud, 't'), 'kcl-app', 1))
+    expect([error.code, error.message]).toEqual(['corrupt', expect.stringContaining('with a seek')])
+    await cloud.admin.seek('t', 'kcl-app', 'earliest')
+    expect(await collect(texts(cloud, 't'), 'kcl-app', 1)).toEqual(['first'])
   })
 
   it('that took the lease of a finished parent away is not made to read it again', async () => {

@@ -1,0 +1,181 @@
+import { createServer } from 'node:http2'
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { DescribeStreamCommand, DeregisterStreamConsumerCommand } from '@aws-sdk/client-kinesis'
+import type { KinesisClient } from '@aws-sdk/client-kinesis'
+import { TcpProxy } from '@sluice/conformance'
+import type { Cloud } from '@sluice/core'
+import { eventually } from '@sluice/driver/testing'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { backend, forward, open, stubService, texts } from './fixtures.ts'
+import type { Backend } from './fixtures.ts'
+
+/** Reads a topic with a group until the test ends. */
+function follow(cloud: Cloud): { readonly seen: string[]; readonly ended: unknown[] } {
+  const [seen, ended]: [string[], unknown[]] = [[], []]
+  const consumer = texts(cloud, 't').consumer({ group: 'g', commitIntervalMs: 10, deadLetter: false })
+  const running = consumer.run((message) => void seen.push(message.value)).catch((error: unknown) => ended.push(error))
+  onTestFinished(async () => {
+    await consumer.close()
+    await running
+  })
+  return { seen, ended }
+}
+
+/** What comes through something that spoils one of the answers to GetRecords: a record before, and one after. */
+async function readThrough(
+  { kinesis, url }: Backend,
+  endpoint: string,
+  more: string,
+  spoilt: () => boolean,
+): Promise<readonly string[]> {
+  const writer = await open(url())
+  await writer.admin.createTopic('t', { partitions: 1 })
+  const { seen, ended } = follow(await open(url(more).replace(kinesis.url, endpoint)))
+  await texts(writer, 't').send({ key: 'k', value: 'before' })
+  await eventually(() => expect(spoilt()).toBe(true))
+  await texts(writer, 't').send({ key: 'k', value: 'after' })
+  await eventually(() => expect(seen).toContain('after'))
+  expect(ended).toEqual([])
+  return seen
+}
+
+describe('an answer to GetRecords', () => {
+  it.each(['', '{}', '{"Records":[],"MillisBehindLatest":0}'])(
+    'that is "%s" is not the end of a shard',
+    async (body) => {
+      const servers = await backend()
+      let calls = 0
+      const endpoint = await stubService((call, request, response, sent) => {
+        if (call === 'GetRecords' && ++calls === 3) response.end(body)
+        else forward(servers.kinesis.url, request, response, sent)
+      })
+      expect(await readThrough(servers, endpoint, '', () => calls > 3)).toEqual(['before', 'after'])
+    },
+  )
+
+  it('that is cut off behind its headers over HTTP/2 is asked for again', async () => {
+    const servers = await backend()
+    let calls = 0
+    const endpoint = await http2Proxy(servers.kinesis.url, (call, stream) => {
+      if (call !== 'GetRecords' || ++calls !== 4) return false
+      // The client has the headers before the connection goes.
+      setTimeout(() => stream.session?.socket.destroy(), 30)
+      return true
+    })
+    expect(await readThrough(servers, endpoint, '&http1=false', () => calls > 4)).toEqual(['before', 'after'])
+  })
+
+  it('that is refused by something on the way with 429 is asked for again later', async () => {
+    const servers = await backend()
+    let calls = 0
+    const endpoint = await stubService((call, request, response, sent) => {
+      if (call === 'GetRecords' && ++calls === 3) response.writeHead(429).end()
+      else forward(servers.kinesis.url, request, response, sent)
+    })
+    expect(await readThrough(servers, endpoint, '', () => calls > 3)).toEqual(['before', 'after'])
+  })
+
+  it('that the line is too slow for is asked for in smaller ones', async () => {
+    const { kinesis, url } = await backend()
+    const writer = await open(url())
+    await writer.admin.createTopic('t', { partitions: 1 })
+    const values = Array.from({ length: 24 }, (_, at) => `${at}`.padEnd(50_000, '.'))
+    await texts(writer, 't').sendAll(values.map((value) => ({ key: 'k', value })))
+    const proxy = await TcpProxy.start({ host: '127.0.0.1', port: kinesis.port })
+    onTestFinished(() => proxy.close())
+    const cloud = await open(
+      url('&requestTimeoutMs=500').replace(kinesis.url, `http://127.0.0.1:${proxy.endpoint.port}`),
+    )
+    // All of it, 1.6 MB as it is written, takes three times as long as an answer may.
+    proxy.bandwidth(1_000_000)
+    const { seen } = follow(cloud)
+    await eventually(() => expect(seen).toEqual(values), 15_000)
+  })
+})
+
+it('sends whose connection breaks over HTTP/2 are tried again', async () => {
+  const { kinesis, url } = await backend()
+  const cloud = await open(url('&http1=false'))
+  await cloud.admin.createTopic('t', { partitions: 2 })
+  const producer = texts(cloud, 't').producer({ retry: { baseMs: 1, maxMs: 20 } })
+  const sent: Promise<unknown>[] = []
+  for (let at = 0; at < 200; at++) {
+    if (at % 10 === 0) kinesis.faults.add({ kind: 'lose-response', call: 'PutRecords', times: 1 })
+    sent.push(producer.send({ key: `k${at % 8}`, value: String(at) }))
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  const outcomes = await Promise.allSettled(sent)
+  expect(outcomes.filter(({ status }) => status === 'rejected')).toEqual([])
+})
+
+describe('enhanced fan-out', () => {
+  it.each(['true', 'false'])('goes on behind an event that was cut off (http1=%s)', async (http1) => {
+    const { kinesis, url } = await backend({ resubscribeMs: 10 })
+    const writer = await open(url())
+    await writer.admin.createTopic('t', { partitions: 1 })
+    const proxy = await TcpProxy.start({ host: '127.0.0.1', port: kinesis.port })
+    onTestFinished(() => proxy.close())
+    const endpoint = `http://127.0.0.1:${proxy.endpoint.port}`
+    const { seen, ended } = follow(await open(url(`&mode=efo&http1=${http1}`).replace(kinesis.url, endpoint)))
+    await texts(writer, 't').send({ key: 'k', value: 'before' })
+    await eventually(() => expect(seen).toEqual(['before']))
+    // An event of 400 kB, of which a part is on its way.
+    proxy.bandwidth(400_000)
+    await texts(writer, 't').send({ key: 'k', value: 'x'.repeat(300_000) })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    proxy.cut()
+    await proxy.heal()
+    await texts(writer, 't').send({ key: 'k', value: 'after' })
+    await eventually(() => expect(seen.map((value) => value.slice(0, 6))).toEqual(['before', 'xxxxxx', 'after']))
+    expect(ended).toEqual([])
+  })
+
+  it('is registered again where somebody has taken it away', async () => {
+    const { url } = await backend({ resubscribeMs: 10 })
+    const cloud = await open(url('&mode=efo'))
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const { seen, ended } = follow(cloud)
+    await texts(cloud, 't').send({ key: 'k', value: 'before' })
+    await eventually(() => expect(seen).toEqual(['before']))
+    const client = cloud.native() as KinesisClient
+    const { StreamDescription } = await client.send(new DescribeStreamCommand({ StreamName: 't' }))
+    const { StreamARN } = StreamDescription ?? {}
+    await client.send(new DeregisterStreamConsumerCommand({ StreamARN, ConsumerName: 'g' }))
+    await texts(cloud, 't').send({ key: 'k', value: 'after' })
+    await eventually(() => expect(seen).toEqual(['before', 'after']))
+    expect(ended).toEqual([])
+  })
+})
+
+/** Hands requests on, and has answers without a body, whose length is told all the same, where `spoil` says so. */
+async function http2Proxy(to: string, spoil: (call: string, stream: ServerHttp2Stream) => boolean): Promise<string> {
+  const server = createServer()
+  server.on('session', (session) => session.on('error', () => undefined))
+  server.on('stream', (stream, headers) => {
+    const chunks: Buffer[] = []
+    stream.on('error', () => undefined)
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+    stream.on('end', () => {
+      void fetch(to, { method: 'POST', headers: passed(headers), body: Buffer.concat(chunks) }).then(async (answer) => {
+        const body = Buffer.from(await answer.arrayBuffer())
+        if (stream.destroyed) return
+        const type = answer.headers.get('content-type') ?? ''
+        stream.respond({ ':status': answer.status, 'content-type': type, 'content-length': String(body.length) })
+        if (!spoil(String(headers['x-amz-target']).split('.')[1] ?? '', stream)) stream.end(body)
+      })
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+function passed(headers: IncomingHttpHeaders): Record<string, string> {
+  const own = new Set(['host', 'connection', 'content-length', 'expect'])
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) =>
+      typeof value === 'string' && !name.startsWith(':') && !own.has(name) ? [[name, value]] : [],
+    ),
+  )
+}
