@@ -79,7 +79,8 @@ export class CommandContext {
     try {
       await work(signal)
     } catch (error) {
-      if (!signal.aborted) throw error
+      // What went wrong of itself is told, also when it comes out only while all is being ended.
+      if (!signal.aborted || !isOf(error, signal)) throw error
     } finally {
       stopListening()
     }
@@ -93,6 +94,12 @@ export class CommandContext {
     if (named.source !== 'default' || !existsSync(pipelineFileName)) return named.address
     return chooseBackend({ pipeline: await loadPipeline(pipelineFileName) }).address
   }
+}
+
+/** Whether an error says no more than that a signal has ended the work. */
+function isOf(error: unknown, signal: AbortSignal): boolean {
+  if (error === signal.reason || StreamError.is(error, 'aborted') || StreamError.is(error, 'closed')) return true
+  return error instanceof Error && error.name === 'AbortError'
 }
 
 /** An error of a topic that does not exist with the name that may have been meant; any other error as it is. */

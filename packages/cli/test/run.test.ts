@@ -79,6 +79,31 @@ describe('sluice run', () => {
     expect(await running.ended).toMatchObject({ code: 130 })
   })
 
+  it('ends with 1 after Ctrl-C where a part had failed, whose handlers were still waited for', async () => {
+    const failing = `
+      export async function* count() { yield { value: 1 }; await new Promise((r) => setTimeout(r, 200)); throw new Error('the feed is gone') }
+      export async function hold() { console.log('stuck'); await new Promise((r) => setTimeout(r, 2_000)) }
+    `
+    using here = new Workplace({ 'sluice.yaml': endless, 'code.ts': failing })
+    const running = here.start(['run'])
+    await running.printed('stuck')
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    running.interrupt()
+    const { code: exit, stderr } = await running.ended
+    expect(stderr).toMatch(/what: {2}source "count": the feed is gone/)
+    expect(exit).toBe(1)
+  })
+
+  it('ends when all was done, whatever the code of the pipeline left running', async () => {
+    const lingering = `
+      setInterval(() => undefined, 1_000)
+      export function* count() { yield { value: 1 } }
+      export function hold() {}
+    `
+    using here = new Workplace({ 'sluice.yaml': endless, 'code.ts': lingering })
+    expect(await here.sluice(['run', '--until-idle'])).toMatchObject({ code: 0 })
+  })
+
   it('ends with 1 and names the part when one fails for good', async () => {
     using here = new Workplace({
       'sluice.yaml': endless,
