@@ -9,6 +9,9 @@ const secretPair = /([^;,/&]*(?:pass|pwd|secret|token|key|credential|sig|sas|aut
 /** Behind a `?` or `#` nothing is taken for a password: one that holds them would be shown from there on. */
 const misplacedAt = /^\/\/[^?#]*[?#].*@/s
 
+/** Behind a `/` neither: what stands before it would be the host, and the keys of an address would go unused without a word. */
+const splitPassword = /^\/\/[^/?#]*\/[^?#]*@/s
+
 /**
  * Takes an address apart. Throws `invalid-argument` when it has no scheme, and when its password does not end where it seems to; the
  * message never shows secrets.
@@ -27,6 +30,12 @@ export function parseBackendUrl(address: string): BackendUrl {
     throw new StreamError(
       'invalid-argument',
       `the ${scheme}: address has an "@" behind a "?" or "#"; write what the password holds as %3F, %23 and %40, and "@" in an option as %40`,
+    )
+  }
+  if (splitPassword.test(rest)) {
+    throw new StreamError(
+      'invalid-argument',
+      `the ${scheme}: address has an "@" behind a "/"; write a "/" in the user or password as %2F, and "@" anywhere else as %40`,
     )
   }
   const [where = '', query = ''] = splitOnce(rest, '?')

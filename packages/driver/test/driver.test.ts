@@ -74,8 +74,15 @@ describe('parseBackendUrl', () => {
     },
   )
 
+  it.each(['kinesis://AKIA:sE/cretPW@eu-west-1', 'nats://u:sEc/Re+PW@h:1?x=1', 'local:///tmp/a@PW/data'])(
+    'refuses %s, of which something would be left out, and shows nothing of it',
+    (address) => {
+      expect(() => parseBackendUrl(address)).toThrow(/^the \w+: address has an "@" behind a "\/"; write [^:]*$/)
+    },
+  )
+
   it('takes such characters where they are escaped', () => {
-    const { path, safe } = parseBackendUrl('nats://u:a%3Fb%23c%40d@host?user=a%40b')
+    const { path, safe } = parseBackendUrl('nats://u:a%3Fb%23c%40d%2Fe@host?user=a%40b')
     expect([path, safe]).toEqual(['host', 'nats://***@host?user=***'])
   })
 
