@@ -130,8 +130,9 @@ export class LeaseCoordinator implements AsyncDisposable {
     if (this.#stop.signal.aborted) return
     let delayMs = this.#settings.renewEveryMs
     try {
-      const { hurry } = await this.#scan()
-      delayMs = hurry ? this.#settings.hurryMs : this.#settings.scanEveryMs * (0.9 + 0.2 * this.#options.random())
+      const { hurry, abandonedInMs } = await this.#scan()
+      const usualMs = this.#settings.scanEveryMs * (0.9 + 0.2 * this.#options.random())
+      delayMs = hurry ? this.#settings.hurryMs : Math.min(usualMs, abandonedInMs)
     } catch (cause) {
       this.#logger.warn({ scope: this.#options.scope, error: cause }, 'cannot scan the leases; trying again')
     }
@@ -140,7 +141,8 @@ export class LeaseCoordinator implements AsyncDisposable {
     this.#scanTimer = this.#options.clock.after(delayMs, () => void this.#scans.run())
   }
 
-  async #scan(): Promise<ScanPlan> {
+  /** What was done, and how soon a lease of a silent member is free to take. */
+  async #scan(): Promise<ScanPlan & { readonly abandonedInMs: number }> {
     const { clock, member, random } = this.#options
     const leases = await this.#discover((await this.#store.list()).leases)
     const nowMs = clock.monotonic()
@@ -161,7 +163,8 @@ export class LeaseCoordinator implements AsyncDisposable {
       ...plan.passOn.map((lease) => this.#passOn(lease)),
       this.#ask(plan.ask),
     ])
-    return plan
+    const ofOthers = leases.filter(({ ended, owner }) => !ended && owner !== undefined && owner !== member)
+    return { ...plan, abandonedInMs: this.#sightings.abandonedInMs(ofOthers, clock.monotonic()) }
   }
 
   /** Creates the leases of new partitions when that is due; returns what the store has then. */

@@ -35,4 +35,12 @@ export class Sightings {
     const known = this.#seen.get(lease.partition)
     return known !== undefined && known.version === lease.version && nowMs - known.sinceMs > this.#failoverMs
   }
+
+  /** How soon the first of these leases is abandoned if nobody writes it, in milliseconds; `Infinity`: all are already. */
+  abandonedInMs(leases: readonly Lease[], nowMs: number): number {
+    const since = leases.map(({ partition }) => this.#seen.get(partition)?.sinceMs ?? nowMs)
+    const left = since.map((sinceMs) => sinceMs + this.#failoverMs - nowMs).filter((ms) => ms >= 0)
+    // A moment later than that: strictly longer.
+    return Math.min(Infinity, ...left) + 1
+  }
 }
