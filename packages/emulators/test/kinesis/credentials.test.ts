@@ -70,3 +70,10 @@ it('refuses what was signed for something else, or long ago', async () => {
 function day(): string {
   return new Date().toISOString().slice(0, 10).replaceAll('-', '')
 }
+
+it('says the time of its own clock with each answer', async () => {
+  const clock = new ManualClock(Date.UTC(2031, 0, 1))
+  const server = await start({ clock })
+  const answer = await fetch(`${server.url}/_sluice/health`)
+  expect(answer.headers.get('date')).toBe('Wed, 01 Jan 2031 00:00:00 GMT')
+})

@@ -38,6 +38,9 @@ interface Asked {
   readonly input: unknown
 }
 
+/** Of an answer. */
+type Headers = Readonly<Record<string, string | number>>
+
 /** A form in which requests and answers are written. */
 interface Format {
   readonly contentType: string
@@ -69,8 +72,8 @@ export class Exchange {
 
   async handle(request: Request, response: Response): Promise<void> {
     const format = String(request.headers['content-type']).startsWith('application/x-amz-cbor') ? cbor : json
-    const id = this.#nextId()
-    const reply = (status: number, value: unknown): void => send(response, status, format, value, id)
+    const reply = (status: number, value: unknown): void =>
+      send(response, status, this.#headers(format), value === undefined ? [] : format.encode(value))
     try {
       const asked = await this.#bodies.read(request, (body) => this.#understand(request, body, format))
       if (asked === 'too large') return reply(413, undefined)
@@ -110,10 +113,7 @@ export class Exchange {
   async #stream(call: Call, body: unknown, request: Request, response: Response): Promise<void> {
     if (hasLeft(request)) return
     const subscribed = subscribe(body, call, this.#subscriptions)
-    response.writeHead(200, {
-      'content-type': 'application/vnd.amazon.eventstream',
-      'x-amzn-requestid': this.#nextId(),
-    })
+    response.writeHead(200, this.#headers({ contentType: 'application/vnd.amazon.eventstream' }))
     const gone = new AbortController()
     response.on('close', () => gone.abort())
     const ends = AbortSignal.any([gone.signal, subscribed.replaced, this.#service.closing])
@@ -129,8 +129,11 @@ export class Exchange {
     response.end(Buffer.alloc(0))
   }
 
-  #nextId(): string {
-    return `00000000-0000-0000-0000-${String(++this.#requests).padStart(12, '0')}`
+  /** Of an answer. Clients learn the service's clock from its answers, so this server tells the one it goes by. */
+  #headers({ contentType }: Pick<Format, 'contentType'>): Headers {
+    const id = `00000000-0000-0000-0000-${String(++this.#requests).padStart(12, '0')}`
+    const date = new Date(this.#service.nowMs).toUTCString()
+    return { 'content-type': contentType, date, 'x-amzn-requestid': id, 'x-amz-id-2': id }
   }
 }
 
@@ -161,15 +164,9 @@ function signed(request: Request, body: Buffer): Parameters<typeof authorize>[0]
   return { method: request.method ?? 'POST', path, query, headers, body }
 }
 
-function send(response: Response, status: number, format: Format, value: unknown, id: string): void {
+function send(response: Response, status: number, headers: Headers, body: readonly Buffer[]): void {
   if (response.headersSent) return
-  const body = value === undefined ? [] : format.encode(value)
-  response.writeHead(status, {
-    'content-type': format.contentType,
-    'content-length': body.reduce((sum, piece) => sum + piece.length, 0),
-    'x-amzn-requestid': id,
-    'x-amz-id-2': id,
-  })
+  response.writeHead(status, { ...headers, 'content-length': body.reduce((sum, piece) => sum + piece.length, 0) })
   for (const piece of body.slice(0, -1)) response.write(piece)
   response.end(body.at(-1) ?? Buffer.alloc(0))
 }
