@@ -35,6 +35,20 @@ async function topicWith(values: readonly string[]): Promise<{ connection: Conne
   return { connection, view }
 }
 
+/** Reads the topic's partition from its start until the test ends. */
+function startReading(connection: Connection, topic: TopicView, onWake: (reading: Reading) => void): Reading {
+  const wake = (): void => {
+    onWake(reading)
+    reading.want()
+  }
+  const fail = (error: Error): void => expect.unreachable(error.message)
+  const context = { connection, topic, clock: systemClock, logger: silentLogger, wake, fail }
+  const reading: Reading = new Reading(context, '0', 1, 1)
+  onTestFinished(() => reading.close())
+  reading.want()
+  return reading
+}
+
 it('the next request for large records is made before the last one is over', async () => {
   const large = 'x'.repeat(100_000)
   const { connection, view } = await topicWith(Array.from({ length: 60 }, () => large))
@@ -43,22 +57,11 @@ it('the next request for large records is made before the last one is over', asy
   let received = 0
   const records: IncomingRecord[] = []
   const askedAt: number[] = []
-  const context = {
-    connection,
-    topic: view,
-    clock: systemClock,
-    logger: silentLogger,
-    wake: () => {
-      reading.take(records, 1_000, Infinity)
-      if (records.length > received) askedAt.push(asked())
-      received = records.length
-      reading.want()
-    },
-    fail: (error: Error) => expect.unreachable(error.message),
-  }
-  const reading: Reading = new Reading(context, '0', 1, 1)
-  onTestFinished(() => reading.close())
-  reading.want()
+  startReading(connection, view, (reading) => {
+    reading.take(records, 1_000, Infinity)
+    if (records.length > received) askedAt.push(asked())
+    received = records.length
+  })
   await eventually(() => expect(records.map(({ position }) => position)).toHaveLength(60))
   // A request takes ten of them: at the tenth, the second one stands already.
   expect(askedAt[9]).toBe(2)
@@ -74,24 +77,12 @@ it('a partition that ends while its records are on their way is read on by a new
     const partition = known(id)
     return partition === undefined ? undefined : { ...partition, ended }
   }
-  const context = {
-    connection,
-    topic: view,
-    clock: systemClock,
-    logger: silentLogger,
-    wake: () => {
-      // With the first record, it is looked up and found to have ended: the others come to a request that is taken back.
-      if (!ended) {
-        ended = true
-        reading.hurry()
-      }
-      reading.want()
-    },
-    fail: (error: Error) => expect.unreachable(error.message),
-  }
-  const reading: Reading = new Reading(context, '0', 1, 1)
-  onTestFinished(() => reading.close())
-  reading.want()
+  const reading = startReading(connection, view, (begun) => {
+    // With the first record, it is looked up and found to have ended: the others come to a request that is taken back.
+    if (ended) return
+    ended = true
+    begun.hurry()
+  })
   const records: IncomingRecord[] = []
   await eventually(() => {
     reading.take(records, 500, 1_000_000)

@@ -81,13 +81,21 @@ describe('sluice run', () => {
 
   it('ends with 1 after Ctrl-C where a part had failed, whose handlers were still waited for', async () => {
     const failing = `
-      export async function* count() { yield { value: 1 }; await new Promise((r) => setTimeout(r, 200)); throw new Error('the feed is gone') }
-      export async function hold() { console.log('stuck'); await new Promise((r) => setTimeout(r, 2_000)) }
+      const begun = Promise.withResolvers()
+      export async function* count() {
+        yield { value: 1 }
+        await begun.promise
+        console.log('failing')
+        throw new Error('the feed is gone')
+      }
+      export async function hold() {
+        begun.resolve()
+        await new Promise((resolve) => process.once('SIGINT', resolve))
+      }
     `
     using here = new Workplace({ 'sluice.yaml': endless, 'code.ts': failing })
     const running = here.start(['run'])
-    await running.printed('stuck')
-    await new Promise((resolve) => setTimeout(resolve, 600))
+    await running.printed('failing')
     running.interrupt()
     const { code: exit, stderr } = await running.ended
     expect(stderr).toMatch(/what: {2}source "count": the feed is gone/)
