@@ -7,7 +7,7 @@ import { TcpProxy } from '@sluice/conformance'
 import type { Cloud } from '@sluice/core'
 import { eventually } from '@sluice/driver/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { backend, forward, open, stubService, texts } from './fixtures.ts'
+import { backend, failure, forward, open, stubService, texts } from './fixtures.ts'
 import type { Backend } from './fixtures.ts'
 
 /** Reads a topic with a group until the test ends. */
@@ -92,6 +92,18 @@ describe('an answer to GetRecords', () => {
     const { seen } = follow(cloud)
     await eventually(() => expect(seen).toEqual(values), 15_000)
   })
+})
+
+it('an answer that lists no shards is none: a stream without any would lose its leases', async () => {
+  const { kinesis, url } = await backend()
+  const endpoint = await stubService((call, request, response, sent) => {
+    if (call === 'ListShards') response.end('{}')
+    else forward(kinesis.url, request, response, sent)
+  })
+  await (await open(url())).admin.createTopic('t', { partitions: 1 })
+  const cloud = await open(url().replace(kinesis.url, endpoint))
+  const error = await failure(cloud.admin.describeTopic('t'))
+  expect([error.code, error.retryable]).toEqual(['unavailable', true])
 })
 
 it('sends whose connection breaks over HTTP/2 are tried again', async () => {
