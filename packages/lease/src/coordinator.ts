@@ -153,13 +153,16 @@ export class LeaseCoordinator implements AsyncDisposable {
       leases,
       isHeld: (partition) => this.#holdings.isHeld(partition),
       isAbandoned: (lease) => this.#sightings.isAbandoned(lease, nowMs) || this.#isDead(lease.owner),
+      isLeftBehind: (lease) => this.#sightings.isAbandoned(lease, nowMs - this.#settings.hurryMs),
       isDead: (other) => this.#isDead(other),
+      isAtWork: (other) => this.#sightings.isAtWork(other),
       seenBefore,
       random,
     })
     this.#asking = plan.asked
     await Promise.all([
       ...plan.take.map((lease) => this.#take(lease)),
+      ...plan.free.map((lease) => this.#free(lease)),
       ...plan.passOn.map((lease) => this.#passOn(lease)),
       this.#ask(plan.ask),
     ])
@@ -199,6 +202,11 @@ export class LeaseCoordinator implements AsyncDisposable {
     if (stored === undefined) return
     if (this.#stop.signal.aborted) await this.#replace({ ...stored, owner: undefined })
     else this.#holdings.begin(stored, sentMs)
+  }
+
+  /** A new epoch, so that an owner which was only slow finds itself fenced whatever happens to the lease then. */
+  async #free(lease: Lease): Promise<void> {
+    await this.#replace({ ...lease, owner: undefined, epoch: lease.epoch + 1, handoffTo: undefined })
   }
 
   async #passOn(lease: Lease): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Lease, PartitionId } from '@sluice/driver'
 
 interface Sighting {
-  readonly version: number
+  readonly lease: Lease
   /** When this version was first seen, by this process's monotonic clock. */
   readonly sinceMs: number
 }
@@ -10,6 +10,8 @@ interface Sighting {
 export class Sightings {
   readonly #failoverMs: number
   #seen: ReadonlyMap<PartitionId, Sighting> = new Map()
+  /** When a member was last seen to have written a lease of its own. */
+  #signs: ReadonlyMap<string, number> = new Map()
 
   constructor(failoverMs: number) {
     this.#failoverMs = failoverMs
@@ -19,11 +21,16 @@ export class Sightings {
   record(leases: readonly Lease[], nowMs: number): ReadonlySet<PartitionId> {
     const before = this.#seen
     const seen = new Map<PartitionId, Sighting>()
-    for (const { partition, version } of leases) {
-      const known = before.get(partition)
-      seen.set(partition, known?.version === version ? known : { version, sinceMs: nowMs })
+    const signs = new Map([...this.#signs].filter(([, sinceMs]) => nowMs - sinceMs <= this.#failoverMs / 2))
+    for (const lease of leases) {
+      const known = before.get(lease.partition)
+      const same = known?.lease.version === lease.version
+      seen.set(lease.partition, same ? known : { lease, sinceMs: nowMs })
+      if (!same && known !== undefined && lease.owner !== undefined && isByOwner(lease, known.lease))
+        signs.set(lease.owner, nowMs)
     }
     this.#seen = seen
+    this.#signs = signs
     return new Set(before.keys())
   }
 
@@ -33,7 +40,15 @@ export class Sightings {
    */
   isAbandoned(lease: Lease, nowMs: number): boolean {
     const known = this.#seen.get(lease.partition)
-    return known !== undefined && known.version === lease.version && nowMs - known.sinceMs > this.#failoverMs
+    return known !== undefined && known.lease.version === lease.version && nowMs - known.sinceMs > this.#failoverMs
+  }
+
+  /**
+   * Whether this member was seen to write a lease of its own within half of the failover time, as every living one is that
+   * has any. Only a hint: it may have died since.
+   */
+  isAtWork(member: string): boolean {
+    return this.#signs.has(member)
   }
 
   /** How soon the first of these leases is abandoned if nobody writes it, in milliseconds; `Infinity`: all are already. */
@@ -43,4 +58,9 @@ export class Sightings {
     // A moment later than that: strictly longer.
     return Math.min(Infinity, ...left) + 1
   }
+}
+
+/** Whether the last change of a lease tells that its owner lives. A question of another member, or its end, does not. */
+function isByOwner(lease: Lease, before: Lease): boolean {
+  return lease.owner !== before.owner || lease.handoffTo === before.handoffTo
 }

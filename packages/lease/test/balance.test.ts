@@ -78,6 +78,11 @@ class Crowd {
     return this.clock.monotonic() - started
   }
 
+  allAreHeldBy(members: readonly Member[]): boolean {
+    const held = members.flatMap(({ coordinator }) => coordinator.held().map(({ partition }) => partition))
+    return new Set(held).size === this.#partitions.length
+  }
+
   async advance(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= stepMs) {
       await this.clock.advance(stepMs)
@@ -138,6 +143,29 @@ it('balances 1 000 partitions again when a third of 50 members dies at once, wit
   expect(storm).toBeLessThan(30)
   await crowd.close()
 })
+
+it.each([0, 0.5, 0.9, 1.3])(
+  'takes the partitions of a dead member in time although another joins %s times the failover time after its death',
+  async (joinsAfter) => {
+    const crowd = new Crowd()
+    for (let count = 0; count < 3; count++) await crowd.join()
+    await crowd.balanced(crowd.members)
+    await crowd.advance(3 * failoverMs)
+    const [dead] = crowd.members
+    if (dead === undefined) throw new Error('nobody joined')
+    dead.line.dead = true
+    const diedMs = crowd.clock.monotonic()
+    await crowd.advance(joinsAfter * failoverMs)
+    await crowd.join()
+    const living = crowd.members.filter((member) => member !== dead)
+    while (!crowd.allAreHeldBy(living)) await crowd.advance(stepMs)
+    // Whoever saw its last renewal first takes a share, stores the rest as free two steps later, and others scan.
+    expect(crowd.clock.monotonic() - diedMs).toBeLessThanOrEqual(1.9 * failoverMs)
+    await crowd.balanced(living)
+    expect(crowd.contested).toEqual([])
+    await crowd.close()
+  },
+)
 
 function callsOf(members: readonly Member[]): number {
   return members.reduce((sum, { line }) => sum + line.calls, 0)

@@ -192,9 +192,10 @@ describe('close', () => {
   })
 
   it('takes back what it asked for', async () => {
-    const { join, store } = setup('0', '1')
+    const { join, clock, store } = setup('0', '1')
     await join('a', { revoking: () => new Promise(() => undefined) })
     const b = await join('b')
+    await clock.advance(failoverMs / 2)
     expect((await store.inner.list(scope)).some((lease) => lease.handoffTo === 'b')).toBe(true)
     await b.close()
     expect((await store.inner.list(scope)).some((lease) => lease.handoffTo === 'b')).toBe(false)

@@ -24,11 +24,12 @@ function parse(text: string): Lease {
 
 interface Case {
   readonly name: string
-  /** As member `a` sees it. Owners `x…` are abandoned, members `d…` known to be dead. */
+  /** As member `a` sees it. Owners `x…` are abandoned, `xx…` for long, members `d…` known to be dead, those `s…` silent so far. */
   readonly leases: string
   readonly held?: string
   readonly unseen?: string
   readonly take?: number | string
+  readonly free?: string
   readonly passOn?: string
   readonly askOf?: string
   readonly hurry?: boolean
@@ -40,6 +41,22 @@ const cases: readonly Case[] = [
   { name: 'takes up to its share only, counting what it holds', leases: 'p:a q r s:b', held: 'p', take: 1 },
   { name: 'takes leases that were abandoned', leases: 'p:x q:b', take: 'p' },
   { name: 'takes leases of a member known to be dead', leases: 'p:d q:b', take: 'p' },
+  {
+    name: 'leaves abandoned leases beyond its share to others, and looks again soon',
+    leases: 'p:a q:x r:x s:b',
+    held: 'p',
+    take: 1,
+    hurry: true,
+  },
+  { name: 'leaves what is beyond its share', leases: 'p:a q:a r:x s:b', held: 'p q', take: '', hurry: true },
+  {
+    name: 'stores as free what nobody has taken',
+    leases: 'p:a q:a r:xx s:b',
+    held: 'p q',
+    take: '',
+    free: 'r',
+    hurry: true,
+  },
   { name: 'does not count dead members when it computes its share', leases: 'p:x q:d r', take: 3 },
   { name: 'leaves others alone when counts differ by one', leases: 'p:b q:b r:a', held: 'r' },
   { name: 'asks the most loaded member for one lease', leases: 'p:b q:c r:c s:c t:b', askOf: 'c', hurry: true },
@@ -63,6 +80,8 @@ const cases: readonly Case[] = [
   },
   { name: 'takes a free lease rather than ask', leases: 'p:b q:b r:b s', take: 's', askOf: 'b', hurry: true },
   { name: 'asks for one lease at a time', leases: 'p:b>a q:b r:b s:b', hurry: true },
+  { name: 'does not ask a member that may be dead', leases: 'p:s q:s', hurry: true },
+  { name: 'asks those who are at work meanwhile', leases: 'p:b q:b r:b s:s t:s u:s', askOf: 'b', hurry: true },
   { name: 'counts a lease as the asker’s', leases: 'p:b>c q:b r:a', held: 'r' },
   { name: 'does not ask for a lease that another asked for', leases: 'p:b>c q:b>c' },
   { name: 'ignores what a dead member asked for', leases: 'p:a>d q:a', held: 'p q' },
@@ -89,7 +108,7 @@ const cases: readonly Case[] = [
 describe('planScan', () => {
   it.each(cases)(
     '$name',
-    ({ leases: text, held = '', unseen = '', take = '', passOn = '', askOf = '', hurry = false }) => {
+    ({ leases: text, held = '', unseen = '', take = '', free = '', passOn = '', askOf = '', hurry = false }) => {
       const leases = text.split(' ').map(parse)
       const heldPartitions = held.split(' ')
       const view: ScanView = {
@@ -98,6 +117,8 @@ describe('planScan', () => {
         isHeld: (partition) => heldPartitions.includes(partition),
         isAbandoned: ({ owner }) => owner !== undefined && /^[xd]/.test(owner),
         isDead: (member) => member.startsWith('d'),
+        isLeftBehind: ({ owner }) => owner?.startsWith('xx') === true,
+        isAtWork: (member) => !member.startsWith('s'),
         seenBefore: new Set(
           leases.map(({ partition }) => partition).filter((partition) => !unseen.split(' ').includes(partition)),
         ),
@@ -106,6 +127,12 @@ describe('planScan', () => {
       const plan = planScan(view)
       const taken = plan.take.map(({ partition }) => partition)
       expect(typeof take === 'number' ? taken.length : taken.toSorted().join(' ')).toEqual(take)
+      expect(
+        plan.free
+          .map(({ partition }) => partition)
+          .toSorted()
+          .join(' '),
+      ).toBe(free)
       expect(plan.passOn.map(({ partition }) => partition).join(' ')).toBe(passOn)
       expect(
         plan.ask
