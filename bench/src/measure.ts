@@ -1,6 +1,8 @@
-/** The middle value. */
+/** The middle value; of an even number of them, the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
-  return percentile(values, 0.5)
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.slice(Math.ceil(sorted.length / 2) - 1, Math.floor(sorted.length / 2) + 1)
+  return middle.reduce((sum, value) => sum + value, 0) / middle.length
 }
 
 /** The value that a share of all values does not pass. */

@@ -79,9 +79,13 @@ export function hasMethods(value: unknown, methods: readonly string[]): boolean 
 }
 
 function unknownOption(of: string, path: string, name: string, known: readonly string[]): StreamError {
+  return new StreamError('invalid-argument', `${of}: there is no option "${path}"; ${meantBy(name, known)}`)
+}
+
+/** What somebody who wrote a name that is not known may have meant, for an error. */
+export function meantBy(name: string, known: readonly string[]): string {
   const guess = nearest(name, known)
-  const hint = guess === undefined ? `known are ${known.join(', ')}` : `did you mean "${guess}"?`
-  return new StreamError('invalid-argument', `${of}: there is no option "${path}"; ${hint}`)
+  return guess === undefined ? `known are ${known.join(', ')}` : `did you mean "${guess}"?`
 }
 
 /** Numbers and short words as they are: they say what is wrong. */

@@ -125,6 +125,49 @@ it.each(['exactly-once', 'at-least-once'] as const)(
   },
 )
 
+describe('fields of a message that are not known', () => {
+  it.each([
+    [{ kee: 'a', value: 1 }, 'a message to send has no field "kee"; did you mean "key"?'],
+    [
+      { orderingKey: 'a', value: 1 },
+      'a message to send has no field "orderingKey"; known are value, key, headers, id, expiresAt, partition',
+    ],
+  ])('are refused: %j', async (message, expected) => {
+    await using cloud = await connect('memory:')
+    const topic = cloud.topic('t', counted)
+    await expect(topic.send(message)).rejects.toMatchObject({ code: 'invalid-argument', message: expected })
+    expect(await topic.sendAll([message, { value: 2 }])).toMatchObject([{ ok: false }, { ok: true }])
+  })
+
+  it('a message in the hands of a handler can be sent as it is, and not copied without its key', async () => {
+    await using cloud = await connect('memory:')
+    const [from, to] = [cloud.topic('from', counted), cloud.topic('to', counted)]
+    await from.send({ key: 'k', value: 1 })
+    const consumer = from.consumer({ group: 'g' })
+    for await (const message of consumer) {
+      await expect(to.send({ ...message, value: 2 })).rejects.toThrow('name what you pass on: { key: message.key')
+      await to.send(message)
+      message.ack()
+      break
+    }
+    expect(await Array.fromAsync(to.read())).toMatchObject([{ key: 'k', value: 1 }])
+  })
+
+  it('a message that was read can be copied, and objects of a class may have more', async () => {
+    class Reading {
+      readonly value = 3
+      readonly key = 'k'
+      readonly sensor = 's'
+    }
+    await using cloud = await connect('memory:')
+    const topic = cloud.topic('t', counted)
+    await topic.send({ key: 'k', value: 1 })
+    for await (const message of topic.read()) await topic.send({ ...message, value: 2, id: undefined })
+    await topic.send(new Reading())
+    expect(await valuesOf(topic)).toEqual([1, 2, 3])
+  })
+})
+
 it('a function may pass on a key and headers that a message need not have', async () => {
   await using cloud = await connect('memory:')
   const copy = defineFunction({

@@ -1,7 +1,9 @@
 import { isDate } from 'node:util/types'
 import { StreamError } from '@sluice/driver'
 import type { Capabilities, DriverTopic, Headers, OutgoingRecord } from '@sluice/driver'
+import type { ReadMessage } from '../api/message.ts'
 import type { OutgoingMessage } from '../api/producer.ts'
+import { meantBy } from '../options.ts'
 import { kindOf } from '../values.ts'
 import type { ValueFormat } from '../values.ts'
 
@@ -10,6 +12,23 @@ const reserved = /^(dlq-|goog|nats-|x-opt-|sluice-)/
 const badHeaderValue = /[\r\n\0]|^\s|\s$/
 const contentTypeName = 'content-type'
 const maxIdLength = 128
+const fields: Readonly<Record<keyof OutgoingMessage<unknown>, true>> = {
+  value: true,
+  key: true,
+  headers: true,
+  id: true,
+  expiresAt: true,
+  partition: true,
+}
+/** What is not looked at, so that a message that was read may be copied and sent. */
+const fieldsOfRead: Readonly<Record<Exclude<keyof ReadMessage<unknown>, keyof OutgoingMessage<unknown>>, true>> = {
+  topic: true,
+  position: true,
+  time: true,
+  body: true,
+  native: true,
+}
+const fieldNames: ReadonlySet<string> = new Set([...Object.keys(fields), ...Object.keys(fieldsOfRead)])
 const noHeaders: Headers = Object.freeze({})
 
 /** What a message is checked against when it is sent. The topic itself need not be open yet. */
@@ -31,6 +50,7 @@ export function prepare<T>(
   context: PrepareContext<T>,
   ownHeaders: Headers | undefined,
 ): OutgoingRecord | Promise<OutgoingRecord> {
+  checkFields(message)
   const { key, partition } = message
   checkKey(key, context)
   checkPartition(partition, context)
@@ -76,6 +96,23 @@ export function sizeOf(record: OutgoingRecord, topic: DriverTopic): number {
     )
   }
   return size
+}
+
+/**
+ * A name that is not known would be a key or headers that are silently not there. So would the copy of a message in a
+ * handler's hands (`{ ...message }`): its fields are getters. Objects with a class of their own may have what they like.
+ */
+function checkFields(message: object): void {
+  if (Object.getPrototypeOf(message) !== Object.prototype) return
+  for (const name in message) {
+    if (fieldNames.has(name)) continue
+    throw new StreamError(
+      'invalid-argument',
+      name === 'record' && 'origin' in message
+        ? 'a received message cannot be copied with "..."; name what you pass on: { key: message.key, value: message.value }'
+        : `a message to send has no field "${name}"; ${meantBy(name, Object.keys(fields))}`,
+    )
+  }
 }
 
 function checkKey<T>(key: unknown, { capabilities }: PrepareContext<T>): void {
