@@ -1,6 +1,3 @@
-import { createServer } from 'node:http2'
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
-import type { AddressInfo } from 'node:net'
 import { DescribeStreamCommand, DeregisterStreamConsumerCommand } from '@aws-sdk/client-kinesis'
 import type { KinesisClient } from '@aws-sdk/client-kinesis'
 import { TcpProxy } from '@sluice/conformance'
@@ -55,15 +52,33 @@ describe('an answer to GetRecords', () => {
   )
 
   it('that is cut off behind its headers over HTTP/2 is asked for again', async () => {
-    const servers = await backend()
-    let calls = 0
-    const endpoint = await http2Proxy(servers.kinesis.url, (call, stream) => {
-      if (call !== 'GetRecords' || ++calls !== 4) return false
-      // The client has the headers before the connection goes.
-      setTimeout(() => stream.session?.socket.destroy(), 30)
-      return true
-    })
-    expect(await readThrough(servers, endpoint, '&http1=false', () => calls > 4)).toEqual(['before', 'after'])
+    const { kinesis, url } = await backend()
+    const writer = await open(url())
+    await writer.admin.createTopic('t', { partitions: 1 })
+    const { seen, ended } = follow(await open(url('&http1=false')))
+    await texts(writer, 't').send({ key: 'k', value: 'before' })
+    await eventually(() => expect(seen).toEqual(['before']))
+    kinesis.faults.add({ kind: 'cut-response', call: 'GetRecords', times: 2 })
+    await texts(writer, 't').send({ key: 'k', value: 'after' })
+    await eventually(() => expect(seen).toContain('after'))
+    expect([seen, ended]).toEqual([['before', 'after'], []])
+  })
+
+  it('that has no records although there are some is not the end of anything', async () => {
+    const { kinesis, url } = await backend()
+    const cloud = await open(url())
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    await texts(cloud, 't').sendAll(['1', '2', '3'].map((value) => ({ key: 'k', value })))
+    kinesis.faults.add({ kind: 'empty-page', times: 5 })
+    expect((await Array.fromAsync(texts(cloud, 't').read())).map(({ value }) => value)).toEqual(['1', '2', '3'])
+    kinesis.faults.add({ kind: 'empty-page', times: 5 })
+    const { seen, ended } = follow(cloud)
+    await eventually(() => expect(seen).toEqual(['1', '2', '3']))
+    await cloud.admin.setPartitions('t', 2)
+    await texts(cloud, 't').send({ key: 'k', value: '4' })
+    kinesis.faults.add({ kind: 'empty-page', times: 5 })
+    await eventually(() => expect(seen).toEqual(['1', '2', '3', '4']), 10_000)
+    expect(ended).toEqual([])
   })
 
   it('that is refused by something on the way with 429 is asked for again later', async () => {
@@ -106,19 +121,35 @@ it('an answer that lists no shards is none: a stream without any would lose its 
   expect([error.code, error.retryable]).toEqual(['unavailable', true])
 })
 
-it('sends whose connection breaks over HTTP/2 are tried again', async () => {
+it.each(['DescribeStreamSummary', 'ListShards'])(
+  'an answer to %s that is cut off over HTTP/2 is none',
+  async (call) => {
+    const { kinesis, url } = await backend()
+    await (await open(url())).admin.createTopic('t', { partitions: 3 })
+    const cloud = await open(url('&http1=false'))
+    kinesis.faults.add({ kind: 'cut-response', call, times: 1 })
+    const error = await failure(cloud.admin.describeTopic('t'))
+    expect([error.code, error.retryable]).toEqual(['unavailable', true])
+    expect(error.message).toContain('cut off after 0 of')
+    expect((await cloud.admin.describeTopic('t')).partitions.length).toBe(3)
+  },
+)
+
+it.each(['lose-response', 'cut-response'] as const)('sends over HTTP/2 are tried again after a %s', async (kind) => {
   const { kinesis, url } = await backend()
   const cloud = await open(url('&http1=false'))
   await cloud.admin.createTopic('t', { partitions: 2 })
   const producer = texts(cloud, 't').producer({ retry: { baseMs: 1, maxMs: 20 } })
   const sent: Promise<unknown>[] = []
   for (let at = 0; at < 200; at++) {
-    if (at % 10 === 0) kinesis.faults.add({ kind: 'lose-response', call: 'PutRecords', times: 1 })
+    if (at % 10 === 0) kinesis.faults.add({ kind, call: 'PutRecords', times: 1 })
     sent.push(producer.send({ key: `k${at % 8}`, value: String(at) }))
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
   const outcomes = await Promise.allSettled(sent)
   expect(outcomes.filter(({ status }) => status === 'rejected')).toEqual([])
+  const stored = new Set((await Array.fromAsync(texts(cloud, 't').read())).map(({ value }) => value))
+  expect(stored.size).toBe(200)
 })
 
 describe('enhanced fan-out', () => {
@@ -160,35 +191,3 @@ describe('enhanced fan-out', () => {
     expect(ended).toEqual([])
   })
 })
-
-/** Hands requests on, and has answers without a body, whose length is told all the same, where `spoil` says so. */
-async function http2Proxy(to: string, spoil: (call: string, stream: ServerHttp2Stream) => boolean): Promise<string> {
-  const server = createServer()
-  server.on('session', (session) => session.on('error', () => undefined))
-  server.on('stream', (stream, headers) => {
-    const chunks: Buffer[] = []
-    stream.on('error', () => undefined)
-    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
-    stream.on('end', () => {
-      void fetch(to, { method: 'POST', headers: passed(headers), body: Buffer.concat(chunks) }).then(async (answer) => {
-        const body = Buffer.from(await answer.arrayBuffer())
-        if (stream.destroyed) return
-        const type = answer.headers.get('content-type') ?? ''
-        stream.respond({ ':status': answer.status, 'content-type': type, 'content-length': String(body.length) })
-        if (!spoil(String(headers['x-amz-target']).split('.')[1] ?? '', stream)) stream.end(body)
-      })
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close())
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
-function passed(headers: IncomingHttpHeaders): Record<string, string> {
-  const own = new Set(['host', 'connection', 'content-length', 'expect'])
-  return Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) =>
-      typeof value === 'string' && !name.startsWith(':') && !own.has(name) ? [[name, value]] : [],
-    ),
-  )
-}

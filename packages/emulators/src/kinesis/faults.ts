@@ -25,6 +25,10 @@ export type Fault =
   | (Place & Often & { readonly kind: 'throttle'; readonly what?: 'write' | 'read' })
   /** A call is done, and then the connection breaks instead of an answer. */
   | (Often & { readonly kind: 'lose-response'; readonly call?: string })
+  /** A call is done, and of its answer only the headers and so many bytes come before the connection breaks. Default: 0. */
+  | (Often & { readonly kind: 'cut-response'; readonly call?: string; readonly bytes?: number })
+  /** `GetRecords` gives none of the records that there are, only how far behind it is and where to go on. Strikes where there are some. */
+  | (Place & Often & { readonly kind: 'empty-page' })
   /** A call is not done, and answered with HTTP 500. */
   | (Often & { readonly kind: 'internal-error'; readonly call?: string })
   /** A call is done so much later, in milliseconds. With a stream or a shard: only `GetRecords` and `SubscribeToShard` there. */
@@ -77,6 +81,20 @@ export class Faults {
 
   losesResponse(call: string): boolean {
     return this.#any(({ fault }) => fault.kind === 'lose-response' && (fault.call ?? call) === call)
+  }
+
+  /** How many bytes of an answer are to come, if not all. */
+  cutsResponse(call: string): number | undefined {
+    for (const active of this.#active) {
+      const { fault } = active
+      if (fault.kind === 'cut-response' && (fault.call ?? call) === call && this.#use(active)) return fault.bytes ?? 0
+    }
+    return undefined
+  }
+
+  /** Whether a read that finds records is to give none. */
+  emptiesPage(stream: Stream, shard: Shard): boolean {
+    return this.#any(({ fault }) => fault.kind === 'empty-page' && strikes(fault, stream, shard))
   }
 
   failsCall(call: string): boolean {

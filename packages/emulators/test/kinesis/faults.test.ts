@@ -1,3 +1,4 @@
+import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { describe, expect, it } from 'vitest'
 import { asker, bytes, client, readAll, refusal, shard, start } from './fixtures.ts'
 import type { Answer, Ask } from './fixtures.ts'
@@ -43,6 +44,42 @@ describe('on demand', () => {
     server.faults.add({ kind: 'lose-response', call: 'PutRecords', times: 1 })
     expect((await refusal(put('a'))).status).toBeUndefined()
     expect((await readAll(ask, 's', shard(0))).length).toBe(1)
+  })
+
+  it.each([0, 20])('an answer over HTTP/1.1 breaks off behind %i bytes', async (bytes) => {
+    const { server } = await bench()
+    const ask = asker(client(server, { requestHandler: new NodeHttpHandler() }))
+    server.faults.add({ kind: 'cut-response', call: 'ListShards', times: 1, bytes })
+    expect((await refusal(ask('ListShards', { StreamName: 's' }))).message).toContain('aborted')
+    expect((await ask('ListShards', { StreamName: 's' })).Shards.length).toBe(2)
+  })
+
+  it('an answer over HTTP/2 breaks off behind its headers, and the SDK takes that for an empty one', async () => {
+    const { server, ask } = await bench()
+    server.faults.add({ kind: 'cut-response', call: 'ListShards', times: 1 })
+    expect((await ask('ListShards', { StreamName: 's' })).Shards).toBeUndefined()
+    expect((await ask('ListShards', { StreamName: 's' })).Shards.length).toBe(2)
+  })
+
+  it('a page is empty although there are records', async () => {
+    const { server, ask, put } = await bench()
+    await put('a')
+    server.faults.add({ kind: 'empty-page', stream: 's', shard: shard(0), times: 1 })
+    const { ShardIterator } = await ask('GetShardIterator', {
+      StreamName: 's',
+      ShardId: shard(0),
+      ShardIteratorType: 'TRIM_HORIZON',
+    })
+    const empty = await ask('GetRecords', { ShardIterator })
+    expect([empty.Records, empty.MillisBehindLatest > 0]).toEqual([[], true])
+    const full = await ask('GetRecords', { ShardIterator: empty.NextShardIterator })
+    expect([full.Records.length, full.MillisBehindLatest]).toEqual([1, 0])
+    // Where there is nothing to hide it waits for something.
+    server.faults.add({ kind: 'empty-page', times: 1 })
+    expect((await ask('GetRecords', { ShardIterator: full.NextShardIterator })).MillisBehindLatest).toBe(0)
+    await put('a')
+    const behind = await ask('GetRecords', { ShardIterator: full.NextShardIterator })
+    expect([behind.Records, behind.MillisBehindLatest > 0]).toEqual([[], true])
   })
 
   it('a call fails inside the service, before it does anything', async () => {

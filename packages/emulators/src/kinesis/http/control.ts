@@ -21,6 +21,8 @@ const fieldsOf: Readonly<Record<Fault['kind'], Fields>> = {
   },
   throttle: { ...place, ...often, what: text({ oneOf: ['write', 'read'] }) },
   'lose-response': { ...often, ...call },
+  'cut-response': { ...often, ...call, bytes: integer({ min: 0 }) },
+  'empty-page': { ...place, ...often },
   'internal-error': { ...often, ...call },
   slow: { ...place, ...often, ...call, ms: required(integer({ min: 0 })) },
 }

@@ -80,7 +80,11 @@ export class Exchange {
       if ('status' in asked) return reply(asked.status, asked.value)
       const output = await this.#run(asked.call, asked.input, request, response)
       if (this.#service.faults.losesResponse(asked.call.name)) return hangUp(request)
-      if (output !== 'streamed') reply(200, output)
+      if (output === 'streamed') return
+      const bytes = this.#service.faults.cutsResponse(asked.call.name)
+      if (bytes !== undefined)
+        return sendPart(response, this.#headers(format), format.encode(output), bytes, () => hangUpLater(request))
+      reply(200, output)
     } catch (error) {
       const { status, type, message } = told(error)
       reply(status, { __type: type, message })
@@ -171,6 +175,19 @@ function send(response: Response, status: number, headers: Headers, body: readon
   response.end(body.at(-1) ?? Buffer.alloc(0))
 }
 
+/** The headers of an answer and a part of its body. */
+function sendPart(
+  response: Response,
+  headers: Headers,
+  body: readonly Buffer[],
+  bytes: number,
+  done: () => void,
+): void {
+  const whole = Buffer.concat(body)
+  response.writeHead(200, { ...headers, 'content-length': whole.length })
+  response.write(whole.subarray(0, bytes), done)
+}
+
 /** Waits while the other side does not take more, until there is nothing to wait for. */
 function writeFrame(response: Response, frame: Buffer, ends: AbortSignal): Promise<void> {
   if (response.write(frame) || ends.aborted) return Promise.resolve()
@@ -192,4 +209,10 @@ function hasLeft(request: Request): boolean {
 function hangUp(request: Request): void {
   if ('stream' in request) request.stream.session?.destroy()
   else request.socket.destroy()
+}
+
+/** Once the client has what was written: over HTTP/2 it answers a ping behind that. */
+function hangUpLater(request: Request): void {
+  if (!('stream' in request)) return hangUp(request)
+  request.stream.session?.ping(() => hangUp(request))
 }

@@ -11,7 +11,7 @@ export type Request = IncomingMessage | Http2ServerRequest
 export interface Response {
   readonly headersSent: boolean
   writeHead(status: number, headers: Readonly<Record<string, string | number>>): unknown
-  write(chunk: Buffer): boolean
+  write(chunk: Buffer, done?: () => void): boolean
   end(body: Buffer): unknown
   on(event: 'close' | 'drain', listener: () => void): unknown
   removeListener(event: 'close' | 'drain', listener: () => void): unknown

@@ -112,6 +112,12 @@ export const recordOperations: Operations = {
       service.trim(region, stream, [shard])
       const limit = { records: input.Limit ?? mostRead, bytes: largestAnswer }
       const { records, next, behindMs, atEnd } = shard.read(place, limit, service.nowMs)
+      if (records.length > 0 && service.faults.emptiesPage(stream, shard))
+        return {
+          Records: [],
+          NextShardIterator: iteratorOf(call, stream, shard, place),
+          MillisBehindLatest: Math.max(1, behindMs),
+        }
       service.quotas.countRead(
         shard,
         records.reduce((sum, record) => sum + sizeOf(record), 0),
