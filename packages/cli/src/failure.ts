@@ -56,7 +56,10 @@ export function safeAddress(address: string): string {
 }
 
 function withoutSecrets(text: string, backend: string | undefined): string {
-  return backend === undefined || backend === '' ? text : text.replaceAll(backend, safeAddress(backend))
+  if (backend === undefined || backend === '') return text
+  const safe = safeAddress(backend)
+  // A single word, such as a scheme alone, may be a part of others.
+  return text.replaceAll(/^\w+$/.test(backend) ? new RegExp(`\\b${backend}\\b(?!:)`, 'g') : backend, () => safe)
 }
 
 /** Sluice's messages end with the way out, after a semicolon. What a backend said stands in brackets, and may have some too. */

@@ -36,8 +36,10 @@ it('says what is in the way of it', async () => {
   await using taken = createServer()
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
   const { port } = taken.address() as AddressInfo
-  const busy = await place.sluice(['emulators', 'up', 'kinesis', '--port', String(port)])
-  expect([busy.code, busy.stderr]).toEqual([1, expect.stringContaining('something else listens there')])
+  for (const name of ['kinesis', 'dynamodb']) {
+    const busy = await place.sluice(['emulators', 'up', name, '--port', String(port)])
+    expect([busy.code, busy.stderr]).toEqual([1, expect.stringContaining('something else listens there')])
+  }
   const nowhere = await place.sluice(['emulators', 'up', 'kinesis', '--folder', 'no/such/place'])
   expect([nowhere.code, nowhere.stderr]).toEqual([1, expect.stringContaining('cannot be used')])
   const unknown = await place.sluice(['emulators', 'up', 'rabbit'])

@@ -50,6 +50,13 @@ it('never shows the address as it was given when it holds a secret', () => {
   expect(safeAddress(address)).toBe('nats://***@host:4222?token=***&x=1')
   expect(toFailure(new Error(`cannot open ${address}`), address).what).toBe(`cannot open ${safeAddress(address)}`)
   expect(safeAddress('hunter2')).toBe('(not an address)')
+  expect(toFailure(new Error('cannot open hunter2'), 'hunter2').what).toBe('cannot open (not an address)')
+})
+
+it('shows an example of an address as it is where only its scheme was given', () => {
+  expect(toFailure(new Error('no address; write nats://localhost:4222'), 'nats').what).toBe(
+    'no address; write nats://localhost:4222',
+  )
 })
 
 it.each([

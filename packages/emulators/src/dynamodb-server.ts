@@ -1,5 +1,6 @@
 import type { AddressInfo, Server } from 'node:net'
 import { StreamError } from '@sluice/driver'
+import { notListening } from './free-port.ts'
 
 /** How a {@link DynamoDbServer} is started. */
 export interface DynamoDbServerOptions {
@@ -33,10 +34,7 @@ export class DynamoDbServer implements AsyncDisposable {
     const { port = 0, folder } = options
     const server = dynalite({ createTableMs: 0, deleteTableMs: 0, ...(folder === undefined ? {} : { path: folder }) })
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause: NodeJS.ErrnoException) => {
-        const code = cause.code === 'EADDRINUSE' ? 'conflict' : 'unavailable'
-        reject(new StreamError(code, `cannot listen on port ${port} of 127.0.0.1: ${cause.message}`, { cause }))
-      })
+      server.once('error', (cause) => reject(notListening(port, cause)))
       server.listen(port, '127.0.0.1', resolve)
     })
     return new DynamoDbServer(server, (server.address() as AddressInfo).port)

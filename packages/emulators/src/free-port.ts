@@ -1,5 +1,5 @@
 import { createServer } from 'node:net'
-import { StreamError } from '@sluice/driver'
+import { StreamError, systemErrorCode } from '@sluice/driver'
 
 /**
  * Ports that no system gives out by itself (Linux begins at 32768, others at 49152): a server that is stopped and started
@@ -21,9 +21,15 @@ export async function freePort(): Promise<number> {
 /** Rejects with `conflict` when something listens on that port: it would be taken for the server. */
 export async function checkFree(port: number): Promise<void> {
   const cause = await tryPort(port)
-  if (cause === undefined) return
-  const message = `cannot listen on port ${port} of 127.0.0.1: something else listens there; choose another, or none for a free one`
-  throw new StreamError('conflict', message, { cause })
+  if (cause !== undefined) throw notListening(port, cause)
+}
+
+/** Why a server could not listen. */
+export function notListening(port: number, cause: unknown): StreamError {
+  const taken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE'
+  const code = taken ? 'conflict' : (systemErrorCode(cause) ?? 'unavailable')
+  const why = taken ? 'something else listens there; choose another, or none for a free one' : (cause as Error).message
+  return new StreamError(code, `cannot listen on port ${port} of 127.0.0.1: ${why}`, { cause })
 }
 
 function tryPort(port: number): Promise<Error | undefined> {

@@ -1,5 +1,6 @@
-import { StreamError, systemClock, systemErrorCode } from '@sluice/driver'
+import { systemClock } from '@sluice/driver'
 import type { Clock } from '@sluice/driver'
+import { notListening } from '../free-port.ts'
 import type { Credentials } from './http/authorization.ts'
 import { Exchange } from './http/exchange.ts'
 import { Listener } from './http/listener.ts'
@@ -96,11 +97,4 @@ export class KinesisServer implements AsyncDisposable {
     await this.#listener.close()
     this.#service.close()
   }
-}
-
-function notListening(port: number, cause: unknown): StreamError {
-  const taken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE'
-  const code = taken ? 'conflict' : (systemErrorCode(cause) ?? 'unavailable')
-  const why = taken ? 'something else listens there; choose another, or none for a free one' : (cause as Error).message
-  return new StreamError(code, `cannot listen on port ${port} of 127.0.0.1: ${why}`, { cause })
 }
