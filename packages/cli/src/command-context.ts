@@ -2,7 +2,7 @@ import type { Cloud } from '@sluice/core'
 import { nearest, StreamError } from '@sluice/driver'
 import type { Logger } from '@sluice/driver'
 import type { Command } from 'commander'
-import { exitCodes } from './failure.ts'
+import { exitCodes, UsageError } from './failure.ts'
 import type { Host } from './host.ts'
 import { collectLogger } from './logger.ts'
 import { Output } from './output.ts'
@@ -33,6 +33,8 @@ export class CommandContext {
 
   /** What `--backend` said, else `SLUICE_BACKEND`. */
   get namedBackend(): { readonly flag: string | undefined; readonly environment: string | undefined } {
+    // A variable of a script that is not set: it would be some other backend.
+    if (this.#flag === '') throw new UsageError('--backend is given without an address')
     return { flag: this.#flag, environment: this.host.env['SLUICE_BACKEND'] }
   }
 

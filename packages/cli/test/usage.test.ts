@@ -20,6 +20,7 @@ describe('a command line that makes no sense ends with 2', () => {
     ['deleting without meaning it', ['topics', 'delete', 'a'], /say --yes if you mean it/],
     ['deleting a group without meaning it', ['groups', 'delete', 'a', 'g'], /say --yes if you mean it/],
     ['nothing to send back', ['dead-letters', 'send-back', 'a'], /name the dead letters to send back, or --all/],
+    ['an empty address', ['topics', 'list', '-b', ''], /--backend is given without an address/],
     ['a shell without completion', ['completion', 'tcsh'], /Allowed choices are bash, zsh, fish/],
   ])('%s', async (_, args, message) => {
     using here = new Workplace()
