@@ -128,6 +128,23 @@ describe('sluice run', () => {
     expect(exit).toBe(1)
   })
 
+  it.each([
+    ['cannot be parsed', 'code.ts', 'const one = 1\n\nretrun one', /^ {2}where: local:\.\/data, code\.ts:3$/m],
+    ['throws', 'code.ts', 'const one = 1\n\nthrow new Error("no")', /^ {2}where: local:\.\/data, code\.ts:3:\d+$/m],
+    [
+      'cannot be parsed and is JavaScript',
+      'code.mjs',
+      'retrun 1',
+      /^ {2}help: {2}see where with: node --check .*code\.mjs$/m,
+    ],
+  ])('says where in the code it is when that %s', async (_, name, text, expected) => {
+    using here = new Workplace({ 'sluice.yaml': endless.replaceAll('code.ts', name), [name]: text })
+    const { code: exit, stderr } = await here.sluice(['run'])
+    expect(stderr).toMatch(/^ {2}what: {2}sluice\.yaml:3:34: \.\/code\.\w+ cannot be loaded: /m)
+    expect(stderr).toMatch(expected)
+    expect(exit).toBe(1)
+  })
+
   it('names the place of what is wrong in the file', async () => {
     using here = new Workplace({ 'sluice.yaml': 'topics: { a: {} }\nfunctoins: {}' })
     const { code: exit, stderr } = await here.sluice(['run'])

@@ -24,15 +24,15 @@ export function codeFailed(error: unknown, code: RunningCode): StreamError {
   )
 }
 
-/** The first line of the stack that is the user's: `source.ts:12:5`, from the pipeline's folder on. */
-function placeIn(folder: string, error: unknown): string | undefined {
+/** The first line of the stack that is the user's: `source.ts:12:5`, from the pipeline's folder on. Of TypeScript's syntax there is no column. */
+export function placeIn(folder: string, error: unknown): string | undefined {
   if (!(error instanceof Error) || error.stack === undefined) return undefined
   // Node shows addresses, whatever maps sources back shows paths.
   const homes = [`${pathToFileURL(folder).href}/`, `${folder}/`]
   for (const line of error.stack.split('\n')) {
     const home = homes.find((each) => line.includes(each))
     if (home === undefined) continue
-    const place = /^(.+?:\d+:\d+)/.exec(line.slice(line.indexOf(home) + home.length))?.[1]
+    const place = /^(.+?:\d+(?::\d+)?)/.exec(line.slice(line.indexOf(home) + home.length))?.[1]
     if (place !== undefined && !place.includes('node_modules/')) return decodeURI(place)
   }
   return undefined

@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import type { SluiceFunction } from '@sluice/core'
 import { StreamError } from '@sluice/driver'
+import { placeIn } from './code-failed.ts'
 import { resolveModule } from './load-pipeline.ts'
 import type { SinkDefinition, SinkHandler, Source } from './module-types.ts'
 import type { ModuleReference, Pipeline } from './pipeline.ts'
@@ -90,10 +91,18 @@ async function importModule(pipeline: Pipeline, from: ModuleReference): Promise<
     return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>
   } catch (cause) {
     const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
-    const missing = /^Cannot find package '([^']+)'/.exec((cause as Error | undefined)?.message ?? '')?.[1]
-    const help = missing === undefined ? '' : `; install it beside the pipeline: npm install ${missing}`
-    throw new StreamError('invalid-argument', `${place}: ${from.use} cannot be loaded: ${reason}${help}`, { cause })
+    const file = placeIn(pipeline.folder, cause)
+    const help = helpFor(cause, path, file)
+    const message = `${place}: ${from.use} cannot be loaded: ${reason}${help === undefined ? '' : `; ${help}`}`
+    throw new StreamError('invalid-argument', message, { cause, details: file === undefined ? {} : { file } })
   }
+}
+
+function helpFor(cause: unknown, path: string, file: string | undefined): string | undefined {
+  const missing = /^Cannot find package '([^']+)'/.exec((cause as Error | undefined)?.message ?? '')?.[1]
+  if (missing !== undefined) return `install it beside the pipeline: npm install ${missing}`
+  // Of these Node tells the place to nobody but who starts it.
+  return cause instanceof SyntaxError && file === undefined ? `see where with: node --check ${path}` : undefined
 }
 
 function stripsTypes(): boolean {
