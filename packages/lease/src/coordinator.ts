@@ -36,6 +36,8 @@ export class LeaseCoordinator implements AsyncDisposable {
   #renewTimer: Timer | undefined
   #scanTimer: Timer | undefined
   #discoverAtMs = Number.NEGATIVE_INFINITY
+  /** Abandoned leases that we do not take, and since when. */
+  #left: ReadonlyMap<PartitionId, { readonly version: number; readonly sinceMs: number }> = new Map()
   #started = false
   #asking = false
   #closing: Promise<void> | undefined
@@ -153,21 +155,22 @@ export class LeaseCoordinator implements AsyncDisposable {
       leases,
       isHeld: (partition) => this.#holdings.isHeld(partition),
       isAbandoned: (lease) => this.#sightings.isAbandoned(lease, nowMs) || this.#isDead(lease.owner),
-      isLeftBehind: (lease) => this.#sightings.isAbandoned(lease, nowMs - this.#settings.hurryMs),
       isDead: (other) => this.#isDead(other),
       isAtWork: (other) => this.#sightings.isAtWork(other),
       seenBefore,
       random,
     })
     this.#asking = plan.asked
-    await Promise.all([
-      ...plan.take.map((lease) => this.#take(lease)),
-      ...plan.free.map((lease) => this.#free(lease)),
-      ...plan.passOn.map((lease) => this.#passOn(lease)),
+    const [taken] = await Promise.all([
+      Promise.all(plan.take.map((lease) => this.#take(lease))),
+      this.#freeLeft(plan.left, nowMs),
+      Promise.all(plan.passOn.map((lease) => this.#passOn(lease))),
       this.#ask(plan.ask),
     ])
     const ofOthers = leases.filter(({ ended, owner }) => !ended && owner !== undefined && owner !== member)
-    return { ...plan, abandonedInMs: this.#sightings.abandonedInMs(ofOthers, clock.monotonic()) }
+    // Whoever was first may have stored it as free.
+    const hurry = plan.hurry || taken.includes(false)
+    return { ...plan, hurry, abandonedInMs: this.#sightings.abandonedInMs(ofOthers, clock.monotonic()) }
   }
 
   /** Creates the leases of new partitions when that is due; returns what the store has then. */
@@ -189,9 +192,9 @@ export class LeaseCoordinator implements AsyncDisposable {
     }
   }
 
-  /** Every tenure begins here, with a write of our own that raises the epoch. */
-  async #take(lease: Lease): Promise<void> {
-    if (this.#stop.signal.aborted) return
+  /** Every tenure begins here, with a write of our own that raises the epoch. Whether that was stored. */
+  async #take(lease: Lease): Promise<boolean> {
+    if (this.#stop.signal.aborted) return false
     const sentMs = this.#options.clock.monotonic()
     const stored = await this.#replace({
       ...lease,
@@ -199,9 +202,27 @@ export class LeaseCoordinator implements AsyncDisposable {
       epoch: lease.epoch + 1,
       handoffTo: undefined,
     })
-    if (stored === undefined) return
+    if (stored === undefined) return false
     if (this.#stop.signal.aborted) await this.#replace({ ...stored, owner: undefined })
     else this.#holdings.begin(stored, sentMs)
+    return true
+  }
+
+  /**
+   * Stores as free what we have left to others for a while and nobody took: a member that joined after the owner's death cannot
+   * tell for itself, for as long as `failoverMs`, that the lease is abandoned.
+   */
+  async #freeLeft(left: readonly Lease[], nowMs: number): Promise<void> {
+    const before = this.#left
+    this.#left = new Map(
+      left.map(({ partition, version }) => {
+        const known = before.get(partition)
+        return [partition, known?.version === version ? known : { version, sinceMs: nowMs }]
+      }),
+    )
+    const isDue = ({ partition }: Lease): boolean =>
+      nowMs - (this.#left.get(partition)?.sinceMs ?? nowMs) >= this.#settings.hurryMs
+    await Promise.all(left.filter(isDue).map((lease) => this.#free(lease)))
   }
 
   /** A new epoch, so that an owner which was only slow finds itself fenced whatever happens to the lease then. */

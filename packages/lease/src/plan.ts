@@ -8,8 +8,6 @@ export interface ScanView {
   readonly isHeld: (partition: PartitionId) => boolean
   /** Whether the lease's owner stopped renewing it, or is known to be dead. */
   readonly isAbandoned: (lease: Lease) => boolean
-  /** Whether it stopped so long ago that a scan of ours since then has left the lease to others. */
-  readonly isLeftBehind: (lease: Lease) => boolean
   readonly isDead: (member: string) => boolean
   /**
    * Whether the member was seen to write lately. Only such a one is asked: a question is a write too, after which nobody
@@ -25,11 +23,8 @@ export interface ScanView {
 export interface ScanPlan {
   /** Leases to make ours: free ones up to the fair share, and those stored as ours that we do not hold. */
   readonly take: readonly Lease[]
-  /**
-   * Abandoned leases beyond our share that nobody has taken: to be stored as free. A member that joined after the owner's
-   * death could not tell for itself, for as long as `failoverMs`, that they are.
-   */
-  readonly free: readonly Lease[]
+  /** Abandoned leases beyond our share, that are left to others. */
+  readonly left: readonly Lease[]
   /** Leases stored as ours that we do not hold and that somebody asked for: a hand-over whose last write failed. */
   readonly passOn: readonly Lease[]
   /** Leases to ask their owners for. */
@@ -43,9 +38,9 @@ export interface ScanPlan {
 /**
  * Decides who should read what. Pure. Free leases are taken up to `ceil(leases / members)` (KCL 2); when none is free, those
  * that are missing to `floor(leases / members)` are asked of members that have more, of each in proportion to what it
- * has above that, once that member was seen to write. Members that join at the same moment do not know of each other, and then some leases move twice. Where
- * none is missing one lease is asked of the most loaded member if it has at least two more than we do. So counts end at
- * most one apart and nothing moves back. A lease with an unended parent is nobody's yet.
+ * has above that, once that member was seen to write. Members that join at the same moment do not know of each other,
+ * and then some leases move twice. Where none is missing one lease is asked of the most loaded member if it has at least
+ * two more than we do. So counts end at most one apart and nothing moves back. A lease with an unended parent is nobody's yet.
  */
 export function planScan(view: ScanView): ScanPlan {
   const { open, deferred } = openLeases(view)
@@ -67,7 +62,7 @@ export function planScan(view: ScanView): ScanPlan {
   const wanted = asked || untaken.length > taken.length ? [] : pickWanted(open, loads, mine + taken.length, view)
   const ask = wanted.filter(({ owner }) => owner !== undefined && view.isAtWork(owner))
   const hurry = asked || wanted.length > 0 || left.length > 0 || deferred
-  return { take: [...resumed, ...taken], free: left.filter(view.isLeftBehind), passOn, ask, asked, hurry }
+  return { take: [...resumed, ...taken], left, passOn, ask, asked, hurry }
 }
 
 /**

@@ -4,14 +4,15 @@ interface Sighting {
   readonly lease: Lease
   /** When this version was first seen, by this process's monotonic clock. */
   readonly sinceMs: number
+  /** When its owner was last seen to have written it. `-Infinity`: never. */
+  readonly signMs: number
 }
 
 /** Remembers since when each lease has not changed: how a member tells a dead owner without a common clock. */
 export class Sightings {
   readonly #failoverMs: number
   #seen: ReadonlyMap<PartitionId, Sighting> = new Map()
-  /** When a member was last seen to have written a lease of its own. */
-  #signs: ReadonlyMap<string, number> = new Map()
+  #atWork: ReadonlySet<string> = new Set()
 
   constructor(failoverMs: number) {
     this.#failoverMs = failoverMs
@@ -21,16 +22,13 @@ export class Sightings {
   record(leases: readonly Lease[], nowMs: number): ReadonlySet<PartitionId> {
     const before = this.#seen
     const seen = new Map<PartitionId, Sighting>()
-    const signs = new Map([...this.#signs].filter(([, sinceMs]) => nowMs - sinceMs <= this.#failoverMs / 2))
     for (const lease of leases) {
       const known = before.get(lease.partition)
-      const same = known?.lease.version === lease.version
-      seen.set(lease.partition, same ? known : { lease, sinceMs: nowMs })
-      if (!same && known !== undefined && lease.owner !== undefined && isByOwner(lease, known.lease))
-        signs.set(lease.owner, nowMs)
+      if (known?.lease.version === lease.version) seen.set(lease.partition, known)
+      else seen.set(lease.partition, { lease, sinceMs: nowMs, signMs: signOf(lease, known, nowMs) })
     }
     this.#seen = seen
-    this.#signs = signs
+    this.#atWork = this.#membersAtWork(nowMs)
     return new Set(before.keys())
   }
 
@@ -44,11 +42,11 @@ export class Sightings {
   }
 
   /**
-   * Whether this member was seen to write a lease of its own within half of the failover time, as every living one is that
-   * has any. Only a hint: it may have died since.
+   * Whether this member was seen to write most of its leases within half of the failover time, as every living one does. Only a
+   * hint: it may have died since.
    */
   isAtWork(member: string): boolean {
-    return this.#signs.has(member)
+    return this.#atWork.has(member)
   }
 
   /** How soon the first of these leases is abandoned if nobody writes it, in milliseconds; `Infinity`: all are already. */
@@ -58,9 +56,19 @@ export class Sightings {
     // A moment later than that: strictly longer.
     return Math.min(Infinity, ...left) + 1
   }
+
+  /** A question of another member and its withdrawal look like a write of the owner, so one lease alone tells nothing. */
+  #membersAtWork(nowMs: number): ReadonlySet<string> {
+    const owned = [...this.#seen.values()].filter(({ lease }) => lease.owner !== undefined && !lease.ended)
+    const byOwner = Map.groupBy(owned, ({ lease }) => lease.owner ?? '')
+    const isRecent = ({ signMs }: Sighting): boolean => nowMs - signMs <= this.#failoverMs / 2
+    const atWork = [...byOwner].filter(([, sightings]) => sightings.filter(isRecent).length * 2 > sightings.length)
+    return new Set(atWork.map(([owner]) => owner))
+  }
 }
 
-/** Whether the last change of a lease tells that its owner lives. A question of another member, or its end, does not. */
-function isByOwner(lease: Lease, before: Lease): boolean {
-  return lease.owner !== before.owner || lease.handoffTo === before.handoffTo
+/** When its owner last wrote a lease that has changed now: a question, or being handed the lease, is the write of another. */
+function signOf(lease: Lease, before: Sighting | undefined, nowMs: number): number {
+  if (before === undefined || lease.owner !== before.lease.owner) return -Infinity
+  return lease.handoffTo === before.lease.handoffTo ? nowMs : before.signMs
 }

@@ -167,6 +167,26 @@ it.each([0, 0.5, 0.9, 1.3])(
   },
 )
 
+it('reads everything again in time where all members were killed and started again, and shares it then', async () => {
+  const crowd = new Crowd()
+  for (let count = 0; count < 10; count++) await crowd.join()
+  await crowd.balanced(crowd.members)
+  await crowd.advance(3 * failoverMs)
+  for (const { line } of crowd.members) line.dead = true
+  const diedMs = crowd.clock.monotonic()
+  await crowd.advance(0.3 * failoverMs)
+  for (let count = 0; count < 10; count++) {
+    await crowd.join()
+    await crowd.advance(stepMs)
+  }
+  const again = crowd.members.slice(10)
+  while (!crowd.allAreHeldBy(again)) await crowd.advance(stepMs)
+  expect(crowd.clock.monotonic() - diedMs).toBeLessThanOrEqual(1.6 * failoverMs)
+  expect(await crowd.balanced(again)).toBeLessThanOrEqual(2.5 * failoverMs)
+  expect(crowd.contested).toEqual([])
+  await crowd.close()
+})
+
 function callsOf(members: readonly Member[]): number {
   return members.reduce((sum, { line }) => sum + line.calls, 0)
 }
