@@ -13,9 +13,12 @@ export interface Parcel {
   readonly partition: string | undefined
   /** Where that partition begins: a hash key goes before the partition key. */
   readonly explicitHashKey: string | undefined
-  readonly data: Buffer
+  /** Those that the service counts, of its data and the partition key; at most. */
+  readonly bytes: number
   /** Indexes into the batch, in the order in which they stand in it. */
   readonly members: readonly number[]
+  /** Its data, written now: what is held back costs nothing. */
+  data(): Buffer
 }
 
 /** What of one key follows one another: only when a parcel is stored may the next be sent. Of no key, everything at once. */
@@ -69,9 +72,9 @@ function lanesOf(records: readonly OutgoingRecord[], members: readonly number[],
   }
   const runs = runsOf(records, members, options.aggregateBytes)
   // Without a key, each has one of its own, so that they spread over the shards.
-  if (key === undefined) return runs.map((run) => ({ parcels: [together(run, partitionKeyOf(key), deps)] }))
+  if (key === undefined) return runs.map((run) => ({ parcels: [new Together(run, partitionKeyOf(key), deps)] }))
   const partitionKey = partitionKeyOf(key)
-  return [{ parcels: runs.map((run) => together(run, partitionKey, deps)) }]
+  return [{ parcels: runs.map((run) => new Together(run, partitionKey, deps)) }]
 }
 
 /** What goes into one aggregate. */
@@ -79,40 +82,60 @@ interface Run {
   readonly partition: string | undefined
   readonly members: number[]
   readonly pieces: Piece[]
+  /** Those of the partition key are among them. */
+  bytes: number
 }
 
 /** Cut where an aggregate would grow too large, or another partition is asked for. The service counts the partition key too. */
 function runsOf(records: readonly OutgoingRecord[], members: readonly number[], maxBytes: number): readonly Run[] {
   const runs: Run[] = []
   let run: Run | undefined
-  let bytes = 0
   for (const index of members) {
     const record = records[index] as OutgoingRecord
     const { key, partition } = record
     const piece = toPiece(record)
     const own = aggregatedBytes(piece, partition !== undefined)
-    if (run === undefined || bytes + own > maxBytes || partition !== run.partition) {
+    if (run === undefined || run.bytes + own > maxBytes || partition !== run.partition) {
       const keyBytes = Buffer.byteLength(partitionKeyOf(key))
-      run = { partition, members: [], pieces: [] }
+      const bytes = keyBytes + emptyAggregateBytes(keyBytes, partition !== undefined)
+      run = { partition, members: [], pieces: [], bytes }
       runs.push(run)
-      bytes = keyBytes + emptyAggregateBytes(keyBytes, partition !== undefined)
     }
-    bytes += own
+    run.bytes += own
     run.members.push(index)
     run.pieces.push(piece)
   }
   return runs
 }
 
-function together({ partition, members, pieces }: Run, partitionKey: string, deps: PackingDeps): Parcel {
-  const explicitHashKey = partition === undefined ? undefined : deps.hashKeyOf(partition)
-  const data = aggregate(partitionKey, pieces, explicitHashKey, deps.allocate)
-  return { partitionKey, partition, explicitHashKey, data, members }
+class Together implements Parcel {
+  readonly partitionKey: string
+  readonly partition: string | undefined
+  readonly explicitHashKey: string | undefined
+  readonly bytes: number
+  readonly members: readonly number[]
+  readonly #pieces: readonly Piece[]
+  readonly #allocate: Allocate
+
+  constructor({ partition, members, pieces, bytes }: Run, partitionKey: string, deps: PackingDeps) {
+    this.partitionKey = partitionKey
+    this.partition = partition
+    this.explicitHashKey = partition === undefined ? undefined : deps.hashKeyOf(partition)
+    this.bytes = bytes
+    this.members = members
+    this.#pieces = pieces
+    this.#allocate = deps.allocate
+  }
+
+  data(): Buffer {
+    return aggregate(this.partitionKey, this.#pieces, this.explicitHashKey, this.#allocate)
+  }
 }
 
 function lone(record: OutgoingRecord, index: number, partitionKey: string, deps: PackingDeps): Parcel {
   const { partition } = record
   const explicitHashKey = partition === undefined ? undefined : deps.hashKeyOf(partition)
   const data = encodeRecord(deps.options.encoding, partitionKey, record, explicitHashKey)
-  return { partitionKey, partition, explicitHashKey, data, members: [index] }
+  const bytes = data.length + Buffer.byteLength(partitionKey)
+  return { partitionKey, partition, explicitHashKey, bytes, members: [index], data: () => data }
 }

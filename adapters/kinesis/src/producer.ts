@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import type { KinesisClient, PutRecordsResultEntry } from '@aws-sdk/client-kinesis'
 import { InFlight, StreamError } from '@sluice/driver'
 import type { DriverProducer, OutgoingRecord, PartitionId, SendOutcome } from '@sluice/driver'
@@ -116,7 +115,7 @@ export class KinesisProducer implements DriverProducer {
       if (refusal === undefined) able.push(index)
       else answers[index] = { error: refusal }
     }
-    const requests = cut(able, (index) => sizeOf(sendings[index] as Sending))
+    const requests = cut(able, (index) => (sendings[index] as Sending).parcel.bytes)
     const whole = asking.first && requests.length === 1 && able.length === sendings.length
     await Promise.all(
       requests.map(async (indexes) => {
@@ -167,10 +166,10 @@ export class KinesisProducer implements DriverProducer {
 
   async #request(sendings: readonly Sending[], { signal, allocate }: Asking): Promise<readonly Answer[]> {
     const { client, calls, topic } = this.#context
-    const entries = sendings.map(({ parcel: { partitionKey, explicitHashKey: hashKey, data } }) => ({
-      partitionKey,
-      hashKey,
-      data,
+    const entries = sendings.map(({ parcel }) => ({
+      partitionKey: parcel.partitionKey,
+      hashKey: parcel.explicitHashKey,
+      data: parcel.data(),
     }))
     const result = await calls.run({ operation: 'send', topic: topic.name, signal }, (abortSignal) =>
       client.send(putRecords(topic.name, entries, allocate), { abortSignal }),
@@ -216,10 +215,6 @@ export class KinesisProducer implements DriverProducer {
 function sendingOf(lane: Lane, at: number): readonly Sending[] {
   const parcel = lane.parcels[at]
   return parcel === undefined ? [] : [{ lane, at, parcel }]
-}
-
-function sizeOf({ parcel }: Sending): number {
-  return parcel.data.length + Buffer.byteLength(parcel.partitionKey)
 }
 
 /** Cuts what goes out at once into requests. */

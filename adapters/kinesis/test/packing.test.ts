@@ -26,7 +26,7 @@ describe('packing', () => {
       [['a', [0, 2, 4]]],
       [['b', [1, 3]]],
     ])
-    expect(disaggregate(lanes[0]?.parcels[0]?.data ?? Buffer.alloc(0))?.length).toBe(3)
+    expect(disaggregate(lanes[0]?.parcels[0]?.data() ?? Buffer.alloc(0))?.length).toBe(3)
   })
 
   it('begins another aggregate where one would grow too large, to be sent after it', () => {
@@ -37,7 +37,7 @@ describe('packing', () => {
       [0, 1],
       [2, 3],
     ])
-    expect(Math.max(...(lane?.parcels ?? []).map(({ data }) => data.length))).toBeLessThanOrEqual(1_024)
+    expect(Math.max(...(lane?.parcels ?? []).map((parcel) => parcel.data().length))).toBeLessThanOrEqual(1_024)
   })
 
   it('lets a record that is larger than an aggregate may grow stand alone', () => {
@@ -79,11 +79,13 @@ describe('packing', () => {
     const [lane] = pack(records, kpl, () => '42')
     const [parcel] = lane?.parcels ?? []
     expect(parcel?.explicitHashKey).toBe('42')
-    expect(disaggregate(parcel?.data ?? Buffer.alloc(0))?.map((one) => one.explicitHashKey)).toEqual(['42', '42'])
+    expect(disaggregate(parcel?.data() ?? Buffer.alloc(0))?.map((one) => one.explicitHashKey)).toEqual(['42', '42'])
     const single = outgoing({ partition: 's1' })
     const most = String(2n ** 128n - 1n)
     const alone = pack([single], kpl, () => most)[0]?.parcels[0]
-    expect(measureRecord('kpl', single)).toBe((alone?.data.length ?? 0) + Buffer.byteLength(alone?.partitionKey ?? ''))
+    expect(measureRecord('kpl', single)).toBe(
+      (alone?.data().length ?? 0) + Buffer.byteLength(alone?.partitionKey ?? ''),
+    )
   })
 
   it('counts the partition key with the data, as the service does', () => {
@@ -91,8 +93,11 @@ describe('packing', () => {
     const records = Array.from({ length: 9_000 }, () => outgoing({ key, body: Buffer.alloc(100) }))
     for (const aggregateBytes of [1_024, 51_200, 1_048_576]) {
       const [lane] = pack(records, { ...kpl, aggregateBytes })
-      const sizes = (lane?.parcels ?? []).map(({ data, partitionKey }) => data.length + partitionKey.length)
+      const parcels = lane?.parcels ?? []
+      const sizes = parcels.map((parcel) => parcel.data().length + parcel.partitionKey.length)
       expect(Math.max(...sizes)).toBeLessThanOrEqual(aggregateBytes)
+      // What is known of them before they are written is right.
+      expect(parcels.map(({ bytes }) => bytes)).toEqual(sizes)
     }
   })
 
