@@ -28,6 +28,11 @@ const noWayOut: ErrorMeaning = {
   code: 'unauthenticated',
   text: 'a proxy on the way wants to know who asks; give it what it wants, or go around it',
 }
+const noTls: ErrorMeaning = {
+  code: 'unavailable',
+  text: 'what answers there speaks no TLS; write http:// in ?endpoint or ?dynamoEndpoint, or check the port',
+  retryable: false,
+}
 const late: ErrorMeaning = { code: 'timeout', text: 'no answer in time', ambiguous: true }
 const tooLarge: ErrorMeaning = { code: 'too-large', text: 'the record or request is larger than the service takes' }
 const noCredentials: ErrorMeaning = {
@@ -224,6 +229,8 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
       code: 'invalid-argument',
       text: 'no region; write it into the address, kinesis://eu-west-1, or set AWS_REGION',
     }
+  // The SDK calls it so, whatever came of the connection.
+  if (name === 'TimeoutError' && (code === 'ECONNRESET' || code === 'EPIPE')) return cut
   // Some services, and emulators, leave "Exception" out, or have it where others do not.
   const known = byName[name] ?? byName[name.replace(/Exception$/, '')] ?? byName[`${name}Exception`]
   if (known !== undefined) return known
@@ -232,6 +239,7 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
     if (codes.some((one) => neverConnected.has(one))) return unreachable
     if (codes.some((one) => noWay.has(one))) return { ...unreachable, ambiguous: true }
     if (codes.some(isCertificateCode)) return badCertificate
+    if (codes.includes('ERR_SSL_WRONG_VERSION_NUMBER')) return noTls
     // Not HTTP at all.
     if (code.startsWith('HPE_')) return garbled
     if (/^(ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_|ERR_STREAM_PREMATURE_CLOSE)/.test(code)) return cut
@@ -266,7 +274,9 @@ function toNative(error: unknown): Native {
   const { httpStatusCode } = $metadata ?? {}
   return {
     ...native,
-    message: withoutSecrets(native.message),
+    message: withoutSecrets(native.message)
+      .replaceAll(/\s*[\r\n]\s*/g, ' ')
+      .trim(),
     httpStatus: typeof httpStatusCode === 'number' ? httpStatusCode : undefined,
   }
 }

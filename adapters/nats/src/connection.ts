@@ -87,7 +87,7 @@ export class Connection {
     const questions = new Questions(client)
     try {
       const streams = await jetstreamManager(client, { ...options(config), checkAPI: false })
-      await untilAborted(checkJetStream(streams, operation), signal, aborted)
+      await untilAborted(checkJetStream(streams, operation, config.apiPrefix !== '$JS.API'), signal, aborted)
       return new Connection(client, streams, sockets, questions, config, context)
     } catch (error) {
       await client.close()
@@ -268,7 +268,7 @@ function silent(config: NatsConfig, operation: string, cause: StreamError): Stre
   )
 }
 
-async function checkJetStream(streams: JetStreamManager, operation: string): Promise<void> {
+async function checkJetStream(streams: JetStreamManager, operation: string, elsewhere: boolean): Promise<void> {
   try {
     await streams.getAccountInfo()
   } catch (cause) {
@@ -276,6 +276,9 @@ async function checkJetStream(streams: JetStreamManager, operation: string): Pro
     // A user that may not ask for this can still have what it takes.
     if (error.code === 'permission-denied') return
     if (!isUnanswered(cause)) throw error
-    throw new StreamError('unsupported', `${operation} failed: JetStream is off; start the server with -js`, { cause })
+    const what = elsewhere
+      ? 'nothing answers there for JetStream; are ?domain and ?apiPrefix right, and is it reached from this account'
+      : 'JetStream is off; start the server with -js'
+    throw new StreamError('unsupported', `${operation} failed: ${what}`, { cause })
   }
 }

@@ -27,6 +27,8 @@ const maxRecords = 1_000
 /** How soon a consumer that nobody answers for is asked again, in milliseconds, and how often before it is looked at. */
 const askAgainMs = 20
 const maxUnanswered = 25
+/** How often the server has to say that there is no such group. A 2.9 under load once denied one that it had just stored. */
+const maxDenied = 3
 /** What a queue source works with. */
 export interface QueueSourceContext {
   readonly connection: Connection
@@ -51,6 +53,8 @@ export class NatsQueueSource implements QueueSource {
   readonly #presence: Subscription
   readonly #unlisten: () => void
   #durable: Durable
+  /** How often the group was not known, in a row. */
+  #denied = 0
   /** What came and was not handed out yet. */
   #ready: QueuedRecord[] = []
   /** When the leases of what is ready were last sure to be whole. */
@@ -203,10 +207,15 @@ export class NatsQueueSource implements QueueSource {
    */
   async #rebind(times: number, signal: AbortSignal): Promise<void> {
     const { durables, topic, group, clock } = this.#context
-    if ((await durables.nameOf(topic, group)) !== this.#durable.name || times > maxUnanswered) {
-      this.#durable = await durables.bind(topic, group)
+    try {
+      if ((await durables.nameOf(topic, group)) !== this.#durable.name || times > maxUnanswered) {
+        this.#durable = await durables.bind(topic, group)
+      }
+      this.#denied = 0
+    } catch (error) {
+      if (!StreamError.is(error, 'not-found') || ++this.#denied >= maxDenied) throw error
     }
-    if (times > 1) await sleep(clock, askAgainMs, signal)
+    if (times > 1 || this.#denied > 0) await sleep(clock, askAgainMs, signal)
   }
 
   async settle(items: readonly Settlement[], signal: AbortSignal): Promise<readonly SettleOutcome[]> {

@@ -1,6 +1,6 @@
 import { Container } from 'inversify'
 import type { ContainerModule } from 'inversify'
-import { StreamError, nearest, silentLogger, systemClock } from '@sluice/driver'
+import { StreamError, nearest, silentLogger, systemClock, textOf } from '@sluice/driver'
 import type { Adapter, BackendUrl, Clock, Driver, LeaseStore, Logger, Random, Token } from '@sluice/driver'
 import type { Codec } from './codec.ts'
 import { guardLogger } from './guard-logger.ts'
@@ -8,7 +8,6 @@ import { clock, codec, driver, leaseStore, logger } from './option-kinds.ts'
 import { checkArgument, func } from './options.ts'
 import type { Kind } from './options.ts'
 import { tokens } from './tokens.ts'
-import { textOf } from './values.ts'
 
 /** What may be given to `connect` instead of bound in a module. */
 export interface Given {

@@ -1,5 +1,7 @@
 import type { Message } from './api/message.ts'
 import type { OutgoingMessage } from './api/producer.ts'
+import { functionParts } from './option-kinds.ts'
+import { checkOptions } from './options.ts'
 import type { StandardSchema } from './standard-schema.ts'
 
 /** What a function gives for one message: nothing, one message, or many. */
@@ -25,7 +27,9 @@ export interface SluiceFunction<I, O> {
   readonly handle: (message: Message<I>) => FunctionOutput<NoInfer<O>> | Promise<FunctionOutput<NoInfer<O>>>
 }
 
-/** Defines a function; types flow from its schemas into `handle`. Does nothing by itself. */
+/** Defines a function; types flow from its schemas into `handle`. Throws `invalid-argument` where it is none. Does nothing else. */
 export function defineFunction<I = unknown, O = unknown>(definition: SluiceFunction<I, O>): SluiceFunction<I, O> {
+  // One of a class may have fields of its own.
+  if (Object.getPrototypeOf(definition) === Object.prototype) checkOptions('defineFunction', definition, functionParts)
   return definition
 }

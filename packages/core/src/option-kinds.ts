@@ -4,6 +4,7 @@ import type { BatchOptions, ConsumerOptions, ConsumerRetry, DeadLetterOptions, R
 import type { ProducerOptions, RetryOptions, SendOptions } from './api/producer.ts'
 import type { RateLimit, ReadOptions, TopicOptions } from './api/topic.ts'
 import type { WorkerOptions } from './api/worker.ts'
+import type { SluiceFunction } from './function.ts'
 import {
   amount,
   checkOptions,
@@ -124,6 +125,14 @@ export const codec: Kind = kind(
 const schema: Kind = kind('a Standard Schema, with "~standard".validate (zod, valibot, arktype)', (value) =>
   hasMethods((value as { '~standard'?: unknown } | null)?.['~standard'], ['validate']),
 )
+
+/** See {@link SluiceFunction}. */
+export const functionParts: Kinds<SluiceFunction<unknown, unknown>> = {
+  name,
+  input: schema,
+  output: schema,
+  handle: func,
+}
 
 /** See {@link TopicOptions}. */
 export const topicOptions: Kinds<TopicOptions<unknown>> = {

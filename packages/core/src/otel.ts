@@ -1,9 +1,8 @@
 import type { Attributes, Context, Counter, Histogram, Span, TextMapGetter } from '@opentelemetry/api'
 import type * as OpenTelemetryApi from '@opentelemetry/api'
-import { StreamError } from '@sluice/driver'
+import { StreamError, textOf } from '@sluice/driver'
 import type { Clock, Headers } from '@sluice/driver'
 import type { SettledAs } from './api/message.ts'
-import { textOf } from './values.ts'
 import type { ProcessSpan, SendSpan, Telemetry } from './telemetry.ts'
 
 type Api = typeof OpenTelemetryApi

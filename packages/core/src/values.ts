@@ -1,5 +1,5 @@
 import { isUint8Array } from 'node:util/types'
-import { StreamError } from '@sluice/driver'
+import { StreamError, textOf } from '@sluice/driver'
 import type { Codec } from './codec.ts'
 import type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts'
 
@@ -111,17 +111,6 @@ export function kindOf(value: unknown): string {
   const { constructor } = value
   const name = typeof constructor === 'function' ? constructor.name : ''
   return name === '' || name === 'Object' ? 'an object' : `an object of class ${name}`
-}
-
-/** An error's own words. */
-export function textOf(error: unknown): string {
-  try {
-    const text: unknown = error instanceof Error ? error.message : error
-    return typeof text === 'string' ? text : String(text)
-  } catch {
-    // Anything can be thrown, also what cannot be turned into text.
-    return 'an error without text'
-  }
 }
 
 function listIssues(issues: readonly StandardIssue[]): string {

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { StreamError } from '@sluice/driver'
 import type { DriverTopic, OutgoingRecord, TransactionRecord } from '@sluice/driver'
 import type { CloseOptions } from './api/cloud.ts'
@@ -19,6 +20,13 @@ import type { TopicProducer } from './producer/producer.ts'
 import type { Session } from './session.ts'
 import { kindOf, ValueFormat } from './values.ts'
 
+/** Whether it is the topic of the outputs that is wrong, and not a message: neither another attempt nor another message fares better. */
+function isOfTopic({ code }: StreamError, outputs: readonly OutgoingRecord[]): boolean {
+  // Where a partition was asked for, it may be that one which is not there.
+  if (code === 'not-found') return outputs.every(({ partition }) => partition === undefined)
+  return code === 'permission-denied' || code === 'unauthenticated'
+}
+
 /** Runs one function between two topics, as a member of the function's group. */
 export class FunctionWorker<I, O> implements Worker {
   readonly name: string
@@ -35,6 +43,7 @@ export class FunctionWorker<I, O> implements Worker {
   #begun = false
   #closed = false
   #closeOptions: CloseOptions | undefined
+  #failure: StreamError | undefined
 
   constructor(definition: SluiceFunction<I, O>, options: WorkerOptions, session: Session) {
     checkArgument('worker', 'its function', definition, having('handle'))
@@ -79,6 +88,8 @@ export class FunctionWorker<I, O> implements Worker {
     if (isOver()) return
     await this.#settleDelivery()
     if (isOver()) return
+    if (this.#options.to !== undefined) await this.#session.openTopic(this.#options.to, {})
+    if (isOver()) return
     const { from, to, concurrency = 16, group = this.name, delivery: _delivery, ...rest } = this.#options
     const spec: TopicOptions<unknown> = {}
     const consumerOptions: ConsumerOptions<I> = { ...(rest as Omit<ConsumerOptions<I>, 'group'>), group }
@@ -86,9 +97,12 @@ export class FunctionWorker<I, O> implements Worker {
     if (to !== undefined && !this.#transactional) this.#producer = this.#session.producer(to, {}, this.#output, {})
     try {
       await this.#consumer.run((message) => this.#handle(message), { concurrency, ...options })
+    } catch (error) {
+      throw this.#failure ?? error
     } finally {
       await this.#closeProducer()
     }
+    if (this.#failure !== undefined) throw this.#failure
   }
 
   async close(options?: CloseOptions): Promise<void> {
@@ -142,9 +156,24 @@ export class FunctionWorker<I, O> implements Worker {
     // A message that its function gives up or wants again has no outputs: its next attempt, if any, makes them anew.
     const verb = message instanceof Delivery ? message.verb?.kind : undefined
     if (outputs.length === 0 || verb === 'dead-letter' || verb === 'retry') return
-    if (this.#transactional) await this.#attach(message, outputs)
-    else await this.#send(outputs)
+    try {
+      if (this.#transactional) await this.#attach(message, outputs)
+      else await this.#send(outputs)
+    } catch (error) {
+      if (StreamError.is(error) && isOfTopic(error, outputs)) return this.#end(message.signal, error)
+      throw error
+    }
     this.#produced += outputs.length
+  }
+
+  /** Ends the run with an error that is no message's: all that is in hand is given up, and comes again. */
+  async #end(signal: AbortSignal, error: StreamError): Promise<void> {
+    this.#failure ??= error
+    this.#closed = true
+    // That it gave up messages is what it is for.
+    const closing = this.#consumer?.close({ timeoutMs: 0 }).catch(() => undefined)
+    if (!signal.aborted) await once(signal, 'abort')
+    await closing
   }
 
   /** Each output is encoded as it is given, so that a generator may reuse what it yields. */

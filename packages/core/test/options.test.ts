@@ -253,3 +253,14 @@ it('dead letters are found by the name of their topic and by that of the topic t
   await expect(Array.fromAsync(admin.deadLetters('other'))).rejects.toMatchObject({ code: 'not-found' })
   await expect(admin.sendBack('other')).rejects.toMatchObject({ code: 'not-found' })
 })
+
+it('a function with a part that is misspelt is refused where it is defined', () => {
+  const misspelt = { name: 'f', handel: nothing } as unknown as Parameters<typeof defineFunction>[0]
+  expect(() => defineFunction(misspelt)).toThrow('defineFunction: there is no option "handel"; did you mean "handle"?')
+  class Doubling {
+    readonly name = 'double'
+    readonly factor = 2
+    handle(): void {}
+  }
+  expect(defineFunction(new Doubling()).name).toBe('double')
+})

@@ -134,3 +134,40 @@ describe('a hand-over', () => {
     await Promise.all(running)
   })
 })
+
+describe('a worker whose outputs have nowhere to go', () => {
+  const missing = { from: 'in', to: 'out', retry: { maxAttempts: 2, baseMs: 1 }, delivery: 'at-least-once' } as const
+
+  it('ends before it reads anything where the topic is not there', async () => {
+    await using cloud = await connect('memory:', { create: false })
+    await cloud.admin.createTopic('in', { partitions: 1 })
+    await cloud.topic('in').send({ value: 1 })
+    const worker = cloud.worker(
+      copy(() => undefined),
+      missing,
+    )
+    await expect(worker.run()).rejects.toMatchObject({ code: 'not-found', details: { topic: 'out' } })
+    expect(await cloud.admin.listTopics()).toEqual(['in'])
+  })
+
+  it('ends and leaves its messages to the next where the topic goes away', async () => {
+    await using cloud = await connect('memory:', { create: false })
+    await openTopics(cloud, 6)
+    await cloud.admin.createTopic('in.dead-letters', { partitions: 1 })
+    const gone = async ({ value }: Message<unknown>): Promise<void> => {
+      if (value === 3) await cloud.admin.deleteTopic('out')
+    }
+    const worker = cloud.worker(copy(gone), { ...missing, concurrency: 1, commitIntervalMs: 0 })
+    await expect(worker.run()).rejects.toMatchObject({ code: 'not-found' })
+    expect(worker.stats()).toMatchObject({ acked: 3, deadLettered: 0 })
+    await cloud.admin.createTopic('out', { partitions: 1 })
+    await using next = cloud.worker(
+      copy(() => undefined),
+      missing,
+    )
+    const running = next.run()
+    await eventually(async () => expect(await valuesIn(cloud, 'out')).toEqual([3, 4, 5]))
+    await next.close()
+    await running
+  })
+})

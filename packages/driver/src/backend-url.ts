@@ -44,8 +44,16 @@ export function parseBackendUrl(address: string): BackendUrl {
     path: decodePath(where.replace(/^\/\/(.*@)?/, ''), scheme),
     href: address,
     safe: `${scheme}:${safeWhere(where)}${safeQuery(query)}`,
-    options: Object.fromEntries(new URLSearchParams(query)),
+    options: optionsOf(query, scheme),
   }
+}
+
+function optionsOf(query: string, scheme: string): BackendUrl['options'] {
+  const pairs = [...new URLSearchParams(query)]
+  const options = Object.fromEntries(pairs)
+  const twice = Object.keys(options).find((name) => pairs.filter(([other]) => other === name).length > 1)
+  if (twice === undefined) return options
+  throw new StreamError('invalid-argument', `the ${scheme}: address has the option "${twice}" twice; keep one`)
 }
 
 function splitOnce(text: string, separator: string): string[] {

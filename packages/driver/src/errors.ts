@@ -110,7 +110,7 @@ export class StreamError extends Error {
   /** Returns `error` itself when it is a StreamError, else wraps it as `internal` with the given message. */
   static from(error: unknown, message: string): StreamError {
     if (StreamError.is(error)) return error
-    return new StreamError('internal', `${message}: ${describe(error)}`, { cause: error })
+    return new StreamError('internal', `${message}: ${textOf(error)}`, { cause: error })
   }
 
   /** The error for a record that was not tried, because an earlier one of its key was not stored. */
@@ -124,7 +124,8 @@ export class StreamError extends Error {
   }
 }
 
-function describe(error: unknown): string {
+/** An error's own words, whatever was thrown. */
+export function textOf(error: unknown): string {
   try {
     const text: unknown = error instanceof Error ? error.message : error
     return typeof text === 'string' ? text : String(text)

@@ -20,7 +20,7 @@ export type {
 } from './consumer.ts'
 export { specVersion } from './driver.ts'
 export type { Adapter, BackendUrl, Driver, DriverTopic, ErrorContext, OpenContext } from './driver.ts'
-export { errorCodes, StreamError } from './errors.ts'
+export { errorCodes, StreamError, textOf } from './errors.ts'
 export type { ErrorCode, StreamErrorOptions } from './errors.ts'
 export { InFlight } from './in-flight.ts'
 export type { Lease, LeaseStore } from './lease-store.ts'

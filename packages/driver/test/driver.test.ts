@@ -86,6 +86,12 @@ describe('parseBackendUrl', () => {
     expect([path, safe]).toEqual(['host', 'nats://***@host?user=***'])
   })
 
+  it('refuses an option that is given twice', () => {
+    expect(() => parseBackendUrl('nats://h?tls=true&token=hunter2&token=hunter3')).toThrow(
+      /^the nats: address has the option "token" twice; keep one$/,
+    )
+  })
+
   it('refuses what has no scheme, without echoing a long secret', () => {
     expect(() => parseBackendUrl('./data')).toThrow(/is not a backend address/)
   })

@@ -1,4 +1,4 @@
-import { silentLogger, StreamError } from '@sluice/driver'
+import { silentLogger, StreamError, textOf } from '@sluice/driver'
 import type { Lease, Logger, PartitionId, Position, Timer } from '@sluice/driver'
 import { Coalescer } from './coalescer.ts'
 import { createMissingLeases } from './discovery.ts'
@@ -136,7 +136,7 @@ export class LeaseCoordinator implements AsyncDisposable {
       const usualMs = this.#settings.scanEveryMs * (0.9 + 0.2 * this.#options.random())
       delayMs = hurry ? this.#settings.hurryMs : Math.min(usualMs, abandonedInMs)
     } catch (cause) {
-      this.#logger.warn({ scope: this.#options.scope, error: cause }, 'cannot scan the leases; trying again')
+      this.#logger.warn({ scope: this.#options.scope, error: textOf(cause) }, 'cannot scan the leases; trying again')
     }
     this.#scanTimer?.cancel()
     if (this.#stop.signal.aborted) return
@@ -187,7 +187,7 @@ export class LeaseCoordinator implements AsyncDisposable {
       return created ? (await this.#store.list()).leases : leases
     } catch (cause) {
       this.#discoverAtMs = Number.NEGATIVE_INFINITY
-      this.#logger.warn({ scope, error: cause }, 'cannot look for new partitions; trying again')
+      this.#logger.warn({ scope, error: textOf(cause) }, 'cannot look for new partitions; trying again')
       return leases
     }
   }
@@ -253,7 +253,7 @@ export class LeaseCoordinator implements AsyncDisposable {
       }
     } catch (cause) {
       const partitions = leases.map((lease) => lease.partition)
-      this.#logger.warn({ partitions, error: cause }, 'cannot ask for leases; trying again')
+      this.#logger.warn({ partitions, error: textOf(cause) }, 'cannot ask for leases; trying again')
     }
   }
 
@@ -265,7 +265,7 @@ export class LeaseCoordinator implements AsyncDisposable {
       await Promise.all(asked.map((lease) => this.#replace({ ...lease, handoffTo: undefined })))
     } catch (cause) {
       this.#logger.warn(
-        { scope: this.#options.scope, error: cause },
+        { scope: this.#options.scope, error: textOf(cause) },
         'cannot withdraw a hand-over; it will run into nothing',
       )
     }
@@ -276,7 +276,7 @@ export class LeaseCoordinator implements AsyncDisposable {
     try {
       return await this.#store.replace(lease)
     } catch (cause) {
-      this.#logger.warn({ partition: lease.partition, error: cause }, 'cannot write a lease; trying again')
+      this.#logger.warn({ partition: lease.partition, error: textOf(cause) }, 'cannot write a lease; trying again')
       return undefined
     }
   }

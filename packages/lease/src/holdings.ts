@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { StreamError, textOf } from '@sluice/driver'
 import type { Clock, Lease, Logger, PartitionId, Position } from '@sluice/driver'
 import { within } from './within.ts'
 import type { LeaseEvents, Settings } from './options.ts'
@@ -139,7 +139,7 @@ export class Holdings {
     try {
       await tenure.inTurn(() => this.#writeRenewal(tenure))
     } catch (cause) {
-      logger.warn({ partition: tenure.lease.partition, error: cause }, 'cannot renew a lease; trying again')
+      logger.warn({ partition: tenure.lease.partition, error: textOf(cause) }, 'cannot renew a lease; trying again')
     } finally {
       tenure.renewing = false
     }
@@ -243,7 +243,7 @@ export class Holdings {
         return { ...lease, owner, epoch: lease.epoch + (owner === undefined ? 0 : 1), handoffTo: undefined }
       })
     } catch (cause) {
-      this.#context.logger.warn({ partition: tenure.lease.partition, error: cause }, 'cannot give a lease back')
+      this.#context.logger.warn({ partition: tenure.lease.partition, error: textOf(cause) }, 'cannot give a lease back')
     }
   }
 

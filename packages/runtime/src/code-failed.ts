@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url'
-import { StreamError, systemErrorCode } from '@sluice/driver'
+import { StreamError, systemErrorCode, textOf } from '@sluice/driver'
 
 /** Which code of a pipeline was running. */
 export interface RunningCode {
@@ -36,13 +36,4 @@ export function placeIn(folder: string, error: unknown): string | undefined {
     if (place !== undefined && !place.includes('node_modules/')) return decodeURI(place)
   }
   return undefined
-}
-
-function textOf(error: unknown): string {
-  try {
-    return error instanceof Error ? error.message : String(error)
-  } catch {
-    // Anything can be thrown, also what cannot be turned into text.
-    return 'an error without text'
-  }
 }

@@ -193,7 +193,7 @@ function dedup(from: BackendFacts, to: BackendFacts): readonly Difference[] {
   if (after >= before) return []
   const what =
     after === 0
-      ? 'a send whose answer was lost may be stored twice'
+      ? 'what is sent again with the same id is stored again, also by a send whose answer was lost'
       : `a send that is repeated is recognised for ${span(after)}, not ${span(before)}`
   return [{ what, help: 'let handlers recognise a repeat by message.id' }]
 }

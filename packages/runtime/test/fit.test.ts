@@ -71,7 +71,7 @@ describe('what a move changes', () => {
     expect(there).toEqual([
       `all: a record has at most 1048576 bytes, not ${local.limits.maxRecordBytes}`,
       'all: maxHeaders is 10, not 64',
-      'all: a send whose answer was lost may be stored twice',
+      'all: what is sent again with the same id is stored again, also by a send whose answer was lost',
       'function classify: its outputs come at least once, not exactly once: after a crash some are repeated',
       'all: messages carry no position',
       'all: a group cannot be moved to latest, position',

@@ -1,7 +1,6 @@
 import type { Clock, OutgoingRecord } from '@sluice/driver'
-import { StreamError } from '@sluice/driver'
+import { StreamError, textOf } from '@sluice/driver'
 import type { IdGenerator } from '../ids.ts'
-import { textOf } from '../values.ts'
 import type { Delivery } from './delivery.ts'
 
 const prefix = 'dlq-'

@@ -1,9 +1,8 @@
-import { StreamError } from '@sluice/driver'
+import { StreamError, textOf } from '@sluice/driver'
 import type { Headers, IncomingRecord, PartitionId, Position, TransactionRecord } from '@sluice/driver'
 import type { Message } from '../api/message.ts'
 import { checkOptions, duration } from '../options.ts'
 import type { ProcessSpan } from '../telemetry.ts'
-import { textOf } from '../values.ts'
 import type { DispatchLane } from './dispatcher.ts'
 import type { WatermarkNode } from './watermark.ts'
 

@@ -126,6 +126,8 @@ describe('on demand', () => {
     [{ kind: 'lose-response', shard: 's' }, 'A fault of the kind lose-response has no "shard"; known are times, call'],
     [{ kind: 'throttle', nth: 1 }, 'A fault of the kind throttle has no "nth"; known are stream, shard, times, what'],
     [{ kind: 'slow', ms: 1, time: 1 }, 'A fault of the kind slow has no "time"; did you mean "times"?'],
+    [{ kind: 'lose-response', call: 'PutRecrods' }, "Value 'PutRecrods' at 'call' failed to satisfy constraint"],
+    [{ kind: 'throttle', times: 1.5 }, '"times" of a fault is a whole number'],
     [{ kind: 'slow' }, "Value null at 'ms' failed to satisfy constraint: Member must not be null"],
   ])('a fault of which something is said that its kind does not have is refused: %j', async (fault, why) => {
     const { server } = await bench()

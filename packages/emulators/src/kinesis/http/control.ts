@@ -1,5 +1,6 @@
 import { nearest } from '@sluice/driver'
 import type { Fault } from '../faults.ts'
+import { callNames } from '../operations/all.ts'
 import { invalid, ServiceError } from '../service-error.ts'
 import type { Service } from '../service.ts'
 import { integer, readRequest, required, structure, text } from '../shape.ts'
@@ -9,7 +10,7 @@ import type { Request } from './listener.ts'
 
 const place = { stream: text(), shard: text() }
 const often = { times: integer({ min: 1 }) }
-const call = { call: text() }
+const call = { call: text({ oneOf: callNames }) }
 
 /** What can be said of a fault besides its kind. */
 const fieldsOf: Readonly<Record<Fault['kind'], Fields>> = {
@@ -57,8 +58,11 @@ export function answerControl(request: Request, body: Buffer, service: Service):
 function parseFault(body: unknown): Fault {
   const { kind } = readRequest(kindOnly, body)
   const fields = fieldsOf[kind]
-  for (const name of Object.keys(body as object))
+  for (const [name, value] of Object.entries(body as object)) {
     if (name !== 'kind' && !Object.hasOwn(fields, name)) throw unknown(kind, name)
+    // The service would cut it off, as Java does.
+    if (typeof value === 'number' && !Number.isInteger(value)) throw invalid(`"${name}" of a fault is a whole number`)
+  }
   const read = Object.entries(readRequest(structure(fields), body)).filter(([, value]) => value !== undefined)
   return { kind, ...Object.fromEntries(read) } as Fault
 }

@@ -4,15 +4,9 @@ import type { Request, Response } from './listener.ts'
 import { Bodies } from './bodies.ts'
 import { answerControl } from './control.ts'
 import type { ControlAnswer } from './control.ts'
-import { consumerOperations } from '../operations/consumers.ts'
 import { subscribe } from '../operations/fan-out.ts'
-import { monitoringOperations } from '../operations/monitoring.ts'
-import type { Call, Operations } from '../operations/operation.ts'
-import { recordOperations } from '../operations/records.ts'
-import { retentionOperations } from '../operations/retention.ts'
-import { shardOperations } from '../operations/shards.ts'
-import { streamOperations } from '../operations/streams.ts'
-import { tagOperations } from '../operations/tags.ts'
+import { operations } from '../operations/all.ts'
+import type { Call } from '../operations/operation.ts'
 import { ServiceError } from '../service-error.ts'
 import type { Service } from '../service.ts'
 import { eventsOf, Subscriptions } from '../subscription.ts'
@@ -21,16 +15,6 @@ import { encodeFrame } from '../wire/event-stream.ts'
 import { decodeJson, encodeJson } from '../wire/json.ts'
 
 const targetPrefix = 'Kinesis_20131202.'
-
-const operations: Operations = {
-  ...streamOperations,
-  ...shardOperations,
-  ...retentionOperations,
-  ...tagOperations,
-  ...monitoringOperations,
-  ...recordOperations,
-  ...consumerOperations,
-}
 
 /** A call, and what it is about. */
 interface Asked {
