@@ -109,13 +109,16 @@ export async function allOnce(
   const repeats = unexcusedRepeats(deliveries, compare, leaseRanOut(context))
   that(
     repeats.length <= strayRepeats,
-    `${what}: ${repeats.length} repeats although nothing before them was undone, ${strayRepeats} may be: ${repeats.slice(0, 5).join(', ')}`,
+    `${what}: ${repeats.length} repeats although nothing before them was undone, ${strayRepeats} may be: ${repeats.slice(0, 5).join(', ')} (this process stood still for ${Math.round(context.stalls.longest())} ms at most)`,
   )
 }
 
-/** Whether the lease of a message may have run out because this process stood still: then others have it too. Queues only. */
+/**
+ * Whether a lease may have run out because this process stood still: that of a message, which others have then too, or that of a
+ * partition, whose progress of the last moments was not stored. The latter is renewed every third of its time.
+ */
 export function leaseRanOut(context: CaseContext): (first: Delivery<unknown>, again: Delivery<unknown>) => boolean {
   const { shape, tuning } = context.world
-  return (first, again) =>
-    shape === 'queue' && context.stalls.longest(first.startedAtMs, again.startedAtMs) > tuning.failoverMs / 3
+  const leastMs = shape === 'queue' ? tuning.failoverMs / 3 : tuning.failoverMs / 2
+  return (first, again) => context.stalls.longest(first.startedAtMs, again.startedAtMs) > leastMs
 }
