@@ -12,6 +12,7 @@ import type { Codec } from './codec.ts'
 import { statsOf } from './consumer/consumer-stats.ts'
 import { Delivery } from './consumer/delivery.ts'
 import type { FunctionOutput, SluiceFunction } from './function.ts'
+import { isOfTopic } from './of-topic.ts'
 import { closeTimeoutMs, workerOptions } from './option-kinds.ts'
 import { checkArgument, checkOptions, having, name, signal } from './options.ts'
 import { checkLimits, prepare, withHeaders } from './producer/prepare.ts'
@@ -19,13 +20,6 @@ import type { PrepareContext } from './producer/prepare.ts'
 import type { TopicProducer } from './producer/producer.ts'
 import type { Session } from './session.ts'
 import { kindOf, ValueFormat } from './values.ts'
-
-/** Whether it is the topic of the outputs that is wrong, and not a message: neither another attempt nor another message fares better. */
-function isOfTopic({ code }: StreamError, outputs: readonly OutgoingRecord[]): boolean {
-  // Where a partition was asked for, it may be that one which is not there.
-  if (code === 'not-found') return outputs.every(({ partition }) => partition === undefined)
-  return code === 'permission-denied' || code === 'unauthenticated'
-}
 
 /** Runs one function between two topics, as a member of the function's group. */
 export class FunctionWorker<I, O> implements Worker {
@@ -109,7 +103,12 @@ export class FunctionWorker<I, O> implements Worker {
     closeTimeoutMs(options)
     this.#closed = true
     this.#closeOptions ??= options
-    await this.#consumer?.close(options)
+    try {
+      await this.#consumer?.close(options)
+    } catch (error) {
+      // What was given up is told by the run, with why.
+      if (this.#failure === undefined) throw error
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

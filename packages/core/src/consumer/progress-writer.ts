@@ -1,6 +1,7 @@
 import { StreamError } from '@sluice/driver'
 import type { Clock, Commit, CommitOutcome, ErrorCode, LogSource, Logger, Random, Timer } from '@sluice/driver'
 import { backoffMs } from '../backoff.ts'
+import { isOfTopic } from '../of-topic.ts'
 import { within } from '../within.ts'
 import type { Delivery } from './delivery.ts'
 import type { LogPartition, SettledRun } from './log-partition.ts'
@@ -260,6 +261,9 @@ export class ProgressWriter {
     if (writes.length > 1 || deliveries.length > 1) return this.#takeApart(writes)
     // Without outputs it is the progress itself that is refused.
     if (delivery?.outputs === undefined) return this.#deps.onFailed(error)
+    const outputs = delivery.outputs.map(({ record }) => record)
+    // No message is given up for a topic that is not there. Of a dead letter's own, its messages wait for it.
+    if (!delivery.refused && isOfTopic(error, outputs)) return this.#deps.onFailed(error)
     for (const { partition } of writes) {
       if (this.#deps.onRefused(delivery, error)) this.#dirty.add(partition)
       else this.#waitStuck(partition)
