@@ -113,12 +113,9 @@ export async function allOnce(
   )
 }
 
-/**
- * Whether a lease may have run out because this process stood still: that of a message, which others have then too, or that of a
- * partition, whose progress of the last moments was not stored. The latter is renewed every third of its time.
- */
+/** Whether the lease of a message may have run out because this process stood still: then others have it too. Queues only. */
 export function leaseRanOut(context: CaseContext): (first: Delivery<unknown>, again: Delivery<unknown>) => boolean {
   const { shape, tuning } = context.world
-  const leastMs = shape === 'queue' ? tuning.failoverMs / 3 : tuning.failoverMs / 2
-  return (first, again) => context.stalls.longest(first.startedAtMs, again.startedAtMs) > leastMs
+  return (first, again) =>
+    shape === 'queue' && context.stalls.longest(first.startedAtMs, again.startedAtMs) > tuning.failoverMs / 3
 }

@@ -27,7 +27,7 @@ const maxRecords = 1_000
 /** How soon a consumer that nobody answers for is asked again, in milliseconds, and how often before it is looked at. */
 const askAgainMs = 20
 const maxUnanswered = 25
-/** How often the server has to say that there is no such group. A 2.9 under load once denied one that it had just stored. */
+/** How often the server has to say that there is no such group. Of a 2.9 under load one look-up found none, once; why is not known. */
 const maxDenied = 3
 /** What a queue source works with. */
 export interface QueueSourceContext {

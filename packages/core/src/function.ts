@@ -27,7 +27,7 @@ export interface SluiceFunction<I, O> {
   readonly handle: (message: Message<I>) => FunctionOutput<NoInfer<O>> | Promise<FunctionOutput<NoInfer<O>>>
 }
 
-/** Defines a function; types flow from its schemas into `handle`. Throws `invalid-argument` where it is none. Does nothing else. */
+/** Defines a function; types flow from its schemas into `handle`. Throws `invalid-argument` for parts it does not know or that do not fit. */
 export function defineFunction<I = unknown, O = unknown>(definition: SluiceFunction<I, O>): SluiceFunction<I, O> {
   // One of a class may have fields of its own.
   if (Object.getPrototypeOf(definition) === Object.prototype) checkOptions('defineFunction', definition, functionParts)

@@ -255,8 +255,10 @@ it('dead letters are found by the name of their topic and by that of the topic t
 })
 
 it('a function with a part that is misspelt is refused where it is defined', () => {
-  const misspelt = { name: 'f', handel: nothing } as unknown as Parameters<typeof defineFunction>[0]
-  expect(() => defineFunction(misspelt)).toThrow('defineFunction: there is no option "handel"; did you mean "handle"?')
+  // @ts-expect-error -- misspelt
+  expect(() => defineFunction({ name: 'f', handel: nothing })).toThrow(
+    'defineFunction: there is no option "handel"; did you mean "handle"?',
+  )
   class Doubling {
     readonly name = 'double'
     readonly factor = 2
