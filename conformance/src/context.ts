@@ -14,6 +14,9 @@ import { Stalls } from './stalls.ts'
 /** How long topics may take to be deleted, in milliseconds. */
 const tidyMs = 60_000
 
+/** What a machine with other work costs all the time says nothing. */
+const noteworthyStallMs = 100
+
 /** A connection together with the shim below it. */
 export interface Shimmed {
   readonly cloud: Cloud
@@ -36,6 +39,7 @@ export class CaseContext {
   readonly #case: string
   readonly #cleanups: (() => Promise<void>)[] = []
   readonly #names: string[] = []
+  readonly #shims: RequestShim[] = []
 
   constructor(world: World, name: string, signal: AbortSignal) {
     this.world = world
@@ -63,6 +67,7 @@ export class CaseContext {
     const clock = options.clock ?? harness.connectOptions?.clock
     const real = await openHarness(harness, { signal: this.signal, ...(clock === undefined ? {} : { clock }) })
     const shim = new RequestShim(real)
+    this.#shims.push(shim)
     let crashed = false
     const driver = harness.mutate === undefined ? shim.driver : harness.mutate(shim.driver)
     const connected = await connect(await addressOf(harness), {
@@ -163,6 +168,18 @@ export class CaseContext {
     } finally {
       await driver.close()
     }
+  }
+
+  /** What may explain a failure that does not come again: a process that stood still, and partitions that members lost. */
+  circumstances(): readonly string[] {
+    const stoodMs = Math.round(this.stalls.longest())
+    const lost = this.#shims.flatMap(({ events }) => events).filter(({ kind }) => kind === 'lost')
+    return [
+      ...(stoodMs < noteworthyStallMs ? [] : [`this process stood still for ${stoodMs} ms`]),
+      ...lost.map(
+        (event) => `${event.member} lost ${event.partitions.join(', ')}: ${event.error?.message ?? 'no reason'}`,
+      ),
+    ]
   }
 
   /** Closes everything; returns what could not be closed. Called by the runner. */

@@ -63,15 +63,21 @@ async function attempt(
   const context = new CaseContext(world, one.name, signal)
   const stray = watchStrays()
   const verdict = await race(() => run(context), deadlineMs, one.name)
+  const circumstances = context.circumstances()
   controller.abort(new Error(`${one.name} has ended`))
   const troubles = [...(await context.dispose())]
   if (world.harness.tidy === true) await context.tidy().catch((error: unknown) => troubles.push(String(error)))
   const strays = stray.stop()
-  if (verdict !== undefined) return verdict
+  if (verdict !== undefined) return withCircumstances(verdict, circumstances)
   if (troubles.length > 0) return { failure: 'leak', message: `could not be cleaned up: ${troubles.join('; ')}` }
   if (strays.length > 0) return { failure: 'crash', message: `unhandled rejection: ${strays.join('; ')}` }
   const leaked = options.leaks === false ? [] : await leakedSince(before)
   return leaked.length === 0 ? undefined : { failure: 'leak', message: `left open: ${leaked.join(', ')}` }
+}
+
+function withCircumstances(verdict: Verdict, circumstances: readonly string[]): Verdict {
+  if (circumstances.length === 0) return verdict
+  return { ...verdict, message: `${verdict.message} (meanwhile: ${circumstances.join('; ')})` }
 }
 
 async function race(run: () => Promise<void>, deadlineMs: number, name: string): Promise<Verdict | undefined> {

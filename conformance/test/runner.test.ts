@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { StreamError } from '@sluice/driver'
 import { that } from '../src/expect.ts'
 import type { World } from '../src/harness.ts'
 import { runCase } from '../src/runner.ts'
@@ -27,6 +28,28 @@ it('fails a case by its expectation, with the sentence', async () => {
     failure: 'unmet',
     message: 'it should be otherwise',
   })
+})
+
+it('says that the process stood still while a case failed', async () => {
+  const stalled = caseOf(async () => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150)
+    that(false, 'it should be sooner')
+  })
+  const { message } = await runCase(stalled, world)
+  expect(message).toMatch(/^it should be sooner \(meanwhile: this process stood still for \d{3,} ms\)$/)
+})
+
+it('says which partitions members lost while a case failed', async () => {
+  const lost = caseOf(async (context) => {
+    const { shim } = await context.shimmed()
+    const event = { member: 'one', group: 'g', topic: 't', epoch: 1, atMs: 0 }
+    const error = new StreamError('fenced', 'somebody took it')
+    shim.events.push({ ...event, kind: 'assigned', partitions: ['p0', 'p1'] })
+    shim.events.push({ ...event, kind: 'lost', partitions: ['p1'], error })
+    that(false, 'it should be kept')
+  })
+  const { message } = await runCase(lost, world)
+  expect(message).toMatch(/^it should be kept \(meanwhile: (.*; )?one lost p1: somebody took it\)$/)
 })
 
 it('tells a crash of the case from an expectation that was not met', async () => {
