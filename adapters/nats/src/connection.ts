@@ -148,10 +148,14 @@ export class Connection {
     return createInbox(this.#inboxPrefix)
   }
 
-  /** The first message of a subject from a sequence on, asked of the stream's leader; `null`: there is none. */
-  firstMessage(stream: string, subject: string, from: number): Promise<StoredMsg | null> {
+  /**
+   * The first message of a subject from a sequence on, asked of the stream's leader; `null`: there is none. The server says that
+   * also when it could not load one (see `Store.get`), so it has to say it twice.
+   */
+  async firstMessage(stream: string, subject: string, from: number): Promise<StoredMsg | null> {
     const query: SeqMsgRequest & { readonly next_by_subj: string } = { seq: Math.max(1, from), next_by_subj: subject }
-    return this.streams.streams.getMessage(stream, query)
+    const { streams } = this.streams
+    return (await streams.getMessage(stream, query)) ?? streams.getMessage(stream, query)
   }
 
   /** Returns what takes the listener away again. */

@@ -27,8 +27,7 @@ const maxRecords = 1_000
 /** How soon a consumer that nobody answers for is asked again, in milliseconds, and how often before it is looked at. */
 const askAgainMs = 20
 const maxUnanswered = 25
-/** How often the server has to say that there is no such group. Of a 2.9 under load one look-up found none, once; why is not known. */
-const maxDenied = 3
+
 /** What a queue source works with. */
 export interface QueueSourceContext {
   readonly connection: Connection
@@ -53,8 +52,6 @@ export class NatsQueueSource implements QueueSource {
   readonly #presence: Subscription
   readonly #unlisten: () => void
   #durable: Durable
-  /** How often the group was not known, in a row. */
-  #denied = 0
   /** What came and was not handed out yet. */
   #ready: QueuedRecord[] = []
   /** When the leases of what is ready were last sure to be whole. */
@@ -207,15 +204,10 @@ export class NatsQueueSource implements QueueSource {
    */
   async #rebind(times: number, signal: AbortSignal): Promise<void> {
     const { durables, topic, group, clock } = this.#context
-    try {
-      if ((await durables.nameOf(topic, group)) !== this.#durable.name || times > maxUnanswered) {
-        this.#durable = await durables.bind(topic, group)
-      }
-      this.#denied = 0
-    } catch (error) {
-      if (!StreamError.is(error, 'not-found') || ++this.#denied >= maxDenied) throw error
+    if ((await durables.nameOf(topic, group)) !== this.#durable.name || times > maxUnanswered) {
+      this.#durable = await durables.bind(topic, group)
     }
-    if (times > 1 || this.#denied > 0) await sleep(clock, askAgainMs, signal)
+    if (times > 1) await sleep(clock, askAgainMs, signal)
   }
 
   async settle(items: readonly Settlement[], signal: AbortSignal): Promise<readonly SettleOutcome[]> {

@@ -14,6 +14,9 @@ export interface Entry<T> {
   readonly revision: number
 }
 
+/** Reads of a key that the server counts and does not give out. */
+const maxTries = 3
+
 /**
  * Small JSON values in one key-value bucket. Reads go to the leader of its stream, so that they show every write that was
  * acknowledged before; keys that are taken out leave nothing behind.
@@ -41,11 +44,23 @@ export class Store {
     this.#bucket = Promise.resolve(made)
   }
 
+  /**
+   * The server says that there is no message also when it could not load one, whatever the reason: `jsMsgGetRequest` of 2.9.25
+   * and 2.15.2. So a key is not there only if its stream does not count it either.
+   */
   async get<T>(key: string): Promise<Entry<T> | undefined> {
     try {
-      const entry = await (await this.#open()).get(key)
-      if (entry === null || entry.operation !== 'PUT') return undefined
-      return { key, value: parse<T>(entry.string(), key), revision: entry.revision }
+      const bucket = await this.#open()
+      for (let tries = 0; tries < maxTries; tries++) {
+        const entry = await bucket.get(key)
+        if (entry !== null && entry.operation !== 'PUT') return undefined
+        if (entry !== null) return { key, value: parse<T>(entry.string(), key), revision: entry.revision }
+        if ((await this.keys(key)).length === 0) return undefined
+      }
+      throw new StreamError(
+        'unavailable',
+        `the server counts ${key} in the bucket, and does not give it out; try again`,
+      )
     } catch (error) {
       if (isStreamMissing(error)) return undefined
       throw error

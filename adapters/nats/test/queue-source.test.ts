@@ -1,4 +1,4 @@
-import { silentLogger, StreamError } from '@sluice/driver'
+import { silentLogger } from '@sluice/driver'
 import type { QueuedRecord } from '@sluice/driver'
 import { ManualClock } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
@@ -13,9 +13,6 @@ class Fixture {
   readonly clock = new ManualClock()
   readonly stop = new AbortController()
   readonly source: NatsQueueSource
-  readonly failed: StreamError[] = []
-  /** How often from now on the server says that there is no such group. */
-  denials = 0
 
   constructor() {
     const context: Partial<Record<keyof QueueSourceContext, unknown>> = {
@@ -24,12 +21,7 @@ class Fixture {
       logger: silentLogger,
       topic: { name: 'jobs', stream: 'S', info: { partitions: [{ id: '0' }] } },
       group: 'g',
-      durables: {
-        announce: () => ({ unsubscribe: () => undefined }),
-        nameOf: () =>
-          this.denials-- > 0 ? Promise.reject(new StreamError('not-found', 'no group')) : Promise.resolve('C'),
-      },
-      events: { failed: (error: StreamError) => this.failed.push(error) },
+      durables: { announce: () => ({ unsubscribe: () => undefined }) },
       durable: { name: 'C', leaseMs },
       onClosed: () => undefined,
     }
@@ -101,22 +93,5 @@ describe('a source of a topic without order', () => {
     await fixture.clock.advance(1_000)
     fixture.server.tell(408, 'Request Timeout')
     expect(await pull).toEqual([])
-  })
-
-  it.each([
-    ['goes on', 2, []],
-    ['ends', 3, ['no group']],
-  ])('%s when its group is denied %i times in a row', async (_, denials, expected) => {
-    const fixture = new Fixture()
-    fixture.denials = denials
-    const pull = fixture.pull().catch(() => [])
-    for (let times = 0; times < 3; times++) {
-      await fixture.clock.advance(20)
-      fixture.server.tell(503, 'No Responders')
-    }
-    await fixture.clock.advance(20)
-    fixture.server.deliver()
-    expect((await pull).length).toBe(1 - expected.length)
-    expect(fixture.failed.map(({ message }) => message)).toEqual(expected)
   })
 })

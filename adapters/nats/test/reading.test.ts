@@ -5,6 +5,7 @@ import type { IncomingRecord } from '@sluice/driver'
 import { eventually } from '@sluice/driver/testing'
 import { parseConfig } from '../src/config.ts'
 import { Connection } from '../src/connection.ts'
+import { Pull } from '../src/pull.ts'
 import { Reading } from '../src/reading.ts'
 import { Store } from '../src/store.ts'
 import { TopicView } from '../src/topic.ts'
@@ -91,4 +92,25 @@ it('a partition that ends while its records are on their way is read on by a new
   expect(new Set(records.map(({ position }) => position)).size).toBe(300)
   // Of what the first one has delivered, some may have come to the server's queue when nobody wanted it any more.
   expect(makeConsumer).toHaveBeenCalledTimes(2)
+})
+
+it('a partition that ended is read on though the server says once that it has nothing more', async () => {
+  const { connection, view } = await topicWith(['one', 'two', 'three'])
+  const known = view.byId.bind(view)
+  view.byId = (id) => {
+    const partition = known(id)
+    return partition === undefined ? undefined : { ...partition, ended: true }
+  }
+  // A consumer that is behind has none left, and the stream's leader cannot load the next.
+  const pulled = vi.spyOn(Pull.prototype, 'end', 'get').mockReturnValueOnce(Promise.resolve('none-left'))
+  const asked = vi.spyOn(connection.streams.streams, 'getMessage').mockResolvedValueOnce(null)
+  onTestFinished(() => pulled.mockRestore())
+  const reading = startReading(connection, view, () => undefined)
+  const records: IncomingRecord[] = []
+  await eventually(() => {
+    reading.take(records, 10, 1_000_000)
+    expect(reading.finished).toBe(true)
+  })
+  expect(records.map(({ position }) => position)).toHaveLength(3)
+  expect(asked.mock.calls.length).toBeGreaterThanOrEqual(2)
 })
