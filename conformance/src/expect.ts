@@ -42,13 +42,14 @@ export function each(actual: readonly string[], expected: readonly string[], cop
   const counts = new Map<string, number>()
   for (const name of actual) counts.set(name, (counts.get(name) ?? 0) + 1)
   const missing = expected.filter((name) => !counts.has(name))
-  that(
-    missing.length === 0,
-    `${what}: ${missing.length} of ${expected.length} missing, first ${show(missing.slice(0, 5))}`,
-  )
   const known = new Set(expected)
   const strangers = [...counts.keys()].filter((name) => !known.has(name))
-  that(strangers.length === 0, `${what}: ${strangers.length} were never sent, first ${show(strangers.slice(0, 5))}`)
+  const strange = `${strangers.length} came that nobody waits for, first ${show(strangers.slice(0, 5))}`
+  that(
+    missing.length === 0,
+    `${what}: ${missing.length} of ${expected.length} missing, first ${show(missing.slice(0, 5))}${strangers.length === 0 ? '' : `; ${strange}`}`,
+  )
+  that(strangers.length === 0, `${what}: ${strange}`)
   const repeated = [...counts].filter(([, count]) => count > copies)
   that(
     repeated.length === 0,
