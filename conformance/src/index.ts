@@ -18,6 +18,9 @@ export { RequestShim } from './shim/shim.ts'
 export { runSuite, urlHarness } from './suite.ts'
 export type { SuiteOptions } from './suite.ts'
 
+/** How long a backend may take to be started and looked at, in milliseconds: LocalStack on a busy machine. */
+const startMs = 120_000
+
 /**
  * Registers every case with vitest, as one `describe`. Cases that cannot be run here are shown as skipped with their
  * reason; there is no other way to skip.
@@ -34,7 +37,7 @@ export function conformance(harnessOf: () => Harness, options: SuiteOptions = {}
     const startedAt = new Date().toISOString()
     beforeAll(async () => {
       ;({ world, anchor } = await explore(harness))
-    }, 35_000)
+    }, startMs)
     afterAll(async () => {
       await anchor?.close()
       await harness.close?.()

@@ -5,7 +5,7 @@ import { divergences, findDivergence, unknownDivergences } from './divergences.t
 import type { Divergence } from './divergences.ts'
 import { defaultTuning } from './harness.ts'
 import type { Harness, World } from './harness.ts'
-import { openHarness } from './open.ts'
+import { addressOf, openHarness } from './open.ts'
 import { writeReport } from './report/write.ts'
 import type { BackendReport, Report, Result } from './result.ts'
 import { runCase } from './runner.ts'
@@ -96,6 +96,8 @@ export interface Explored {
 
 /** Opens the backend, to learn what may be asked of it. Close the anchor when the run has ended. */
 export async function explore(harness: Harness): Promise<Explored> {
+  // The backend may be started by this, which has a deadline of its own.
+  await addressOf(harness)
   const signal = AbortSignal.timeout(30_000)
   const opened = await openHarness(harness, { signal })
   const driver = harness.mutate?.(opened) ?? opened
