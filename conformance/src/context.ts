@@ -170,6 +170,14 @@ export class CaseContext {
     }
   }
 
+  /** How many members of a queue's group had an answer when they asked for records. */
+  membersAnswered(group: string): number {
+    const pulls = this.#shims.flatMap((shim) => shim.callsOf({ operation: 'pull', group }))
+    return new Set(
+      pulls.filter((call) => call.endedAtMs !== undefined && call.error === undefined).map(({ member }) => member),
+    ).size
+  }
+
   /** What may explain a failure that does not come again: a process that stood still, and partitions that members lost. */
   circumstances(): readonly string[] {
     const stoodMs = Math.round(this.stalls.longest())

@@ -5,7 +5,7 @@ import { JumpingClock } from '../faults/jumping-clock.ts'
 import { read } from '../reading.ts'
 import type { Delivery, Reading } from '../reading.ts'
 import { allOnce, bench, member, messages, numbers, range, sendAll } from '../setup.ts'
-import { bothTake, keysInOrder, sharing } from './groups.ts'
+import { allTakePart, keysInOrder, sharing } from './groups.ts'
 
 /** Clocks that are set while everything runs. */
 export const clockCases: readonly Case[] = [
@@ -59,7 +59,7 @@ async function clockJump(context: CaseContext): Promise<void> {
   const members = [await join(ofOne, 'one'), await join(ofTwo, 'two')]
   const held = (): readonly (readonly string[])[] =>
     members.map(({ consumer }) => consumer.stats().partitions.toSorted())
-  await bothTake(context, ...members.map(({ consumer }) => consumer))
+  await allTakePart(context, group, ...members.map(({ consumer }) => consumer))
   await allShared(context, held, (await cloud.admin.describeTopic(name)).partitions.length)
   const before = held()
   for (const [index, [sender, one, two]] of jumps.entries()) {

@@ -4,6 +4,7 @@ import type { CaseContext } from '../context.ts'
 import { between, each, equal, that } from '../expect.ts'
 import { read } from '../reading.ts'
 import { bench, member, messages, numbers, range, sendAll, sendInTurn, texts } from '../setup.ts'
+import { allTakePart } from './groups.ts'
 
 /** What is read ahead, for how long it is ours, and how reading is held up. */
 export const flowCases: readonly Case[] = [
@@ -98,7 +99,7 @@ async function deadlineStartsAtHandler(context: CaseContext): Promise<void> {
     member: 'b',
     into,
   })
-  await bothRead(context, first.consumer, second.consumer)
+  await allTakePart(context, group, first.consumer, second.consumer)
   await sendInTurn(topic, messages(12, 4))
   const came = (): number => new Set(first.values()).size
   await context.eventually(() => that(came() >= 12, `${came()} of 12 records came`), 30_000)
@@ -114,21 +115,6 @@ async function deadlineStartsAtHandler(context: CaseContext): Promise<void> {
     (context.world.harness.copies ?? 1) + (stood ? losses : 0),
     'records that waited behind slow handlers',
   )
-}
-
-/** Waits until both members are there, so that no hand-over falls into what follows. */
-async function bothRead(
-  context: CaseContext,
-  ...members: readonly { stats(): { readonly partitions: readonly string[] } }[]
-): Promise<void> {
-  if (context.world.shape === 'queue') return context.settleWindow()
-  await context.eventually(() => {
-    const held = members.map((one) => one.stats().partitions.length)
-    that(
-      held.every((count) => count > 0),
-      `every member holds a partition: ${held.join(', ')}`,
-    )
-  })
 }
 
 async function longHandler(context: CaseContext): Promise<void> {
