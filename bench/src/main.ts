@@ -4,7 +4,7 @@ import type { NatsBinary } from '@sluice/emulators'
 import { cellOf } from './cell.ts'
 import type { Cell, Pace } from './cell.ts'
 import { compare, costsTable, keysTable, ratesTable, timesTable } from './compare.ts'
-import type { CellResult } from './compare.ts'
+import type { CellResult, Contest } from './compare.ts'
 import { benchHotShard } from './hot-shard.ts'
 import { benchKinesisServer } from './kinesis-server.ts'
 import { provideLifion } from './lifion-folder.ts'
@@ -137,27 +137,41 @@ async function natsBinary(): Promise<NatsBinary> {
   return found
 }
 
+/** What Sluice is held against. Without aggregation it has, of one key, one record in a request. */
+const kinesisRivals: Contest['byHand'] = [
+  { way: 'kinesis', name: 'SDK' },
+  {
+    way: 'kinesis-in-order',
+    name: 'SDK, in order',
+    share: 0.05,
+    when: ({ keys }) => keys === 1 || keys === 16,
+    phase: 'send',
+  },
+  {
+    way: 'sluice',
+    name: '`aggregation=false`',
+    options: '&aggregation=false',
+    share: 0.3,
+    ratio: true,
+    when: ({ keys }) => keys > 1,
+  },
+  {
+    way: 'sluice',
+    name: '`mode=efo`',
+    options: '&mode=efo',
+    ratio: true,
+    phase: 'consume',
+    when: ({ keys }) => keys === 16,
+  },
+  { way: 'lifion', name: '`lifion-kinesis`', phase: 'consume', when: ({ keys }) => keys === 16 },
+]
+
 async function kinesis(): Promise<string> {
   provideLifion()
   using servers = await KinesisServers.start()
-  const few = ({ keys }: Cell): boolean => keys === 16
-  // Of one key it has one record in a request.
-  const several = ({ keys }: Cell): boolean => keys > 1
   const results = await compare(
     {
-      byHand: [
-        { way: 'kinesis', name: 'SDK' },
-        {
-          way: 'sluice',
-          name: '`aggregation=false`',
-          options: '&aggregation=false',
-          share: 0.3,
-          ratio: true,
-          when: several,
-        },
-        { way: 'sluice', name: '`mode=efo`', options: '&mode=efo', ratio: true, phase: 'consume', when: few },
-        { way: 'lifion', name: '`lifion-kinesis`', phase: 'consume', when: few },
-      ],
+      byHand: kinesisRivals,
       cells: numbers(values.sizes).flatMap((bytes) =>
         numbers(values.keys).map((keys) => cellOf(bytes, keys, { records: 60_000, perSecond: 0 }, false)),
       ),
@@ -174,7 +188,7 @@ The Kinesis server of \`@sluice/emulators\`, quotas off, and dynalite for leases
 shards. The SDK by hand: \`PutRecords\` of 500 records, four requests in flight as Sluice has; \`GetRecords\` of 1 000 from all
 shards at once, and the place put into a table after each answer; HTTP/1.1 over connections as Sluice has them. It sends records of one
 key without waiting for one another, and so loses their order when one is refused; Sluice does not, and so sends them one at a time
-where it may not aggregate. Sluice polls unless it says otherwise. \`lifion-kinesis\` 1.3.3 reads what the SDK has sent, with leases.
+where it may not aggregate. "In order", it has one record of each key under way, which keeps it. Sluice polls unless it says otherwise. \`lifion-kinesis\` 1.3.3 reads what the SDK has sent, with leases.
 
 ### Sends, batched
 

@@ -12,6 +12,7 @@ import {
 import type { ShardIteratorType } from '@aws-sdk/client-kinesis'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import type { Item } from '../cell.ts'
+import { pump } from './way.ts'
 import type { Way } from './way.ts'
 
 const shards = ['0', '1', '2', '3'].map((shard) => `shardId-${shard.padStart(12, '0')}`)
@@ -41,14 +42,19 @@ export const credentials = { accessKeyId: 'key', secretAccessKey: 'secret' }
 /**
  * The AWS SDK by hand, over connections as Sluice has them: PutRecords of 500 records, each a JSON with an id and the value;
  * GetRecords of 1 000 from all shards at once, and the place in a shard put into a table after each answer. It sends records of
- * one key without waiting for one another, and those that are refused once more after a pause.
+ * one key without waiting for one another, and those that are refused once more after a pause. With `inOrder` one record of each
+ * key is under way at a time, which is how a program keeps the order of a key where any record of a request may be refused.
  */
 export class KinesisWay implements Way {
   readonly #kinesis: KinesisClient
   readonly #dynamo: DynamoDBClient
+  readonly #inOrder: boolean
+  #waiting: { readonly item: Item; readonly settle: (stored: Promise<void>) => void }[] = []
+  #requests = 0
   protected stream = 'by-hand'
 
-  protected constructor({ kinesis, dynamo }: Endpoints) {
+  protected constructor({ kinesis, dynamo }: Endpoints, inOrder = false) {
+    this.#inOrder = inOrder
     const requestHandler = new NodeHttpHandler({
       connectionTimeout: 3_000,
       requestTimeout: 10_000,
@@ -59,8 +65,8 @@ export class KinesisWay implements Way {
     this.#dynamo = new DynamoDBClient({ ...common, endpoint: dynamo })
   }
 
-  static async open(address: string): Promise<KinesisWay> {
-    const way = new KinesisWay(endpointsOf(address))
+  static async open(address: string, inOrder: boolean = false): Promise<KinesisWay> {
+    const way = new KinesisWay(endpointsOf(address), inOrder)
     await way.prepare()
     return way
   }
@@ -93,6 +99,7 @@ export class KinesisWay implements Way {
   }
 
   async sendAll(itemAt: (index: number) => Item, records: number, window: number): Promise<void> {
+    if (this.#inOrder) return this.#sendInOrder(itemAt, records, window)
     const batch = Math.min(mostRecords.put, Math.ceil(window / requestsInFlight))
     let next = 0
     const send = async (): Promise<void> => {
@@ -107,6 +114,35 @@ export class KinesisWay implements Way {
 
   send(item: Item): Promise<void> {
     return this.#put([item])
+  }
+
+  async #sendInOrder(itemAt: (index: number) => Item, records: number, window: number): Promise<void> {
+    const last = new Map<string, Promise<void>>()
+    await pump(records, window, (index) => {
+      const item = itemAt(index)
+      const before = last.get(item.key ?? '') ?? Promise.resolve()
+      const sent = before.then(() => new Promise<void>((settle) => this.#await({ item, settle })))
+      last.set(item.key ?? '', sent)
+      return sent
+    })
+  }
+
+  /** Sends what waits by the end of this turn. */
+  #await(one: { readonly item: Item; readonly settle: (stored: Promise<void>) => void }): void {
+    this.#waiting.push(one)
+    if (this.#waiting.length === 1) setImmediate(() => this.#putWaiting())
+  }
+
+  #putWaiting(): void {
+    while (this.#requests < requestsInFlight && this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, mostRecords.put)
+      this.#requests++
+      const stored = this.#put(batch.map(({ item }) => item)).finally(() => {
+        this.#requests--
+        this.#putWaiting()
+      })
+      for (const { settle } of batch) settle(stored)
+    }
   }
 
   async consume(group: string, records: number, handler: (item: Item) => void): Promise<void> {

@@ -8,7 +8,15 @@ import { SqliteWay } from './sqlite.ts'
 import type { Way } from './way.ts'
 
 /** The ways there are. */
-export type WayName = 'sluice' | 'sqlite' | 'segment' | 'nats' | 'nats-in-order' | 'kinesis' | 'lifion'
+export type WayName =
+  | 'sluice'
+  | 'sqlite'
+  | 'segment'
+  | 'nats'
+  | 'nats-in-order'
+  | 'kinesis'
+  | 'kinesis-in-order'
+  | 'lifion'
 
 /** Opens a way at an address, or in a folder that is there. */
 export async function openWay(name: WayName, place: string, cell: Cell): Promise<Way> {
@@ -25,6 +33,8 @@ export async function openWay(name: WayName, place: string, cell: Cell): Promise
       return NatsWay.open(place, cell, true)
     case 'kinesis':
       return KinesisWay.open(place)
+    case 'kinesis-in-order':
+      return KinesisWay.open(place, true)
     case 'lifion':
       return LifionWay.open(place)
   }
