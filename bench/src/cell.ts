@@ -38,6 +38,9 @@ export interface Pace {
   readonly perSecond: number
 }
 
+/** Turns in which single sends and the steady rate are measured: what else happens on the machine then meets all ways. */
+export const turns = 10
+
 /** Fewer: each is acknowledged by itself. */
 const recordsWithoutOrder = 20_000
 const mostBytes = 200 * 1024 * 1024
@@ -57,6 +60,12 @@ export function cellOf(bytes: number, keys: number, pace: Pace, patient: boolean
     perSecond: large ? perSecond / 5 : perSecond,
     seconds: patient ? 10 : 0,
   }
+}
+
+/** What it is called. */
+export function nameOf(cell: Cell): string {
+  const keys = cell.keys === 0 ? 'no order' : cell.keys === 1 ? '1 key' : `${cell.keys} keys`
+  return `${sizeName(cell.bytes)}, ${keys}`
 }
 
 /** The size in words. */

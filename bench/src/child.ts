@@ -1,19 +1,19 @@
-import { Items } from './cell.ts'
+import { once } from 'node:events'
+import { Items, turns } from './cell.ts'
 import type { Cell } from './cell.ts'
 import { openWay } from './ways/open.ts'
 import type { WayName } from './ways/open.ts'
 import type { Way } from './ways/way.ts'
 
-/** What a child is asked to do, as its one argument. */
+/** What a child works at, as its one argument. */
 export interface Task {
-  readonly part: keyof Parts
   readonly way: WayName
   readonly place: string
   readonly cell: Cell
 }
 
 /** Rates per second, CPU of the whole process in microseconds per record, and its memory at most. */
-interface Pace {
+export interface Pace {
   readonly send: number
   readonly sendCpu: number
   readonly consume: number
@@ -21,20 +21,19 @@ interface Pace {
   readonly peakMiB: number
 }
 
-/** Milliseconds of each record. */
-interface Times {
-  readonly singles: readonly number[]
-  readonly latencies: readonly number[]
-}
-
-/** What a process measures: how much goes through, or how long single records take. */
-export interface Parts {
+/** What a child may be asked to do, and what it answers: nothing, or the milliseconds of each record, where that is not told. */
+export interface Answers {
   readonly pace: Pace
-  readonly times: Times
+  /** Gets ready for `single` and whatever follows. */
+  readonly warmUp: null
+  /** A turn of sends that are awaited one by one. */
+  readonly single: readonly number[]
+  /** Begins to read what is sent. */
+  readonly follow: null
+  /** A turn at the steady rate, whatever comes back when: what is late counts as late. From the send to the handler. */
+  readonly steady: readonly number[]
+  readonly end: null
 }
-
-/** What came of a cell. */
-export type Figures = Pace & Times
 
 /** Records of a warm-up, of those of a phase, and how often it is done: code is compiled anew for a second or two. */
 const [warmUpShare, warmUps] = [0.6, 3]
@@ -42,19 +41,33 @@ const [warmUpShare, warmUps] = [0.6, 3]
 const passes = 4
 /** How often as many single sends come before those that are measured: code of Sluice is compiled anew until about the 12 000th. */
 const warmUpsOfSingles = 2
-/** Seconds of the steady rate that come before those which are measured. */
+/** Seconds of the steady rate that come before what is measured. */
 const warmUpSeconds = 2
+/** What of a turn comes before its measured part, as a share of that. */
+const lead = 0.2
 /** Shows that a reader is at work. */
 const knock = { id: 'knock', cents: 0, sentAt: 0, note: '' }
 
-/** One part of one way on one cell, in a process of its own: its memory, what of it has grown old, and its compiled code are its own too. */
-async function main(task: Task): Promise<Pace | Times> {
-  const { cell } = task
-  const way = await openWay(task.way, task.place, cell)
+async function main({ way: name, place, cell }: Task): Promise<void> {
+  const way = await openWay(name, place, cell)
   const items = new Items(cell)
-  const figures = task.part === 'pace' ? await pace(way, items, cell) : await times(way, items, cell)
-  await way.close()
-  return figures
+  const follower = new Follower(way, items)
+  const work: { [What in keyof Answers]: () => Promise<Answers[What]> } = {
+    pace: () => pace(way, items, cell),
+    warmUp: () => warmUp(way, items, cell),
+    single: () => sendSingly(way, items, cell.singles / turns),
+    follow: () => follow(follower, way, items, cell),
+    steady: () => follower.turn((cell.perSecond * cell.seconds) / turns, cell.perSecond),
+    end: () => follower.end(),
+  }
+  process.on('disconnect', () => process.exit())
+  for (let what: keyof Answers | undefined; what !== 'end';) {
+    ;[what] = (await once(process, 'message')) as [keyof Answers]
+    const answer = await work[what]()
+    if (what === 'end') await way.close()
+    process.send?.(answer)
+  }
+  process.disconnect()
 }
 
 async function pace(way: Way, items: Items, cell: Cell): Promise<Pace> {
@@ -73,10 +86,16 @@ async function pace(way: Way, items: Items, cell: Cell): Promise<Pace> {
 }
 
 /** Nothing is sent but singly, as where latency matters: what many under way at once leave behind in V8's heap is another story. */
-async function times(way: Way, items: Items, cell: Cell): Promise<Times> {
-  for (let times = 0; times < warmUpsOfSingles; times++) await sendSingly(way, items, cell)
-  const singles = await sendSingly(way, items, cell)
-  return { singles, latencies: await endToEnd(way, items, cell) }
+async function warmUp(way: Way, items: Items, cell: Cell): Promise<null> {
+  for (let times = 0; times < warmUpsOfSingles; times++) await sendSingly(way, items, cell.singles)
+  return null
+}
+
+async function follow(follower: Follower, way: Way, items: Items, cell: Cell): Promise<null> {
+  await follower.start()
+  await sendSingly(way, items, cell.singles)
+  await follower.turn(cell.perSecond * warmUpSeconds, cell.perSecond)
+  return null
 }
 
 /** Records per second, and CPU in microseconds per record. */
@@ -89,47 +108,67 @@ async function measured(records: number, work: () => Promise<void>): Promise<rea
   return [records / seconds, (user + system) / records]
 }
 
-async function sendSingly(way: Way, items: Items, cell: Cell): Promise<readonly number[]> {
+async function sendSingly(way: Way, items: Items, count: number): Promise<readonly number[]> {
   const times: number[] = []
-  for (let index = 0; index < cell.singles; index++) {
+  const unmeasured = Math.ceil(count * lead)
+  for (let index = 0; index < unmeasured + count; index++) {
     const started = performance.now()
     await way.send(items.at(index))
     times.push(performance.now() - started)
   }
-  return times
-}
-
-/** Sends at a steady rate, whatever comes back when; what is late counts as late. Times from the send to the handler. */
-async function endToEnd(way: Way, items: Items, cell: Cell): Promise<readonly number[]> {
-  const unmeasured = cell.perSecond * warmUpSeconds
-  const total = cell.perSecond * cell.seconds + unmeasured
-  const times: number[] = []
-  const ready = Promise.withResolvers<void>()
-  const all = Promise.withResolvers<void>()
-  let started = Infinity
-  const stop = await way.follow(({ value }) => {
-    if (value.sentAt === 0) return ready.resolve()
-    // A way that reads on from where it was brings first what was sent before.
-    if (value.sentAt < started) return
-    times.push(performance.now() - value.sentAt)
-    if (times.length === total) all.resolve()
-  })
-  const knocking = setInterval(() => void way.send({ key: undefined, value: knock }).catch(ready.reject), 100)
-  await ready.promise
-  clearInterval(knocking)
-  await sendSingly(way, items, cell)
-  started = performance.now()
-  let sent = 0
-  const ticking = setInterval(() => {
-    const due = Math.min(total, Math.floor(((performance.now() - started) / 1_000) * cell.perSecond))
-    for (; sent < due; sent++) way.send(items.at(sent)).catch(all.reject)
-    if (sent === total) clearInterval(ticking)
-  }, 1)
-  await all.promise
-  await stop()
   return times.slice(unmeasured)
 }
 
-const figures = JSON.stringify(await main(JSON.parse(process.argv[2] ?? '') as Task))
-// An exit before it is written would cut it off.
-process.stdout.write(figures, () => process.exit(0))
+/** Reads what it sends at a steady rate. */
+class Follower {
+  readonly #way: Way
+  readonly #items: Items
+  #stop: (() => Promise<void>) | undefined
+  #onItem: (sentAt: number) => void = () => undefined
+
+  constructor(way: Way, items: Items) {
+    this.#way = way
+    this.#items = items
+  }
+
+  /** Resolves when what is sent comes. */
+  async start(): Promise<void> {
+    const ready = Promise.withResolvers<void>()
+    this.#stop = await this.#way.follow(({ value }) => {
+      if (value.sentAt === 0) ready.resolve()
+      else this.#onItem(value.sentAt)
+    })
+    const knocking = setInterval(() => void this.#way.send({ key: undefined, value: knock }).catch(ready.reject), 100)
+    await ready.promise
+    clearInterval(knocking)
+  }
+
+  async turn(count: number, perSecond: number): Promise<readonly number[]> {
+    const all = Promise.withResolvers<void>()
+    const unmeasured = Math.ceil(count * lead)
+    const total = unmeasured + count
+    const times: number[] = []
+    const started = performance.now()
+    this.#onItem = (sentAt) => {
+      // A way that reads on from where it was brings first what was sent before.
+      if (sentAt < started) return
+      times.push(performance.now() - sentAt)
+      if (times.length === total) all.resolve()
+    }
+    let sent = 0
+    const ticking = setInterval(() => {
+      const due = Math.min(total, Math.floor(((performance.now() - started) / 1_000) * perSecond))
+      for (; sent < due; sent++) this.#way.send(this.#items.at(sent)).catch(all.reject)
+      if (sent === total) clearInterval(ticking)
+    }, 1)
+    await all.promise
+    return times.slice(unmeasured)
+  }
+
+  async end(): Promise<null> {
+    await this.#stop?.()
+    return null
+  }
+}
+
+await main(JSON.parse(process.argv[2] ?? '') as Task)

@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { sizeName } from './cell.ts'
+import { nameOf, sizeName, turns } from './cell.ts'
 import type { Cell } from './cell.ts'
-import type { Figures, Parts, Task } from './child.ts'
-import { inFolder } from './folder.ts'
+import type { Pace } from './child.ts'
+import { Folder } from './folder.ts'
 import { median, percentile, ratioOf, table } from './measure.ts'
+import { Worker } from './worker.ts'
 import type { WayName } from './ways/open.ts'
 
 type Phase = 'send' | 'consume'
@@ -24,14 +23,17 @@ export interface Place extends AsyncDisposable {
   readonly address: string
 }
 
-interface Rival {
+/** A way, and what goes behind its address. */
+interface Entrant {
   readonly way: WayName
+  readonly options?: string
+}
+
+interface Rival extends Entrant {
   readonly name: string
   readonly when?: (cell: Cell) => boolean
   /** The share of the records it is given, where it is slow. */
   readonly share?: number
-  /** Goes behind the address. */
-  readonly options?: string
   /** What it is looked at for. Default: both. */
   readonly phase?: Phase
   /** Whether its ratios are told too. */
@@ -45,7 +47,19 @@ export interface CellResult {
   readonly others: readonly (Rival & { readonly figures: readonly Figures[] })[]
 }
 
-/** Every way on every cell, in turn, each in a process of its own. */
+/** Milliseconds of each record. */
+interface Times {
+  readonly singles: readonly number[]
+  readonly latencies: readonly number[]
+}
+
+/** What came of a round. */
+type Figures = Pace & Times
+
+const ourselves: Entrant = { way: 'sluice' }
+const noTimes: Times = { singles: [], latencies: [] }
+
+/** Every way on every cell, each in a process of its own: one after the other for their pace, in turns of a second for single records. */
 export async function compare(contest: Contest, tell: (line: string) => void): Promise<readonly CellResult[]> {
   const results: CellResult[] = []
   for (const cell of contest.cells) {
@@ -53,11 +67,20 @@ export async function compare(contest: Contest, tell: (line: string) => void): P
     const ours: Figures[] = []
     const others = rivals.map((rival) => ({ ...rival, figures: [] as Figures[] }))
     for (let round = 0; round < contest.rounds; round++) {
-      for (const { figures, share = 1, ...rival } of others) {
-        const records = Math.ceil(cell.records * share)
-        figures.push(await once(rival, { ...cell, records }, contest, tell))
+      const paces: Pace[] = []
+      for (const { share = 1, ...rival } of rivals) {
+        const some = { ...cell, records: Math.ceil(cell.records * share) }
+        paces.push(await twice(() => paceOf(rival, some, contest), tell))
       }
-      ours.push(await once({ way: 'sluice' }, cell, contest, tell))
+      const ourPace = await twice(() => paceOf(ourselves, cell, contest), tell)
+      const timed = rivals.filter(({ phase }) => phase === undefined)
+      const times =
+        cell.seconds > 0
+          ? await twice(() => timesOf([ourselves, ...timed], cell, contest), tell)
+          : new Map<Entrant, Times>()
+      ours.push({ ...ourPace, ...(times.get(ourselves) ?? noTimes) })
+      for (const [index, rival] of rivals.entries())
+        others[index]?.figures.push({ ...(paces[index] as Pace), ...(times.get(rival) ?? noTimes) })
     }
     const last = { cell, ours, others }
     results.push(last)
@@ -69,54 +92,63 @@ export async function compare(contest: Contest, tell: (line: string) => void): P
   return results
 }
 
-async function once(
-  rival: Pick<Rival, 'way' | 'options' | 'phase'>,
-  cell: Cell,
-  contest: Contest,
-  tell: (line: string) => void,
-): Promise<Figures> {
-  const pace = await measure('pace', rival, cell, contest, tell)
-  const isTimed = cell.seconds > 0 && rival.phase === undefined
-  const times = isTimed ? await measure('times', rival, cell, contest, tell) : noTimes
-  return { ...pace, ...times }
-}
-
-const noTimes: Parts['times'] = { singles: [], latencies: [] }
-
 /** What fails is told, and tried once more: an hour of figures is not thrown away for it. */
-async function measure<Part extends keyof Parts>(
-  part: Part,
-  { way, options = '' }: Pick<Rival, 'way' | 'options'>,
-  cell: Cell,
-  contest: Contest,
-  tell: (line: string) => void,
-): Promise<Parts[Part]> {
-  const attempt = (): Promise<Parts[Part]> =>
-    inFolder(async (folder) => {
-      await using place = await contest.place(way, folder)
-      return await child({ part, way, cell, place: `${place.address}${options}` })
-    })
+async function twice<T>(work: () => Promise<T>, tell: (line: string) => void): Promise<T> {
   try {
-    return await attempt()
+    return await work()
   } catch (error) {
     tell(`${String(error)}; once more`)
-    return attempt()
+    return work()
   }
 }
 
-function child<Part extends keyof Parts>(task: Task & { readonly part: Part }): Promise<Parts[Part]> {
-  const program = fileURLToPath(new URL('./child.ts', import.meta.url))
-  const args = ['--conditions=@sluice/source', '--disable-warning=ExperimentalWarning', program, JSON.stringify(task)]
-  return new Promise((resolve, reject) => {
-    const running = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    let output = ''
-    running.stdout.on('data', (data: Buffer) => (output += data.toString()))
-    running.once('error', reject)
-    running.once('close', (code) => {
-      if (code === 0) resolve(JSON.parse(output) as Parts[Part])
-      else reject(new Error(`${task.way} on ${nameOf(task.cell)} ended with ${code}`))
-    })
-  })
+async function paceOf(entrant: Entrant, cell: Cell, contest: Contest): Promise<Pace> {
+  await using stack = new AsyncDisposableStack()
+  const worker = await begin(entrant, cell, contest, stack)
+  const pace = await worker.ask('pace')
+  await worker.ask('end')
+  return pace
+}
+
+/** All of them, each at a place of its own. */
+async function timesOf(
+  entrants: readonly Entrant[],
+  cell: Cell,
+  contest: Contest,
+): Promise<ReadonlyMap<Entrant, Times>> {
+  await using stack = new AsyncDisposableStack()
+  const workers = new Map<Entrant, Worker>()
+  for (const entrant of entrants) workers.set(entrant, await begin(entrant, cell, contest, stack))
+  for (const worker of workers.values()) await worker.ask('warmUp')
+  const singles = await inTurns(workers, 'single')
+  for (const worker of workers.values()) await worker.ask('follow')
+  const latencies = await inTurns(workers, 'steady')
+  for (const worker of workers.values()) await worker.ask('end')
+  const timesFor = (one: Entrant): Times => ({ singles: singles.get(one) ?? [], latencies: latencies.get(one) ?? [] })
+  return new Map(entrants.map((one) => [one, timesFor(one)]))
+}
+
+async function inTurns(
+  workers: ReadonlyMap<Entrant, Worker>,
+  what: 'single' | 'steady',
+): Promise<ReadonlyMap<Entrant, readonly number[]>> {
+  const times = new Map<Entrant, number[]>()
+  for (let turn = 0; turn < turns; turn++)
+    for (const [entrant, worker] of workers)
+      times.set(entrant, [...(times.get(entrant) ?? []), ...(await worker.ask(what))])
+  return times
+}
+
+/** It and its place go with the stack. */
+async function begin(
+  { way, options = '' }: Entrant,
+  cell: Cell,
+  contest: Contest,
+  stack: AsyncDisposableStack,
+): Promise<Worker> {
+  const folder = stack.use(new Folder())
+  const place = stack.use(await contest.place(way, folder.path))
+  return stack.use(new Worker({ way, cell, place: `${place.address}${options}` }))
 }
 
 function rateRatio({ ours, others }: CellResult, phase: Phase, of: readonly Figures[] = ours): string {
@@ -197,11 +229,6 @@ export function keysTable(results: readonly CellResult[]): string {
     return [[sizeName(cell.bytes), cost('send'), cost('consume')]]
   })
   return table(['10 000 keys to 16 keys, time per record', 'send', 'consume'], rows)
-}
-
-function nameOf(cell: Cell): string {
-  const keys = cell.keys === 0 ? 'no order' : cell.keys === 1 ? '1 key' : `${cell.keys} keys`
-  return `${sizeName(cell.bytes)}, ${keys}`
 }
 
 /** The others, of a phase where one is given. */

@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { nextMessage } from './next-message.ts'
 import type { Asked, ServerName, Told } from './server-child.ts'
 
 /** A server of `@sluice/emulators` in a process of its own. */
@@ -49,14 +50,8 @@ export class ServerProcess implements Disposable {
   }
 }
 
-function heard<W extends Told['what']>(child: ChildProcess, what: W): Promise<Extract<Told, { what: W }>> {
-  return new Promise((resolve, reject) => {
-    const onExit = (code: number | null): void => reject(new Error(`the server ended with ${code}`))
-    child.once('exit', onExit)
-    child.once('message', (told: Told) => {
-      child.off('exit', onExit)
-      if (told.what === what) resolve(told as Extract<Told, { what: W }>)
-      else reject(new Error(`the server told "${told.what}" where "${what}" was asked`))
-    })
-  })
+async function heard<W extends Told['what']>(child: ChildProcess, what: W): Promise<Extract<Told, { what: W }>> {
+  const told = await nextMessage<Told>(child, 'the server')
+  if (told.what !== what) throw new Error(`the server told "${told.what}" where "${what}" was asked`)
+  return told as Extract<Told, { what: W }>
 }
