@@ -38,8 +38,8 @@ export interface Pace {
   readonly perSecond: number
 }
 
-/** Turns in which single sends and the steady rate are measured: what else happens on the machine then meets all ways. */
-export const turns = 10
+/** Turns in which a phase is measured: what else happens on the machine then meets all ways. */
+export const turns = { pace: 3, times: 10 }
 
 /** Fewer: each is acknowledged by itself. */
 const recordsWithoutOrder = 20_000

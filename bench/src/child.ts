@@ -12,20 +12,25 @@ export interface Task {
   readonly cell: Cell
 }
 
-/** Rates per second, CPU of the whole process in microseconds per record, and its memory at most. */
-export interface Pace {
-  readonly send: number
-  readonly sendCpu: number
-  readonly consume: number
-  readonly consumeCpu: number
-  readonly peakMiB: number
+/** What a turn took; CPU of the whole process, in microseconds. */
+export interface Spent {
+  readonly records: number
+  readonly seconds: number
+  readonly cpu: number
 }
 
 /** What a child may be asked to do, and what it answers: nothing, or the milliseconds of each record, where that is not told. */
 export interface Answers {
-  readonly pace: Pace
-  /** Gets ready for `single` and whatever follows. */
+  /** Gets ready for `send` and `consume`. */
   readonly warmUp: null
+  /** A turn of sends with many in flight. */
+  readonly send: Spent
+  /** Reads all that was sent, as a new group. */
+  readonly consume: Spent
+  /** What the process took of memory at most, in MiB. */
+  readonly peak: number
+  /** Gets ready for `single` and whatever follows. */
+  readonly warmUpSingly: null
   /** A turn of sends that are awaited one by one. */
   readonly single: readonly number[]
   /** Begins to read what is sent. */
@@ -36,9 +41,7 @@ export interface Answers {
 }
 
 /** Records of a warm-up, of those of a phase, and how often it is done: code is compiled anew for a second or two. */
-const [warmUpShare, warmUps] = [0.6, 3]
-/** How often a log is read, each time by a new group; the first time is not measured. */
-const passes = 4
+const [warmUpShare, warmUps] = [0.4, 3]
 /** How often as many single sends come before those that are measured: code of Sluice is compiled anew until about the 12 000th. */
 const warmUpsOfSingles = 2
 /** Seconds of the steady rate that come before what is measured. */
@@ -51,13 +54,17 @@ const knock = { id: 'knock', cents: 0, sentAt: 0, note: '' }
 async function main({ way: name, place, cell }: Task): Promise<void> {
   const way = await openWay(name, place, cell)
   const items = new Items(cell)
+  const bulk = new Bulk(way, items, cell)
   const follower = new Follower(way, items)
   const work: { [What in keyof Answers]: () => Promise<Answers[What]> } = {
-    pace: () => pace(way, items, cell),
-    warmUp: () => warmUp(way, items, cell),
-    single: () => sendSingly(way, items, cell.singles / turns),
+    warmUp: () => bulk.warmUp(),
+    send: () => bulk.send(),
+    consume: () => bulk.consume(),
+    peak: () => Promise.resolve(process.resourceUsage().maxRSS / 1024),
+    warmUpSingly: () => warmUpSingly(way, items, cell),
+    single: () => sendSingly(way, items, cell.singles / turns.times),
     follow: () => follow(follower, way, items, cell),
-    steady: () => follower.turn((cell.perSecond * cell.seconds) / turns, cell.perSecond),
+    steady: () => follower.turn((cell.perSecond * cell.seconds) / turns.times, cell.perSecond),
     end: () => follower.end(),
   }
   process.on('disconnect', () => process.exit())
@@ -70,23 +77,41 @@ async function main({ way: name, place, cell }: Task): Promise<void> {
   process.disconnect()
 }
 
-async function pace(way: Way, items: Items, cell: Cell): Promise<Pace> {
-  const few = Math.ceil(cell.records * warmUpShare)
-  const warmUp = Array.from({ length: few }, (_, index) => items.at(index))
-  for (let times = 0; times < warmUps; times++) await way.warmUp(warmUp, cell.window)
-  const [send, sendCpu] = await measured(cell.records, () =>
-    way.sendAll((index) => items.at(index), cell.records, cell.window),
-  )
-  await way.consume('pass-1', cell.records, () => undefined)
-  const [consume, consumeCpu] = await measured(cell.records * (passes - 1), async () => {
-    for (let pass = 2; pass <= passes; pass++) await way.consume(`pass-${pass}`, cell.records, () => undefined)
-  })
-  const { maxRSS } = process.resourceUsage()
-  return { send, sendCpu, consume, consumeCpu, peakMiB: maxRSS / 1024 }
+/** Sends with many in flight, and reads all of it again and again. */
+class Bulk {
+  readonly #way: Way
+  readonly #items: Items
+  readonly #cell: Cell
+  #sent = 0
+  #passes = 0
+
+  constructor(way: Way, items: Items, cell: Cell) {
+    this.#way = way
+    this.#items = items
+    this.#cell = cell
+  }
+
+  async warmUp(): Promise<null> {
+    const { records, window } = this.#cell
+    const some = Array.from({ length: Math.ceil(records * warmUpShare) }, (_, index) => this.#items.at(index))
+    for (let times = 0; times < warmUps; times++) await this.#way.warmUp(some, window)
+    return null
+  }
+
+  send(): Promise<Spent> {
+    const from = this.#sent
+    const count = Math.ceil(this.#cell.records / turns.pace)
+    this.#sent += count
+    return spent(count, () => this.#way.sendAll((index) => this.#items.at(from + index), count, this.#cell.window))
+  }
+
+  consume(): Promise<Spent> {
+    return spent(this.#sent, () => this.#way.consume(`pass-${this.#passes++}`, this.#sent, () => undefined))
+  }
 }
 
 /** Nothing is sent but singly, as where latency matters: what many under way at once leave behind in V8's heap is another story. */
-async function warmUp(way: Way, items: Items, cell: Cell): Promise<null> {
+async function warmUpSingly(way: Way, items: Items, cell: Cell): Promise<null> {
   for (let times = 0; times < warmUpsOfSingles; times++) await sendSingly(way, items, cell.singles)
   return null
 }
@@ -98,14 +123,13 @@ async function follow(follower: Follower, way: Way, items: Items, cell: Cell): P
   return null
 }
 
-/** Records per second, and CPU in microseconds per record. */
-async function measured(records: number, work: () => Promise<void>): Promise<readonly [number, number]> {
-  const cpu = process.cpuUsage()
+async function spent(records: number, work: () => Promise<void>): Promise<Spent> {
+  const before = process.cpuUsage()
   const started = performance.now()
   await work()
   const seconds = (performance.now() - started) / 1_000
-  const { user, system } = process.cpuUsage(cpu)
-  return [records / seconds, (user + system) / records]
+  const { user, system } = process.cpuUsage(before)
+  return { records, seconds, cpu: user + system }
 }
 
 async function sendSingly(way: Way, items: Items, count: number): Promise<readonly number[]> {

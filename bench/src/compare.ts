@@ -1,6 +1,6 @@
 import { nameOf, sizeName, turns } from './cell.ts'
 import type { Cell } from './cell.ts'
-import type { Pace } from './child.ts'
+import type { Answers, Spent } from './child.ts'
 import { Folder } from './folder.ts'
 import { median, percentile, ratioOf, table } from './measure.ts'
 import { Worker } from './worker.ts'
@@ -23,14 +23,11 @@ export interface Place extends AsyncDisposable {
   readonly address: string
 }
 
-/** A way, and what goes behind its address. */
-interface Entrant {
+interface Rival {
   readonly way: WayName
-  readonly options?: string
-}
-
-interface Rival extends Entrant {
   readonly name: string
+  /** Goes behind the address. */
+  readonly options?: string
   readonly when?: (cell: Cell) => boolean
   /** The share of the records it is given, where it is slow. */
   readonly share?: number
@@ -47,6 +44,15 @@ export interface CellResult {
   readonly others: readonly (Rival & { readonly figures: readonly Figures[] })[]
 }
 
+/** Rates per second, CPU of the whole process in microseconds per record, and its memory at most. */
+interface Pace {
+  readonly send: number
+  readonly sendCpu: number
+  readonly consume: number
+  readonly consumeCpu: number
+  readonly peakMiB: number
+}
+
 /** Milliseconds of each record. */
 interface Times {
   readonly singles: readonly number[]
@@ -56,31 +62,25 @@ interface Times {
 /** What came of a round. */
 type Figures = Pace & Times
 
-const ourselves: Entrant = { way: 'sluice' }
+const ourselves: Rival = { way: 'sluice', name: 'Sluice' }
 const noTimes: Times = { singles: [], latencies: [] }
 
-/** Every way on every cell, each in a process of its own: one after the other for their pace, in turns of a second for single records. */
+/** Every way on every cell, each in a process of its own; the processes of a cell take turns. */
 export async function compare(contest: Contest, tell: (line: string) => void): Promise<readonly CellResult[]> {
   const results: CellResult[] = []
   for (const cell of contest.cells) {
     const rivals = contest.byHand.filter(({ when }) => when?.(cell) ?? true)
     const ours: Figures[] = []
     const others = rivals.map((rival) => ({ ...rival, figures: [] as Figures[] }))
+    const figuresOfAll = new Map<Rival, Figures[]>([
+      [ourselves, ours],
+      ...rivals.map((rival, index): [Rival, Figures[]] => [rival, others[index]?.figures ?? []]),
+    ])
+    const timed = cell.seconds === 0 ? [] : [ourselves, ...rivals.filter(({ phase }) => phase === undefined)]
     for (let round = 0; round < contest.rounds; round++) {
-      const paces: Pace[] = []
-      for (const { share = 1, ...rival } of rivals) {
-        const some = { ...cell, records: Math.ceil(cell.records * share) }
-        paces.push(await twice(() => paceOf(rival, some, contest), tell))
-      }
-      const ourPace = await twice(() => paceOf(ourselves, cell, contest), tell)
-      const timed = rivals.filter(({ phase }) => phase === undefined)
-      const times =
-        cell.seconds > 0
-          ? await twice(() => timesOf([ourselves, ...timed], cell, contest), tell)
-          : new Map<Entrant, Times>()
-      ours.push({ ...ourPace, ...(times.get(ourselves) ?? noTimes) })
-      for (const [index, rival] of rivals.entries())
-        others[index]?.figures.push({ ...(paces[index] as Pace), ...(times.get(rival) ?? noTimes) })
+      const paces = await twice(() => pacesOf([...figuresOfAll.keys()], cell, contest), tell)
+      const times = await twice(() => timesOf(timed, cell, contest), tell)
+      for (const [rival, pace] of paces) figuresOfAll.get(rival)?.push({ ...pace, ...(times.get(rival) ?? noTimes) })
     }
     const last = { cell, ours, others }
     results.push(last)
@@ -102,46 +102,64 @@ async function twice<T>(work: () => Promise<T>, tell: (line: string) => void): P
   }
 }
 
-async function paceOf(entrant: Entrant, cell: Cell, contest: Contest): Promise<Pace> {
+/** All of them, each at a place of its own. What was sent is read once before it is read for the clock. */
+async function pacesOf(rivals: readonly Rival[], cell: Cell, contest: Contest): Promise<ReadonlyMap<Rival, Pace>> {
   await using stack = new AsyncDisposableStack()
-  const worker = await begin(entrant, cell, contest, stack)
-  const pace = await worker.ask('pace')
-  await worker.ask('end')
-  return pace
+  const workers = new Map<Rival, Worker>()
+  for (const rival of rivals) {
+    const records = Math.ceil(cell.records * (rival.share ?? 1))
+    workers.set(rival, await begin(rival, { ...cell, records }, contest, stack))
+  }
+  for (const worker of workers.values()) await worker.ask('warmUp')
+  const sent = await inTurns(workers, turns.pace, 'send')
+  const readers = new Map([...workers].filter(([{ phase }]) => phase !== 'send'))
+  await inTurns(readers, 1, 'consume')
+  const read = await inTurns(readers, turns.pace, 'consume')
+  const paces = new Map<Rival, Pace>()
+  for (const [rival, worker] of workers) {
+    const [send, sendCpu] = rateAndCpu(sent.get(rival) ?? [])
+    const [consume, consumeCpu] = rateAndCpu(read.get(rival) ?? [])
+    paces.set(rival, { send, sendCpu, consume, consumeCpu, peakMiB: await worker.ask('peak') })
+    await worker.ask('end')
+  }
+  return paces
+}
+
+/** Records per second, and CPU in microseconds per record. */
+function rateAndCpu(spent: readonly Spent[]): readonly [number, number] {
+  const sum = (what: keyof Spent): number => spent.reduce((total, one) => total + one[what], 0)
+  return [sum('records') / sum('seconds'), sum('cpu') / sum('records')]
 }
 
 /** All of them, each at a place of its own. */
-async function timesOf(
-  entrants: readonly Entrant[],
-  cell: Cell,
-  contest: Contest,
-): Promise<ReadonlyMap<Entrant, Times>> {
+async function timesOf(rivals: readonly Rival[], cell: Cell, contest: Contest): Promise<ReadonlyMap<Rival, Times>> {
   await using stack = new AsyncDisposableStack()
-  const workers = new Map<Entrant, Worker>()
-  for (const entrant of entrants) workers.set(entrant, await begin(entrant, cell, contest, stack))
-  for (const worker of workers.values()) await worker.ask('warmUp')
-  const singles = await inTurns(workers, 'single')
+  const workers = new Map<Rival, Worker>()
+  for (const rival of rivals) workers.set(rival, await begin(rival, cell, contest, stack))
+  for (const worker of workers.values()) await worker.ask('warmUpSingly')
+  const singles = await inTurns(workers, turns.times, 'single')
   for (const worker of workers.values()) await worker.ask('follow')
-  const latencies = await inTurns(workers, 'steady')
+  const latencies = await inTurns(workers, turns.times, 'steady')
   for (const worker of workers.values()) await worker.ask('end')
-  const timesFor = (one: Entrant): Times => ({ singles: singles.get(one) ?? [], latencies: latencies.get(one) ?? [] })
-  return new Map(entrants.map((one) => [one, timesFor(one)]))
+  const of = (all: ReadonlyMap<Rival, readonly (readonly number[])[]>, one: Rival): readonly number[] =>
+    (all.get(one) ?? []).flat()
+  return new Map(rivals.map((one) => [one, { singles: of(singles, one), latencies: of(latencies, one) }]))
 }
 
-async function inTurns(
-  workers: ReadonlyMap<Entrant, Worker>,
-  what: 'single' | 'steady',
-): Promise<ReadonlyMap<Entrant, readonly number[]>> {
-  const times = new Map<Entrant, number[]>()
-  for (let turn = 0; turn < turns; turn++)
-    for (const [entrant, worker] of workers)
-      times.set(entrant, [...(times.get(entrant) ?? []), ...(await worker.ask(what))])
-  return times
+async function inTurns<What extends 'send' | 'consume' | 'single' | 'steady'>(
+  workers: ReadonlyMap<Rival, Worker>,
+  count: number,
+  what: What,
+): Promise<ReadonlyMap<Rival, readonly Answers[What][]>> {
+  const answers = new Map([...workers.keys()].map((rival): [Rival, Answers[What][]] => [rival, []]))
+  for (let turn = 0; turn < count; turn++)
+    for (const [rival, worker] of workers) answers.get(rival)?.push(await worker.ask(what))
+  return answers
 }
 
 /** It and its place go with the stack. */
 async function begin(
-  { way, options = '' }: Entrant,
+  { way, options = '' }: Rival,
   cell: Cell,
   contest: Contest,
   stack: AsyncDisposableStack,
@@ -187,8 +205,9 @@ export function costsTable(results: readonly CellResult[]): string {
       const figures = name === 'Sluice' ? ours : figuresOf(others, name)
       if (figures.length === 0) return ''
       const of = (what: 'sendCpu' | 'consumeCpu' | 'peakMiB'): number => median(figures.map((one) => one[what]))
-      const send = namesOf(results, 'send').includes(name) || name === 'Sluice' ? of('sendCpu').toFixed(1) : '–'
-      return `${send} / ${of('consumeCpu').toFixed(1)} µs, ${of('peakMiB').toFixed(0)} MiB`
+      const cpu = (phase: Phase): string =>
+        name === 'Sluice' || namesOf(results, phase).includes(name) ? of(`${phase}Cpu`).toFixed(1) : '–'
+      return `${cpu('send')} / ${cpu('consume')} µs, ${of('peakMiB').toFixed(0)} MiB`
     }),
   ])
   return table(['CPU per record: send / consume; peak memory', ...names], rows)

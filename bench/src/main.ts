@@ -112,7 +112,7 @@ async function nats(): Promise<string> {
           phase: 'send',
         },
       ],
-      cells: cells({ records: 50_000, perSecond: 1_000 }, true),
+      cells: cells({ records: 90_000, perSecond: 1_000 }, true),
       rounds,
       place: async () => {
         const server = await NatsServer.start(binary)
@@ -168,23 +168,29 @@ const kinesisRivals: Contest['byHand'] = [
 
 async function kinesis(): Promise<string> {
   provideLifion()
-  using servers = await KinesisServers.start()
   const results = await compare(
     {
       byHand: kinesisRivals,
       cells: numbers(values.sizes).flatMap((bytes) =>
-        numbers(values.keys).map((keys) => cellOf(bytes, keys, { records: 60_000, perSecond: 0 }, false)),
+        numbers(values.keys).map((keys) => cellOf(bytes, keys, { records: 90_000, perSecond: 0 }, false)),
       ),
       rounds,
-      place: () => Promise.resolve({ address: servers.address, [Symbol.asyncDispose]: nothing }),
+      place: async () => {
+        const servers = await KinesisServers.start()
+        return {
+          address: servers.address,
+          [Symbol.asyncDispose]: () => Promise.resolve(servers[Symbol.dispose]()),
+        }
+      },
     },
     say,
   )
+  using servers = await KinesisServers.start()
   const hot = await benchHotShard(servers, rounds)
   const quotas = await benchWithinQuotas(rounds)
   return `## Kinesis
 
-The Kinesis server of \`@sluice/emulators\`, quotas off, and dynalite for leases and places, each in a process of its own; four
+The Kinesis server of \`@sluice/emulators\`, quotas off, and dynalite for leases and places, each in a process of its own and for each way; four
 shards. The SDK by hand: \`PutRecords\` of 500 records, four requests in flight as Sluice has; \`GetRecords\` of 1 000 from all
 shards at once, and the place put into a table after each answer; HTTP/1.1 over connections as Sluice has them. It sends records of one
 key without waiting for one another, and so loses their order when one is refused; Sluice does not, and so sends them one at a time
