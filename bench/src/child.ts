@@ -118,7 +118,7 @@ async function warmUpSingly(way: Way, items: Items, cell: Cell): Promise<null> {
 
 async function follow(follower: Follower, way: Way, items: Items, cell: Cell): Promise<null> {
   await follower.start()
-  await sendSingly(way, items, cell.singles)
+  for (let times = 0; times < warmUpsOfSingles; times++) await sendSingly(way, items, cell.singles)
   await follower.turn(cell.perSecond * warmUpSeconds, cell.perSecond)
   return null
 }
