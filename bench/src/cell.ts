@@ -39,7 +39,7 @@ export interface Pace {
 }
 
 /** Turns in which a phase is measured: what else happens on the machine then meets all ways. */
-export const turns = { pace: 3, times: 10 }
+export const turns = { pace: 3, times: 40 }
 
 /** Fewer: each is acknowledged by itself. */
 const recordsWithoutOrder = 20_000

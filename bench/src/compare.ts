@@ -14,6 +14,7 @@ export interface Contest {
   readonly byHand: readonly Rival[]
   readonly cells: readonly Cell[]
   readonly rounds: number
+  readonly what: 'pace' | 'times'
   /** A place that nobody has worked at yet, given an empty folder. */
   readonly place: (way: WayName, folder: string) => Promise<Place>
 }
@@ -64,6 +65,7 @@ type Figures = Pace & Times
 
 const ourselves: Rival = { way: 'sluice', name: 'Sluice' }
 const noTimes: Times = { singles: [], latencies: [] }
+const noPace: Pace = { send: NaN, sendCpu: NaN, consume: NaN, consumeCpu: NaN, peakMiB: NaN }
 
 /** Every way on every cell, each in a process of its own; the processes of a cell take turns. */
 export async function compare(contest: Contest, tell: (line: string) => void): Promise<readonly CellResult[]> {
@@ -76,20 +78,34 @@ export async function compare(contest: Contest, tell: (line: string) => void): P
       [ourselves, ours],
       ...rivals.map((rival, index): [Rival, Figures[]] => [rival, others[index]?.figures ?? []]),
     ])
-    const timed = cell.seconds === 0 ? [] : [ourselves, ...rivals.filter(({ phase }) => phase === undefined)]
-    for (let round = 0; round < contest.rounds; round++) {
-      const paces = await twice(() => pacesOf([...figuresOfAll.keys()], cell, contest), tell)
-      const times = await twice(() => timesOf(timed, cell, contest), tell)
-      for (const [rival, pace] of paces) figuresOfAll.get(rival)?.push({ ...pace, ...(times.get(rival) ?? noTimes) })
-    }
+    const entrants = [...figuresOfAll.keys()]
+    const timed = entrants.filter(({ phase }) => phase === undefined)
+    for (let round = 0; round < contest.rounds; round++)
+      if (contest.what === 'pace')
+        for (const [rival, pace] of await twice(() => pacesOf(entrants, cell, contest), tell))
+          figuresOfAll.get(rival)?.push({ ...pace, ...noTimes })
+      else
+        for (const [rival, times] of await twice(() => timesOf(timed, cell, contest), tell))
+          figuresOfAll.get(rival)?.push({ ...noPace, ...times })
     const last = { cell, ours, others }
     results.push(last)
-    const told = (['send', 'consume'] as const).map(
-      (phase) => `${phase} ${rateOf(ours, phase)} k/s, ${rateRatio(last, phase)}`,
-    )
-    tell(`${nameOf(cell)}: ${told.join('; ')}`)
+    tell(`${nameOf(cell)}: ${contest.what === 'pace' ? toldPace(last) : toldTimes(last)}`)
   }
   return results
+}
+
+function toldPace(result: CellResult): string {
+  const told = (['send', 'consume'] as const).map(
+    (phase) => `${phase} ${rateOf(result.ours, phase)} k/s, ${rateRatio(result, phase)}`,
+  )
+  return told.join('; ')
+}
+
+function toldTimes({ ours, others }: CellResult): string {
+  const told = (['singles', 'latencies'] as const).map(
+    (what) => `p99 of ${what} ${ratioOf(p99s(ours, what), p99s(others[0]?.figures ?? [], what))}`,
+  )
+  return told.join('; ')
 }
 
 /** What fails is told, and tried once more: an hour of figures is not thrown away for it. */
@@ -221,17 +237,18 @@ export function timesTable(results: readonly CellResult[], what: 'singles' | 'la
   const shares = what === 'singles' ? [0.5, 0.99] : [0.5, 0.99, 0.999]
   const show = (figures: readonly Figures[]): string =>
     shares.map((share) => median(figures.map((one) => percentile(one[what], share))).toFixed(2)).join(' / ')
-  const p99 = (figures: readonly Figures[]): readonly number[] => figures.map((one) => percentile(one[what], 0.99))
-  const rows = results
-    .filter(({ cell }) => cell.seconds > 0)
-    .map(({ cell, ours, others }) => [
-      what === 'latencies' ? `${nameOf(cell)}, ${cell.perSecond}/s` : nameOf(cell),
-      show(ours),
-      ...names.map((name) => (figuresOf(others, name).length === 0 ? '' : show(figuresOf(others, name)))),
-      ratioOf(p99(ours), p99(others[0]?.figures ?? [])),
-    ])
+  const rows = results.map(({ cell, ours, others }) => [
+    what === 'latencies' ? `${nameOf(cell)}, ${cell.perSecond}/s` : nameOf(cell),
+    show(ours),
+    ...names.map((name) => (figuresOf(others, name).length === 0 ? '' : show(figuresOf(others, name)))),
+    ratioOf(p99s(ours, what), p99s(others[0]?.figures ?? [], what)),
+  ])
   const heads = shares.map((share) => `p${share * 100}`).join(' / ')
   return table([`ms: ${heads}`, 'Sluice', ...names, `p99 to ${names[0] ?? ''}`], rows)
+}
+
+function p99s(figures: readonly Figures[], what: keyof Times): readonly number[] {
+  return figures.map((one) => percentile(one[what], 0.99))
 }
 
 /** What 10 000 keys cost beside 16, for each size. */

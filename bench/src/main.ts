@@ -20,12 +20,12 @@ const everySize = '100,1024,65536'
 const everyKeys = '1,16,10000'
 
 /**
- * `npm run bench [-- --only local,nats,kinesis,members,stuck,kinesis-server] [--rounds N] [--sizes 100,1024,65536] [--keys 1,16,10000] [--out FILE]`:
+ * `npm run bench [-- --only local,local-times,nats,nats-times,kinesis,members,stuck,kinesis-server] [--rounds N] [--sizes 100,1024,65536] [--keys 1,16,10000] [--out FILE]`:
  * Sluice beside the same work by hand. What was measured at all sizes and keys is renewed in `bench/results.md`, or in what `--out` says.
  */
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'local,nats,kinesis,members,stuck,kinesis-server' },
+    only: { type: 'string', default: 'local,local-times,nats,nats-times,kinesis,members,stuck,kinesis-server' },
     rounds: { type: 'string', default: '5' },
     sizes: { type: 'string', default: everySize },
     keys: { type: 'string', default: everyKeys },
@@ -41,11 +41,10 @@ const out = values.out ?? (whole ? new URL('../results.md', import.meta.url).pat
 const nothing = (): Promise<void> => Promise.resolve()
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
-function cells(pace: Pace, withoutOrder: boolean): readonly Cell[] {
-  const keys = [...numbers(values.keys), ...(withoutOrder ? [0] : [])]
-  return numbers(values.sizes).flatMap((bytes) =>
-    keys.map((count) => cellOf(bytes, count, pace, count === 16 || count === 0)),
-  )
+/** Single records of 16 keys, and where there is such a thing without order: more keys or fewer make no difference to them. */
+function cells(pace: Pace, withoutOrder: boolean, what: Contest['what']): readonly Cell[] {
+  const keys = [...(what === 'pace' ? numbers(values.keys) : [16]), ...(withoutOrder ? [0] : [])]
+  return numbers(values.sizes).flatMap((bytes) => keys.map((count) => cellOf(bytes, count, pace, what === 'times')))
 }
 
 function tables(results: readonly CellResult[]): string {
@@ -61,46 +60,58 @@ ${ratesTable(results, 'consume')}
 
 ${keysTable(results)}
 
-### Sends, one by one
-
-${timesTable(results, 'singles')}
-
-### End to end, at a steady rate
-
-${timesTable(results, 'latencies')}
-
 ### What it costs
 
 ${costsTable(results)}`
 }
 
-async function local(): Promise<string> {
-  const results = await compare(
+function timesTables(results: readonly CellResult[]): string {
+  return `### Sends, one by one
+
+${timesTable(results, 'singles')}
+
+### End to end, at a steady rate
+
+${timesTable(results, 'latencies')}`
+}
+
+function compareLocal(what: Contest['what']): Promise<readonly CellResult[]> {
+  return compare(
     {
       byHand: [
         { way: 'sqlite', name: '`node:sqlite`' },
         { way: 'segment', name: 'segment file' },
       ],
-      cells: cells({ records: 200_000, perSecond: 200 }, false),
+      cells: cells({ records: 200_000, perSecond: 200 }, false, what),
       rounds,
+      what,
       place: (way, folder) =>
         Promise.resolve({ address: way === 'sluice' ? `local:${folder}` : folder, [Symbol.asyncDispose]: nothing }),
     },
     say,
   )
+}
+
+async function local(): Promise<string> {
   return `## local
 
 \`node:sqlite\` by hand: the same layout (one row for each batch of a partition), the same durability (WAL,
 synchronous=FULL), ids, keys, JSON both ways, offsets stored after each batch; no groups, retries, receipts or checks. Segment
-file: one file that grows, fdatasync after each batch; no partitions, no index. Both work in the caller's own thread, and read
-there what was just written: end to end, they are the time of a commit.
+file: one file that grows, fdatasync after each batch; no partitions, no index.
 
-${tables(results)}`
+${tables(await compareLocal('pace'))}`
 }
 
-async function nats(): Promise<string> {
-  const binary = await natsBinary()
-  const results = await compare(
+async function localTimes(): Promise<string> {
+  return `## local, single records
+
+Both by hand work in the caller's own thread, and read there what was just written: end to end, they are the time of a commit.
+
+${timesTables(await compareLocal('times'))}`
+}
+
+async function compareNats(what: Contest['what'], binary: NatsBinary): Promise<readonly CellResult[]> {
+  return compare(
     {
       byHand: [
         { way: 'nats', name: 'client' },
@@ -112,8 +123,9 @@ async function nats(): Promise<string> {
           phase: 'send',
         },
       ],
-      cells: cells({ records: 90_000, perSecond: 1_000 }, true),
+      cells: cells({ records: 90_000, perSecond: 1_000 }, true, what),
       rounds,
+      what,
       place: async () => {
         const server = await NatsServer.start(binary)
         return { address: server.url, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
@@ -121,6 +133,10 @@ async function nats(): Promise<string> {
     },
     say,
   )
+}
+
+async function nats(): Promise<string> {
+  const binary = await natsBinary()
   return `## NATS
 
 nats-server ${binary.version}, file storage, one replica, started anew for each way and round. The client by hand: \`publish\` with a message id, as many in flight as
@@ -128,7 +144,16 @@ Sluice has; an ordered consumer whose place is put into a bucket every 1 000 rec
 with confirmed acknowledgements. It pipelines records of one key, and so loses their order when one of them fails; Sluice
 does not. "In order", it has one record of each key in flight, which keeps it.
 
-${tables(results)}`
+${tables(await compareNats('pace', binary))}`
+}
+
+async function natsTimes(): Promise<string> {
+  const binary = await natsBinary()
+  return `## NATS, single records
+
+As above; 40 turns of a quarter of a second in each round.
+
+${timesTables(await compareNats('times', binary))}`
 }
 
 async function natsBinary(): Promise<NatsBinary> {
@@ -175,6 +200,7 @@ async function kinesis(): Promise<string> {
         numbers(values.keys).map((keys) => cellOf(bytes, keys, { records: 90_000, perSecond: 0 }, false)),
       ),
       rounds,
+      what: 'pace',
       place: async () => {
         const servers = await KinesisServers.start()
         return {
@@ -297,7 +323,17 @@ function thousands(perSecond: number): string {
 /** Measured once, whatever is asked for. */
 const once = new Set(['members', 'stuck'])
 const sections: Section[] = []
-for (const [name, run] of Object.entries({ local, nats, kinesis, members, stuck, 'kinesis-server': kinesisServer })) {
+const runs = {
+  local,
+  'local-times': localTimes,
+  nats,
+  'nats-times': natsTimes,
+  kinesis,
+  members,
+  stuck,
+  'kinesis-server': kinesisServer,
+}
+for (const [name, run] of Object.entries(runs)) {
   if (!parts.has(name)) continue
   sections.push({ text: await run(), rounds: once.has(name) ? 1 : rounds })
   // An hour of figures is not lost for what fails in the next one.

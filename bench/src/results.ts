@@ -9,8 +9,8 @@ export interface Section {
 
 const head = `# Results
 
-Made by \`npm run bench\`: each way in a process of its own that has warmed up, all of a cell at once; they take turns of about a
-second, so that what else happens on a machine meets all of them. Medians of the rounds; in brackets
+Made by \`npm run bench\`: each way in a process of its own that has warmed up, all of a cell at once; they take turns of a second or
+less, so that what else happens on a machine meets all of them. Medians of the rounds; in brackets
 the lowest and highest ratio of a round. CPU and memory are those of the whole client process; a server's are not in them.`
 
 /** The text of sections, as of now. */
