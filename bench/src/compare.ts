@@ -54,10 +54,10 @@ interface Pace {
   readonly peakMiB: number
 }
 
-/** Milliseconds of each record. */
+/** Milliseconds of each record of each turn. */
 interface Times {
-  readonly singles: readonly number[]
-  readonly latencies: readonly number[]
+  readonly singles: readonly (readonly number[])[]
+  readonly latencies: readonly (readonly number[])[]
 }
 
 /** What came of a round. */
@@ -103,7 +103,8 @@ function toldPace(result: CellResult): string {
 
 function toldTimes({ ours, others }: CellResult): string {
   const told = (['singles', 'latencies'] as const).map(
-    (what) => `p99 of ${what} ${ratioOf(p99s(ours, what), p99s(others[0]?.figures ?? [], what))}`,
+    (what) =>
+      `p99 of ${what} ${ratioOf(p99s(ours, what), p99s(others[0]?.figures ?? [], what))}, of a turn ${ratioOf(p99sOfTurns(ours, what), p99sOfTurns(others[0]?.figures ?? [], what))}`,
   )
   return told.join('; ')
 }
@@ -157,9 +158,7 @@ async function timesOf(rivals: readonly Rival[], cell: Cell, contest: Contest): 
   for (const worker of workers.values()) await worker.ask('follow')
   const latencies = await inTurns(workers, turns.times, 'steady')
   for (const worker of workers.values()) await worker.ask('end')
-  const of = (all: ReadonlyMap<Rival, readonly (readonly number[])[]>, one: Rival): readonly number[] =>
-    (all.get(one) ?? []).flat()
-  return new Map(rivals.map((one) => [one, { singles: of(singles, one), latencies: of(latencies, one) }]))
+  return new Map(rivals.map((one) => [one, { singles: singles.get(one) ?? [], latencies: latencies.get(one) ?? [] }]))
 }
 
 async function inTurns<What extends 'send' | 'consume' | 'single' | 'steady'>(
@@ -229,26 +228,33 @@ export function costsTable(results: readonly CellResult[]): string {
   return table(['CPU per record: send / consume; peak memory', ...names], rows)
 }
 
-/** Percentiles in milliseconds: the median of the rounds' own, and the ratio of the p99. */
+/** Percentiles in milliseconds: the median of the rounds' own, and the ratios of the p99 of a round and of a turn. */
 export function timesTable(results: readonly CellResult[], what: 'singles' | 'latencies'): string {
   const isTimed = (name: string): boolean =>
     results.some(({ others }) => figuresOf(others, name).some((one) => one[what].length > 0))
   const names = namesOf(results).filter(isTimed)
   const shares = what === 'singles' ? [0.5, 0.99] : [0.5, 0.99, 0.999]
   const show = (figures: readonly Figures[]): string =>
-    shares.map((share) => median(figures.map((one) => percentile(one[what], share))).toFixed(2)).join(' / ')
+    shares.map((share) => median(figures.map((one) => percentile(one[what].flat(), share))).toFixed(2)).join(' / ')
   const rows = results.map(({ cell, ours, others }) => [
     what === 'latencies' ? `${nameOf(cell)}, ${cell.perSecond}/s` : nameOf(cell),
     show(ours),
     ...names.map((name) => (figuresOf(others, name).length === 0 ? '' : show(figuresOf(others, name)))),
     ratioOf(p99s(ours, what), p99s(others[0]?.figures ?? [], what)),
+    ratioOf(p99sOfTurns(ours, what), p99sOfTurns(others[0]?.figures ?? [], what)),
   ])
   const heads = shares.map((share) => `p${share * 100}`).join(' / ')
-  return table([`ms: ${heads}`, 'Sluice', ...names, `p99 to ${names[0] ?? ''}`], rows)
+  return table([`ms: ${heads}`, 'Sluice', ...names, `p99 to ${names[0] ?? ''}`, 'of a turn'], rows)
 }
 
+/** Of each round, that of all its turns together. */
 function p99s(figures: readonly Figures[], what: keyof Times): readonly number[] {
-  return figures.map((one) => percentile(one[what], 0.99))
+  return figures.map((one) => percentile(one[what].flat(), 0.99))
+}
+
+/** Of each round, that of a turn in the middle: what a few turns met is not in it. */
+function p99sOfTurns(figures: readonly Figures[], what: keyof Times): readonly number[] {
+  return figures.map((one) => median(one[what].map((turn) => percentile(turn, 0.99))))
 }
 
 /** What 10 000 keys cost beside 16, for each size. */

@@ -151,7 +151,8 @@ async function natsTimes(): Promise<string> {
   const binary = await natsBinary()
   return `## NATS, single records
 
-As above; 40 turns of a quarter of a second in each round.
+As above; 40 turns of a quarter of a second in each round. "Of a turn": each turn has a p99 of its own, and the one in the middle is
+taken; what a machine does to some turns is not in it, nor is what Sluice does to less than half of them.
 
 ${timesTables(await compareNats('times', binary))}`
 }
