@@ -72,22 +72,18 @@ export async function compare(contest: Contest, tell: (line: string) => void): P
   const results: CellResult[] = []
   for (const cell of contest.cells) {
     const rivals = contest.byHand.filter(({ when }) => when?.(cell) ?? true)
-    const ours: Figures[] = []
+    const sluice = { ...ourselves, figures: [] as Figures[] }
     const others = rivals.map((rival) => ({ ...rival, figures: [] as Figures[] }))
-    const figuresOfAll = new Map<Rival, Figures[]>([
-      [ourselves, ours],
-      ...rivals.map((rival, index): [Rival, Figures[]] => [rival, others[index]?.figures ?? []]),
-    ])
-    const entrants = [...figuresOfAll.keys()]
+    const entrants = [sluice, ...others]
     const timed = entrants.filter(({ phase }) => phase === undefined)
     for (let round = 0; round < contest.rounds; round++)
       if (contest.what === 'pace')
-        for (const [rival, pace] of await twice(() => pacesOf(entrants, cell, contest), tell))
-          figuresOfAll.get(rival)?.push({ ...pace, ...noTimes })
+        for (const [{ figures }, pace] of await twice(() => pacesOf(entrants, cell, contest), tell))
+          figures.push({ ...pace, ...noTimes })
       else
-        for (const [rival, times] of await twice(() => timesOf(timed, cell, contest), tell))
-          figuresOfAll.get(rival)?.push({ ...noPace, ...times })
-    const last = { cell, ours, others }
+        for (const [{ figures }, times] of await twice(() => timesOf(timed, cell, contest), tell))
+          figures.push({ ...noPace, ...times })
+    const last = { cell, ours: sluice.figures, others }
     results.push(last)
     tell(`${nameOf(cell)}: ${contest.what === 'pace' ? toldPace(last) : toldTimes(last)}`)
   }
@@ -101,10 +97,9 @@ function toldPace(result: CellResult): string {
   return told.join('; ')
 }
 
-function toldTimes({ ours, others }: CellResult): string {
+function toldTimes(result: CellResult): string {
   const told = (['singles', 'latencies'] as const).map(
-    (what) =>
-      `p99 of ${what} ${ratioOf(p99s(ours, what), p99s(others[0]?.figures ?? [], what))}, of a turn ${ratioOf(p99sOfTurns(ours, what), p99sOfTurns(others[0]?.figures ?? [], what))}`,
+    (what) => `p99 of ${what} ${p99Ratio(result, what, p99s)}, of a turn ${p99Ratio(result, what, p99sOfTurns)}`,
   )
   return told.join('; ')
 }
@@ -120,9 +115,13 @@ async function twice<T>(work: () => Promise<T>, tell: (line: string) => void): P
 }
 
 /** All of them, each at a place of its own. What was sent is read once before it is read for the clock. */
-async function pacesOf(rivals: readonly Rival[], cell: Cell, contest: Contest): Promise<ReadonlyMap<Rival, Pace>> {
+async function pacesOf<R extends Rival>(
+  rivals: readonly R[],
+  cell: Cell,
+  contest: Contest,
+): Promise<ReadonlyMap<R, Pace>> {
   await using stack = new AsyncDisposableStack()
-  const workers = new Map<Rival, Worker>()
+  const workers = new Map<R, Worker>()
   for (const rival of rivals) {
     const records = Math.ceil(cell.records * (rival.share ?? 1))
     workers.set(rival, await begin(rival, { ...cell, records }, contest, stack))
@@ -132,7 +131,7 @@ async function pacesOf(rivals: readonly Rival[], cell: Cell, contest: Contest): 
   const readers = new Map([...workers].filter(([{ phase }]) => phase !== 'send'))
   await inTurns(readers, 1, 'consume')
   const read = await inTurns(readers, turns.pace, 'consume')
-  const paces = new Map<Rival, Pace>()
+  const paces = new Map<R, Pace>()
   for (const [rival, worker] of workers) {
     const [send, sendCpu] = rateAndCpu(sent.get(rival) ?? [])
     const [consume, consumeCpu] = rateAndCpu(read.get(rival) ?? [])
@@ -149,9 +148,13 @@ function rateAndCpu(spent: readonly Spent[]): readonly [number, number] {
 }
 
 /** All of them, each at a place of its own. */
-async function timesOf(rivals: readonly Rival[], cell: Cell, contest: Contest): Promise<ReadonlyMap<Rival, Times>> {
+async function timesOf<R extends Rival>(
+  rivals: readonly R[],
+  cell: Cell,
+  contest: Contest,
+): Promise<ReadonlyMap<R, Times>> {
   await using stack = new AsyncDisposableStack()
-  const workers = new Map<Rival, Worker>()
+  const workers = new Map<R, Worker>()
   for (const rival of rivals) workers.set(rival, await begin(rival, cell, contest, stack))
   for (const worker of workers.values()) await worker.ask('warmUpSingly')
   const singles = await inTurns(workers, turns.times, 'single')
@@ -161,12 +164,12 @@ async function timesOf(rivals: readonly Rival[], cell: Cell, contest: Contest): 
   return new Map(rivals.map((one) => [one, { singles: singles.get(one) ?? [], latencies: latencies.get(one) ?? [] }]))
 }
 
-async function inTurns<What extends 'send' | 'consume' | 'single' | 'steady'>(
-  workers: ReadonlyMap<Rival, Worker>,
+async function inTurns<R, What extends 'send' | 'consume' | 'single' | 'steady'>(
+  workers: ReadonlyMap<R, Worker>,
   count: number,
   what: What,
-): Promise<ReadonlyMap<Rival, readonly Answers[What][]>> {
-  const answers = new Map([...workers.keys()].map((rival): [Rival, Answers[What][]] => [rival, []]))
+): Promise<ReadonlyMap<R, readonly Answers[What][]>> {
+  const answers = new Map([...workers.keys()].map((rival): [R, Answers[What][]] => [rival, []]))
   for (let turn = 0; turn < count; turn++)
     for (const [rival, worker] of workers) answers.get(rival)?.push(await worker.ask(what))
   return answers
@@ -236,15 +239,19 @@ export function timesTable(results: readonly CellResult[], what: 'singles' | 'la
   const shares = what === 'singles' ? [0.5, 0.99] : [0.5, 0.99, 0.999]
   const show = (figures: readonly Figures[]): string =>
     shares.map((share) => median(figures.map((one) => percentile(one[what].flat(), share))).toFixed(2)).join(' / ')
-  const rows = results.map(({ cell, ours, others }) => [
-    what === 'latencies' ? `${nameOf(cell)}, ${cell.perSecond}/s` : nameOf(cell),
-    show(ours),
-    ...names.map((name) => (figuresOf(others, name).length === 0 ? '' : show(figuresOf(others, name)))),
-    ratioOf(p99s(ours, what), p99s(others[0]?.figures ?? [], what)),
-    ratioOf(p99sOfTurns(ours, what), p99sOfTurns(others[0]?.figures ?? [], what)),
+  const rows = results.map((result) => [
+    what === 'latencies' ? `${nameOf(result.cell)}, ${result.cell.perSecond}/s` : nameOf(result.cell),
+    show(result.ours),
+    ...names.map((name) => show(figuresOf(result.others, name))),
+    p99Ratio(result, what, p99s),
+    p99Ratio(result, what, p99sOfTurns),
   ])
   const heads = shares.map((share) => `p${share * 100}`).join(' / ')
   return table([`ms: ${heads}`, 'Sluice', ...names, `p99 to ${names[0] ?? ''}`, 'of a turn'], rows)
+}
+
+function p99Ratio({ ours, others }: CellResult, what: keyof Times, of: typeof p99s): string {
+  return ratioOf(of(ours, what), of(others[0]?.figures ?? [], what))
 }
 
 /** Of each round, that of all its turns together. */

@@ -41,7 +41,7 @@ const out = values.out ?? (whole ? new URL('../results.md', import.meta.url).pat
 const nothing = (): Promise<void> => Promise.resolve()
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
-/** Single records of 16 keys, and where there is such a thing without order: more keys or fewer make no difference to them. */
+/** Every number of keys for the pace, 16 for single records; and without order, where there is such a thing. */
 function cells(pace: Pace, withoutOrder: boolean, what: Contest['what']): readonly Cell[] {
   const keys = [...(what === 'pace' ? numbers(values.keys) : [16]), ...(withoutOrder ? [0] : [])]
   return numbers(values.sizes).flatMap((bytes) => keys.map((count) => cellOf(bytes, count, pace, what === 'times')))
