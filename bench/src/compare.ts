@@ -63,6 +63,12 @@ interface Times {
 /** What came of a round. */
 type Figures = Pace & Times
 
+/**
+ * A process whose young generation has grown collects its whole heap after every 8 MB of buffers, sooner or later by chance,
+ * and then that is what the p99 of large records is made of: "A large young generation" in docs/performance.md.
+ */
+const smallYoungGeneration = ['--max-semi-space-size=1']
+
 const ourselves: Rival = { way: 'sluice', name: 'Sluice' }
 const noTimes: Times = { singles: [], latencies: [] }
 const noPace: Pace = { send: NaN, sendCpu: NaN, consume: NaN, consumeCpu: NaN, peakMiB: NaN }
@@ -184,7 +190,8 @@ async function begin(
 ): Promise<Worker> {
   const folder = stack.use(new Folder())
   const place = stack.use(await contest.place(way, folder.path))
-  return stack.use(new Worker({ way, cell, place: `${place.address}${options}` }))
+  const v8 = contest.what === 'times' ? smallYoungGeneration : []
+  return stack.use(new Worker({ way, cell, place: `${place.address}${options}` }, v8))
 }
 
 function rateRatio({ ours, others }: CellResult, phase: Phase, of: readonly Figures[] = ours): string {

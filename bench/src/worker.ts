@@ -11,10 +11,15 @@ export class Worker implements Disposable {
 
   /**
    * V8 collects the whole heap of a process that has become quiet, which one that waits for its turn does every 8 seconds, and
-   * marks it with as many threads as there are cores for 20 ms of the turn that follows.
+   * marks it with as many threads as there are cores for 20 ms of the turn that follows: `--no-memory-reducer`.
    */
-  constructor(task: Task) {
-    const execArgv = ['--conditions=@sluice/source', '--disable-warning=ExperimentalWarning', '--no-memory-reducer']
+  constructor(task: Task, v8: readonly string[] = []) {
+    const execArgv = [
+      '--conditions=@sluice/source',
+      '--disable-warning=ExperimentalWarning',
+      '--no-memory-reducer',
+      ...v8,
+    ]
     this.#child = fork(new URL('child.ts', import.meta.url), [JSON.stringify(task)], { execArgv })
     this.#name = `${task.way} on ${nameOf(task.cell)}`
   }
