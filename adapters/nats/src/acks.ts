@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { MsgHdrsImpl } from '@nats-io/transport-node'
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
-import { StreamError } from '@sluice/driver'
+import { RenewedMap, StreamError } from '@sluice/driver'
 import type { Clock } from '@sluice/driver'
 import type { Connection } from './connection.ts'
 import { DisconnectedError } from './errors.ts'
@@ -107,7 +107,7 @@ export class Acks {
   readonly #inbox: string
   readonly #subscription: Subscription
   readonly #unlisten: () => void
-  readonly #waiting = new Map<string, Waiting>()
+  readonly #waiting = new RenewedMap<string, Waiting>()
   #next = 0
   #heardMs = -Infinity
 
@@ -215,8 +215,9 @@ export class Acks {
   }
 
   #failAll(which: (waiting: Waiting) => boolean, error: unknown): void {
-    for (const [token, waiting] of this.#waiting) {
-      if (!which(waiting)) continue
+    for (const token of this.#waiting.keys()) {
+      const waiting = this.#waiting.get(token)
+      if (waiting === undefined || !which(waiting)) continue
       this.#waiting.delete(token)
       waiting.resolve({ kind: 'failed', error })
     }

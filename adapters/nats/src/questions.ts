@@ -1,4 +1,5 @@
 import type { NatsConnection } from '@nats-io/transport-node'
+import { RenewedSet } from '@sluice/driver'
 import { DisconnectedError } from './errors.ts'
 
 /**
@@ -7,7 +8,7 @@ import { DisconnectedError } from './errors.ts'
  * again.
  */
 export class Questions {
-  readonly #open = new Set<(error: DisconnectedError) => void>()
+  readonly #open = new RenewedSet<(error: DisconnectedError) => void>()
 
   /** From now on keeps what the client asks, also in the names of JetStream and its buckets. */
   constructor(client: NatsConnection) {
@@ -20,7 +21,7 @@ export class Questions {
    * what was asked before is not known.
    */
   giveUp(): void {
-    for (const reject of this.#open) reject(new DisconnectedError())
+    for (const reject of this.#open.values()) reject(new DisconnectedError())
     this.#open.clear()
   }
 

@@ -1,5 +1,5 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
-import { sleep, StreamError } from '@sluice/driver'
+import { RenewedSet, sleep, StreamError } from '@sluice/driver'
 import type {
   Clock,
   Credit,
@@ -48,7 +48,7 @@ export class NatsQueueSource implements QueueSource {
   readonly leaseMs: number
   readonly #context: QueueSourceContext
   /** Deliveries in our hands: given back on close. */
-  readonly #out = new Set<string>()
+  readonly #out = new RenewedSet<string>()
   readonly #presence: Subscription
   readonly #unlisten: () => void
   #durable: Durable
@@ -258,7 +258,7 @@ export class NatsQueueSource implements QueueSource {
     await this.#pull?.cancel()
     await this.#pulling
     try {
-      await this.release([...this.#out])
+      await this.release(this.#out.values())
     } catch (error) {
       logger.warn(
         { topic: topic.name, error },

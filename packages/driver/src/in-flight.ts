@@ -1,8 +1,9 @@
 import { StreamError } from './errors.ts'
+import { RenewedSet } from './renewed-map.ts'
 
 /** The requests of one producer that are under way. */
 export class InFlight {
-  readonly #requests = new Set<Promise<unknown>>()
+  readonly #requests = new RenewedSet<Promise<unknown>>()
   #closed = false
 
   /** Sends a request. Rejects with `closed` or `aborted`, and sends nothing, where that is so already; `what` is for the message. */
@@ -21,6 +22,6 @@ export class InFlight {
   /** Takes no more requests, and waits for those under way, however they end. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.allSettled(this.#requests)
+    await Promise.allSettled(this.#requests.values())
   }
 }

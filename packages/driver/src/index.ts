@@ -23,6 +23,7 @@ export type { Adapter, BackendUrl, Driver, DriverTopic, ErrorContext, OpenContex
 export { errorCodes, StreamError, textOf } from './errors.ts'
 export type { ErrorCode, StreamErrorOptions } from './errors.ts'
 export { InFlight } from './in-flight.ts'
+export { RenewedMap, RenewedSet } from './renewed-map.ts'
 export type { Lease, LeaseStore } from './lease-store.ts'
 export { murmur2, partitionForKey } from './murmur2.ts'
 export { fromNative, isCertificateCode, toNativeError } from './native-errors.ts'

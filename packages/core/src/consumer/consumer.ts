@@ -219,7 +219,7 @@ export class TopicConsumer implements Consumer<unknown> {
       dropGathered: (matches) => {
         for (const delivery of this.#running?.mode.dropGathered(matches) ?? []) this.#dropped(delivery)
       },
-      running: () => this.#running?.handling.active ?? [],
+      running: () => this.#running?.handling.active.values() ?? [],
     }
   }
 
@@ -308,7 +308,7 @@ export class TopicConsumer implements Consumer<unknown> {
     await within(this.#deps.clock, engine.stopIntake(), Math.max(timeoutMs, graceMs))
     await this.#handlersEnd(handling, timeoutMs)
     const reason = closedMeanwhile(this.#deps)
-    const givenUp = [...handling.active]
+    const givenUp = handling.active.values()
     for (const delivery of givenUp) {
       delivery.abort(reason)
       this.#dropped(delivery)

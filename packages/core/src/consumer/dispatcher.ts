@@ -1,3 +1,4 @@
+import { RenewedMap } from '@sluice/driver'
 import type { Clock, Timer } from '@sluice/driver'
 import { Fifo } from '../fifo.ts'
 import type { Delivery } from './delivery.ts'
@@ -22,7 +23,7 @@ export class DispatchLane {
 /** Keeps what was read and not handled yet: one first-in, first-out queue per key, and a turn for each. */
 export class Dispatcher {
   readonly #clock: Clock
-  readonly #lanes = new Map<string, DispatchLane>()
+  readonly #lanes = new RenewedMap<string, DispatchLane>()
   readonly #ready = new Fifo<DispatchLane | Delivery>()
   /** Whether records of a key keep their order; if not, each goes on its own. */
   ordered = true
@@ -164,7 +165,7 @@ export class Dispatcher {
   /** Lanes whose present delivery is out for at least `ms` while others of the key wait. */
   stuckLanes(ms: number): DispatchLane[] {
     const limit = this.#clock.monotonic() - ms
-    return [...this.#lanes.values()].filter((lane) => lane.out > 0 && lane.queue.size > 0 && lane.busySinceMs <= limit)
+    return this.#lanes.values().filter((lane) => lane.out > 0 && lane.queue.size > 0 && lane.busySinceMs <= limit)
   }
 
   #makeReady(lane: DispatchLane): void {

@@ -23,7 +23,7 @@ export interface EngineDeps {
   /** Gives up deliveries that wait for a batch to fill. */
   readonly dropGathered: (matches: (delivery: Delivery) => boolean) => void
   /** Deliveries that are in handlers, or in the hands of a loop, now. */
-  readonly running: () => Iterable<Delivery>
+  readonly running: () => readonly Delivery[]
 }
 
 /** Brings deliveries in and takes their ends back to the backend: the watermark engine for logs, the settlement engine for queues. */

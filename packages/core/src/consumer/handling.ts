@@ -1,4 +1,4 @@
-import { StreamError, sleep, textOf } from '@sluice/driver'
+import { RenewedSet, StreamError, sleep, textOf } from '@sluice/driver'
 import type { Clock, Logger, OutgoingRecord, Random } from '@sluice/driver'
 import type { Message, SettledAs } from '../api/message.ts'
 import { backoffMs } from '../backoff.ts'
@@ -41,7 +41,7 @@ const deadLetterBackoff = { baseMs: 200, maxMs: 30_000 }
 export class Handling {
   readonly #deps: HandlingDeps
   /** Deliveries in handlers or in the hands of a loop. */
-  readonly active: Set<Delivery> = new Set<Delivery>()
+  readonly active: RenewedSet<Delivery> = new RenewedSet<Delivery>()
   readonly counts: { acked: number; retried: number; deadLettered: number; skipped: number; expired: number } = {
     acked: 0,
     retried: 0,

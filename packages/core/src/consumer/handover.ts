@@ -17,7 +17,7 @@ export class Handover {
   /** Resolves when nothing of these origins runs any more, or after `timeoutMs`. */
   running(origins: ReadonlySet<unknown>, timeoutMs: number): Promise<void> {
     const { clock, running } = this.#deps
-    const busy = (): boolean => [...running()].some((delivery) => origins.has(delivery.origin))
+    const busy = (): boolean => running().some((delivery) => origins.has(delivery.origin))
     if (!busy()) return Promise.resolve()
     return new Promise((resolve) => {
       const done = (): void => {

@@ -1,4 +1,4 @@
-import { StreamError, sleep } from '@sluice/driver'
+import { RenewedMap, StreamError, sleep } from '@sluice/driver'
 import type { Credit, DriverTopic, PartitionEvents, PartitionId, QueueSource, Settlement, Timer } from '@sluice/driver'
 import { backoffMs } from '../backoff.ts'
 import { within } from '../within.ts'
@@ -22,7 +22,7 @@ export class QueueEngine implements Engine {
       if (delivery.token !== undefined) this.#held.set(delivery.token, next)
     },
   }
-  readonly #held = new Map<string, Delivery>()
+  readonly #held = new RenewedMap<string, Delivery>()
   readonly #stop = new AbortController()
   #toSettle: { readonly settlement: Settlement; readonly delivery: Delivery }[] = []
   #settling: Promise<void> | undefined
@@ -100,7 +100,7 @@ export class QueueEngine implements Engine {
     await within(clock, this.#settleRest(clock.monotonic() + timeoutMs), timeoutMs)
     this.#extendTimer?.cancel()
     this.#settleTimer?.cancel()
-    await within(clock, this.#release([...this.#held.values()]), timeoutMs)
+    await within(clock, this.#release(this.#held.values()), timeoutMs)
     this.#origin.owned = false
     this.#stop.abort(new StreamError('closed', 'the consumer is closed'))
     if (this.#source === undefined || (await within(clock, this.#source.close(), timeoutMs))) return
@@ -195,7 +195,7 @@ export class QueueEngine implements Engine {
 
   async #extend(): Promise<void> {
     try {
-      if (this.#held.size > 0) await this.#source?.extend([...this.#held.keys()], this.#stop.signal)
+      if (this.#held.size > 0) await this.#source?.extend(this.#held.keys(), this.#stop.signal)
     } catch (error) {
       this.#deps.logger.warn(
         { topic: this.#topic.name, error },

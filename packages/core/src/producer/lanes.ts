@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { RenewedMap, StreamError } from '@sluice/driver'
 import type { Capabilities } from '@sluice/driver'
 import { Fifo } from '../fifo.ts'
 import { Lane } from './lane.ts'
@@ -17,7 +17,7 @@ export interface LanesDeps {
 /** Every lane of a producer, and the order in which they have their turn. Forms batches; knows nothing of requests. */
 export class Lanes {
   readonly #deps: LanesDeps
-  readonly #lanes = new Map<string, Lane>()
+  readonly #lanes = new RenewedMap<string, Lane>()
   readonly #ready = new Fifo<Lane>()
   /** The lane of records without order. */
   readonly unordered: Lane = new Lane(undefined, false)

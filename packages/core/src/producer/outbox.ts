@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { RenewedMap, StreamError } from '@sluice/driver'
 import type { Capabilities, Clock, DriverProducer, Logger, Random, SendOutcome, Timer } from '@sluice/driver'
 import { backoffMs } from '../backoff.ts'
 import type { RateLimiter } from '../rate-limiter.ts'
@@ -41,7 +41,7 @@ interface Failure {
 export class Outbox {
   readonly #deps: OutboxDeps
   readonly #lanes: Lanes
-  readonly #requests = new Map<AbortController, readonly Entry[]>()
+  readonly #requests = new RenewedMap<AbortController, readonly Entry[]>()
   readonly #delayed = new Map<Entry, Timer>()
   #pumpScheduled = false
   #pausedUntilMs = 0
@@ -99,7 +99,7 @@ export class Outbox {
   /** Every entry whose caller still waits: on the wire, queued, or waiting for a retry. */
   waiting(): readonly Entry[] {
     const queued = this.#lanes.all().flatMap((lane) => lane.pending.toArray())
-    const all = [...[...this.#requests.values()].flat(), ...queued, ...this.#delayed.keys()]
+    const all = [...this.#requests.values().flat(), ...queued, ...this.#delayed.keys()]
     return all.filter((entry) => !entry.abandoned)
   }
 
