@@ -1,3 +1,5 @@
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { RenewedMap, RenewedSet } from '../src/index.ts'
 
@@ -46,4 +48,31 @@ test('a cleared one is empty, and takes entries again', () => {
   expect(set.delete('a')).toBe(false)
   set.add('b')
   expect(set.values()).toEqual(['b'])
+})
+
+test('what was removed is not kept alive by a map that has been quiet for a while', () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as (options: { readonly type: 'major' | 'minor' }) => void
+  const oldBytes = (): number =>
+    getHeapSpaceStatistics().find((space) => space.space_name === 'old_space')?.space_used_size ?? NaN
+  const keptBy = (
+    map: Pick<Map<number, unknown>, 'delete'> & { set(key: number, value: unknown): unknown },
+  ): number => {
+    map.set(-1, undefined)
+    for (let times = 0; times < 3; times++) collect({ type: 'major' })
+    const before = oldBytes()
+    for (let key = 0; key < 20_000; key++) {
+      map.set(
+        key,
+        Array.from({ length: 100 }, () => key),
+      )
+      map.delete(key - 4)
+      if (key % 100 === 0) collect({ type: 'minor' })
+    }
+    return oldBytes() - before
+  }
+  const plain = keptBy(new Map())
+  // Should V8 mend it, `RenewedMap` may go.
+  expect(plain).toBeGreaterThan(4_000_000)
+  expect(keptBy(new RenewedMap())).toBeLessThan(plain / 5)
 })
