@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { RenewedSet, StreamError } from '@sluice/driver'
 import type { Credit, PartitionEvents, QueuedRecord, QueueSource, Settlement, SettleOutcome } from '@sluice/driver'
 import { RecordReader } from './codec.ts'
 import { toPosition } from './position.ts'
@@ -27,7 +27,7 @@ export class LocalQueueSource implements QueueSource {
   readonly #queue: QueueGroup
   readonly #forgetFailure: () => void
   /** Deliveries in our hands: given back on close. */
-  readonly #out = new Set<string>()
+  readonly #out = new RenewedSet<string>()
   #waiting: number | undefined
   #pulling: Promise<unknown> = Promise.resolve()
   #closing: Promise<void> | undefined
@@ -103,7 +103,7 @@ export class LocalQueueSource implements QueueSource {
     if (this.#waiting !== undefined) client.cancel(this.#waiting)
     await this.#pulling
     // A store that is gone has nothing to give back to: the leases run out.
-    await this.#release([...this.#out]).catch(() => undefined)
+    await this.#release(this.#out.values()).catch(() => undefined)
     await leave().catch(() => undefined)
     this.#context.onClosed()
   }

@@ -46,4 +46,12 @@ describe('Watermark', () => {
     expect(watermark.value).toBe(position(1_000_000))
     expect(watermark).toMatchObject({ added: 1_000_001, reached: 1_000_001 })
   })
+
+  it('leaves nothing reachable from a settled record: one that has grown old would keep all that came after it', () => {
+    const watermark = new Watermark()
+    const nodes = [0, 1, 2].map((n) => watermark.add(position(n)))
+    for (const node of [1, 0, 2]) watermark.settle(nodes[node] as WatermarkNode)
+    for (const node of nodes) expect(node).toMatchObject({ previous: undefined, next: undefined })
+    expect(watermark).toMatchObject({ value: position(2), size: 0 })
+  })
 })

@@ -1,4 +1,4 @@
-import { noPartition, StreamError } from '@sluice/driver'
+import { noPartition, RenewedMap, StreamError } from '@sluice/driver'
 import type {
   Clock,
   Commit,
@@ -69,7 +69,7 @@ export class QueueOverLog implements QueueSource, PartitionEvents {
   readonly #behaviour: QueueBehaviour
   readonly #onFailed: (error: StreamError) => void
   readonly #parts = new Map<PartitionId, Part>()
-  readonly #byToken = new Map<string, Entry>()
+  readonly #byToken = new RenewedMap<string, Entry>()
   #log: LogSource | undefined
   #nextToken = 1
   #wake = new AbortController()

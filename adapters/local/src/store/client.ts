@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { StreamError } from '@sluice/driver'
+import { RenewedMap, StreamError } from '@sluice/driver'
 import type { ErrorContext } from '@sluice/driver'
 import { fromWire, toStreamError } from '../errors.ts'
 import type { WireError } from '../errors.ts'
@@ -24,7 +24,7 @@ export class StoreClient {
   /** Buffers for requests: they come back with the answers. */
   readonly buffers: BufferPool = new BufferPool()
   readonly #worker: Worker
-  readonly #pending = new Map<number, Pending>()
+  readonly #pending = new RenewedMap<number, Pending>()
   readonly #failureListeners = new Set<(error: StreamError) => void>()
   readonly #exited: Promise<void>
   #nextId = 1

@@ -97,6 +97,9 @@ export class Watermark {
     }
     if (next !== undefined) next.previous = previous
     else this.#last = previous
+    // A node that has grown old would keep those after it alive, and they those after them.
+    node.previous = undefined
+    node.next = undefined
     this.#size--
     return previous === undefined && reached !== undefined
   }

@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { RenewedSet, StreamError } from '@sluice/driver'
 import type { Capabilities, Clock, DriverTopic, Headers, Logger, OutgoingRecord, Random } from '@sluice/driver'
 import type { CloseOptions } from '../api/cloud.ts'
 import type {
@@ -53,7 +53,7 @@ export class TopicProducer<T> implements Producer<T> {
   readonly #deps: ProducerDeps<T>
   readonly #groups = new FlushGroups()
   readonly #aborts = new AbortListeners()
-  readonly #atTheDoor = new Set<Outstanding>()
+  readonly #atTheDoor = new RenewedSet<Outstanding>()
   #opened: Opened | undefined
   readonly #prepareContext: PrepareContext<T>
   #opening: Promise<void> | undefined
@@ -324,7 +324,7 @@ export class TopicProducer<T> implements Producer<T> {
 
   #giveUpRest(timeoutMs: number): never {
     const inside = this.#opened?.outbox.waiting() ?? []
-    const outside = [...this.#atTheDoor, ...this.#beforeOpen]
+    const outside = [...this.#atTheDoor.values(), ...this.#beforeOpen]
     const unsent = [...inside.map((entry) => entry.record.id), ...outside.map((one) => one.id())]
     const error = notConfirmed(this.#deps.topicName, unsent, timeoutMs)
     this.#giveUpAll(error)
@@ -335,6 +335,6 @@ export class TopicProducer<T> implements Producer<T> {
   #giveUpAll(error: StreamError): void {
     this.#opened?.admission.shut()
     const inside = this.#opened?.outbox.waiting() ?? []
-    for (const one of [...this.#atTheDoor, ...this.#beforeOpen, ...inside]) one.giveUp(error)
+    for (const one of [...this.#atTheDoor.values(), ...this.#beforeOpen, ...inside]) one.giveUp(error)
   }
 }
