@@ -1,4 +1,4 @@
-import { AddressOptions, nearest } from '@sluice/driver'
+import { AddressOptions, didYouMean } from '@sluice/driver'
 import type { BackendUrl, OptionDescription } from '@sluice/driver'
 
 /** Ways to take capabilities away, so that what core does about it can be proven on any machine. */
@@ -64,7 +64,7 @@ export interface LocalConfig {
   readonly safe: string
 }
 
-/** Reads an address. Throws `invalid-argument` for an unknown option, naming the nearest known one, and for a bad value. */
+/** Reads an address. Throws `invalid-argument` for an unknown option, naming the didYouMean known one, and for a bad value. */
 export function parseConfig(url: BackendUrl): LocalConfig {
   const scheme = url.scheme === 'memory' ? 'memory' : 'local'
   const options = new AddressOptions(url, optionDescriptions, hiddenOptions)
@@ -96,9 +96,7 @@ function profiles(options: AddressOptions): readonly ProfileName[] {
   const names = text.split(',').map((name) => {
     const found = profileNames.find((known) => known === name)
     if (found !== undefined) return found
-    const meant = nearest(name, profileNames)
-    const hint = meant === undefined ? `known are ${profileNames.join(', ')}` : `did you mean "${meant}"?`
-    throw options.invalid(`has an unknown profile "${name}"; ${hint}`)
+    throw options.invalid(`has an unknown profile "${name}"; ${didYouMean(name, profileNames)}`)
   })
   if (names.includes('no-positions') && names.includes('ordered-queue')) {
     throw options.invalid('asks for the profiles no-positions and ordered-queue, which exclude each other; take one')

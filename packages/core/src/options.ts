@@ -1,4 +1,4 @@
-import { StreamError, nearest } from '@sluice/driver'
+import { StreamError, didYouMean } from '@sluice/driver'
 import { kindOf } from './values.ts'
 
 /** What an option may be. Throws `invalid-argument` naming the option, what came, and what is allowed. */
@@ -9,7 +9,7 @@ export type Kinds<O> = { readonly [Name in keyof Required<O>]: Kind }
 
 /**
  * Checks options that a user gave; `of` says whose they are. Throws `invalid-argument` for a value that is not allowed
- * and for a name that is not known, with the nearest that is. `undefined` is as good as not given.
+ * and for a name that is not known, with the didYouMean that is. `undefined` is as good as not given.
  */
 export function checkOptions<O>(of: string, given: unknown, kinds: Kinds<O>, parent = ''): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
@@ -79,13 +79,7 @@ export function hasMethods(value: unknown, methods: readonly string[]): boolean 
 }
 
 function unknownOption(of: string, path: string, name: string, known: readonly string[]): StreamError {
-  return new StreamError('invalid-argument', `${of}: there is no option "${path}"; ${meantBy(name, known)}`)
-}
-
-/** What somebody who wrote a name that is not known may have meant, for an error. */
-export function meantBy(name: string, known: readonly string[]): string {
-  const guess = nearest(name, known)
-  return guess === undefined ? `known are ${known.join(', ')}` : `did you mean "${guess}"?`
+  return new StreamError('invalid-argument', `${of}: there is no option "${path}"; ${didYouMean(name, known)}`)
 }
 
 /** Numbers and short words as they are: they say what is wrong. */

@@ -1,6 +1,6 @@
 import type { BackendUrl } from './driver.ts'
 import { StreamError } from './errors.ts'
-import { nearest } from './nearest.ts'
+import { didYouMean } from './nearest.ts'
 
 /** One option behind the `?` of an address: what the README's table of an adapter is made from. */
 export interface OptionDescription {
@@ -19,7 +19,7 @@ export class AddressOptions {
     const known = descriptions.map((option) => option.name)
     for (const name of Object.keys(url.options)) {
       if (known.includes(name) || hidden.includes(name)) continue
-      throw this.invalid(`has an unknown option "${name}"; ${hint(name, known, `known are ${known.join(', ')}`)}`)
+      throw this.invalid(`has an unknown option "${name}"; ${didYouMean(name, known)}`)
     }
   }
 
@@ -38,7 +38,7 @@ export class AddressOptions {
     if (text === undefined) return undefined
     const found = choices.find((candidate) => candidate === text)
     if (found !== undefined) return found
-    throw this.invalid(`has ${name}=${text}; ${hint(text, choices, `write ${choices.join(' or ')}`)}`)
+    throw this.invalid(`has ${name}=${text}; ${didYouMean(text, choices, `write ${choices.join(' or ')}`)}`)
   }
 
   /** A text of a form that `what` describes; `undefined` where the address has none. The text itself is not shown. */
@@ -58,9 +58,4 @@ export class AddressOptions {
   invalid(problem: string): StreamError {
     return new StreamError('invalid-argument', `the address ${this.#url.safe} ${problem}`)
   }
-}
-
-function hint(given: string, known: readonly string[], otherwise: string): string {
-  const meant = nearest(given, known)
-  return meant === undefined ? otherwise : `did you mean "${meant}"?`
 }

@@ -16,6 +16,16 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best
 }
 
+/** What to say of a name that is none of the known: which of them may be meant, or else `otherwise`, which lists them by default. */
+export function didYouMean(
+  name: string,
+  known: readonly string[],
+  otherwise: string = `known are ${known.join(', ')}`,
+): string {
+  const meant = nearest(name, known)
+  return meant === undefined ? otherwise : `did you mean "${meant}"?`
+}
+
 /** Optimal string alignment: edits of one letter, and neighbours that changed places (Damerau, 1964), row by row. */
 function editDistance(a: string, b: string): number {
   let beforeThat: readonly number[] = []

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { StreamError, errorCodes, nearest, parseBackendUrl } from '../src/index.ts'
+import { StreamError, errorCodes, didYouMean, nearest, parseBackendUrl } from '../src/index.ts'
 import { ManualClock } from '../src/testing.ts'
 
 describe('StreamError', () => {
@@ -109,6 +109,12 @@ describe('nearest', () => {
     ['order', ['orders', 'older'], 'orders'],
   ])('finds the known name close to %s', (name, known, expected) => {
     expect(nearest(name, known)).toBe(expected)
+  })
+
+  it('is said, or what else to say is, or else what is known', () => {
+    expect(didYouMean('locl', ['local', 'nats'])).toBe('did you mean "local"?')
+    expect(didYouMean('zebra', ['local', 'nats'])).toBe('known are local, nats')
+    expect(didYouMean('zebra', ['local', 'nats'], 'write either')).toBe('write either')
   })
 })
 

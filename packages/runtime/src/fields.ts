@@ -1,4 +1,4 @@
-import { nearest } from '@sluice/driver'
+import { didYouMean } from '@sluice/driver'
 import type { Node } from 'yaml'
 import type { Entry, Place, SourceFile } from './source-file.ts'
 import { parseDuration, parseSize } from './units.ts'
@@ -102,14 +102,12 @@ export class Fields {
     )
   }
 
-  /** Reports every key that was never asked for, with the nearest known one. */
+  /** Reports every key that was never asked for, with the didYouMean known one. */
   finish(): void {
     const known = [...this.#asked]
     for (const entry of this.#entries.values()) {
       if (this.#asked.has(entry.name)) continue
-      const guess = nearest(entry.name, known)
-      const help = guess === undefined ? `known are ${known.join(', ')}` : `did you mean "${guess}"?`
-      this.#file.report(entry.key, `unknown key "${entry.name}" in ${this.#what}; ${help}`)
+      this.#file.report(entry.key, `unknown key "${entry.name}" in ${this.#what}; ${didYouMean(entry.name, known)}`)
     }
   }
 

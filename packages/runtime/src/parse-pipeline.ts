@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path'
-import { nearest } from '@sluice/driver'
+import { didYouMean } from '@sluice/driver'
 import { Fields } from './fields.ts'
 import type { FunctionPlan, ModuleReference, Pipeline, SinkPlan, SourcePlan, TopicPlan } from './pipeline.ts'
 import { readReading } from './parse-reading.ts'
@@ -115,8 +115,7 @@ class PipelineReader {
   #checkTopic(fields: Fields, key: string, topic: string | undefined): string | undefined {
     const names = this.#topics.map(({ name }) => name)
     if (topic === undefined || names.includes(topic)) return topic
-    const guess = nearest(topic, names)
-    const help = guess === undefined ? `add it under "topics"` : `did you mean "${guess}"?`
+    const help = didYouMean(topic, names, 'add it under "topics"')
     fields.report(key, `"${key}" names topic "${topic}", which is not under "topics"; ${help}`)
     return topic
   }

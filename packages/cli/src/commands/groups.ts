@@ -1,4 +1,4 @@
-import { nearest, StreamError } from '@sluice/driver'
+import { didYouMean, StreamError } from '@sluice/driver'
 import { parseStart, text } from '../arguments.ts'
 import type { CommandContext, Register } from '../command-context.ts'
 import { UsageError } from '../failure.ts'
@@ -95,9 +95,8 @@ function seek(context: CommandContext, topic: string, group: string, to: string,
 /** On the command line a mistyped name is likelier than a new group. */
 function refuseUnknown(topic: string, group: string, known: readonly string[]): void {
   if (known.includes(group)) return
-  const meant = nearest(group, known)
   const some = known.length === 0 ? 'it has no groups yet' : `see \`sluice groups list ${topic}\``
-  const help = meant === undefined ? some : `did you mean "${meant}"?`
+  const help = didYouMean(group, known, some)
   throw new StreamError('not-found', `there is no group "${group}" on topic "${topic}"; ${help}`, {
     details: { topic, group },
   })

@@ -1,9 +1,8 @@
 import { isDate } from 'node:util/types'
-import { StreamError } from '@sluice/driver'
+import { didYouMean, StreamError } from '@sluice/driver'
 import type { Capabilities, DriverTopic, Headers, OutgoingRecord } from '@sluice/driver'
 import type { ReadMessage } from '../api/message.ts'
 import type { OutgoingMessage } from '../api/producer.ts'
-import { meantBy } from '../options.ts'
 import { kindOf } from '../values.ts'
 import type { ValueFormat } from '../values.ts'
 
@@ -110,7 +109,7 @@ function checkFields(message: object): void {
       'invalid-argument',
       name === 'record' && 'origin' in message
         ? 'a received message cannot be copied with "..."; name what you pass on: { key: message.key, value: message.value }'
-        : `a message to send has no field "${name}"; ${meantBy(name, Object.keys(fields))}`,
+        : `a message to send has no field "${name}"; ${didYouMean(name, Object.keys(fields))}`,
     )
   }
 }

@@ -1,4 +1,4 @@
-import { nearest } from '@sluice/driver'
+import { didYouMean } from '@sluice/driver'
 import type { Fault } from '../faults.ts'
 import { callNames } from '../operations/all.ts'
 import { invalid, ServiceError } from '../service-error.ts'
@@ -68,8 +68,5 @@ function parseFault(body: unknown): Fault {
 }
 
 function unknown(kind: Fault['kind'], name: string): ServiceError {
-  const known = Object.keys(fieldsOf[kind])
-  const guess = nearest(name, known)
-  const help = guess === undefined ? `known are ${known.join(', ')}` : `did you mean "${guess}"?`
-  return invalid(`A fault of the kind ${kind} has no "${name}"; ${help}`)
+  return invalid(`A fault of the kind ${kind} has no "${name}"; ${didYouMean(name, Object.keys(fieldsOf[kind]))}`)
 }
