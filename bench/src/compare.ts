@@ -1,3 +1,4 @@
+import { Calm } from './calm.ts'
 import { nameOf, sizeName, turns } from './cell.ts'
 import type { Cell } from './cell.ts'
 import type { Answers, Spent } from './child.ts'
@@ -87,7 +88,7 @@ export async function compare(contest: Contest, tell: (line: string) => void): P
         for (const [{ figures }, pace] of await twice(() => pacesOf(entrants, cell, contest), tell))
           figures.push({ ...pace, ...noTimes })
       else
-        for (const [{ figures }, times] of await twice(() => timesOf(timed, cell, contest), tell))
+        for (const [{ figures }, times] of await twice(() => timesOf(timed, cell, contest, tell), tell))
           figures.push({ ...noPace, ...times })
     const last = { cell, ours: sluice.figures, others }
     results.push(last)
@@ -158,15 +159,18 @@ async function timesOf<R extends Rival>(
   rivals: readonly R[],
   cell: Cell,
   contest: Contest,
+  tell: (line: string) => void,
 ): Promise<ReadonlyMap<R, Times>> {
   await using stack = new AsyncDisposableStack()
   const workers = new Map<R, Worker>()
   for (const rival of rivals) workers.set(rival, await begin(rival, cell, contest, stack))
   for (const worker of workers.values()) await worker.ask('warmUpSingly')
-  const singles = await inTurns(workers, turns.times, 'single')
+  const calm = new Calm(turns.times * turns.spare * workers.size)
+  const singles = await inTurns(workers, turns.times, 'single', (work) => calm.turn(work))
   for (const worker of workers.values()) await worker.ask('follow')
-  const latencies = await inTurns(workers, turns.times, 'steady')
+  const latencies = await inTurns(workers, turns.times, 'steady', (work) => calm.turn(work))
   for (const worker of workers.values()) await worker.ask('end')
+  tell(`${nameOf(cell)}: ${String(calm)}`)
   return new Map(rivals.map((one) => [one, { singles: singles.get(one) ?? [], latencies: latencies.get(one) ?? [] }]))
 }
 
@@ -174,10 +178,11 @@ async function inTurns<R, What extends 'send' | 'consume' | 'single' | 'steady'>
   workers: ReadonlyMap<R, Worker>,
   count: number,
   what: What,
+  take: (work: () => Promise<Answers[What]>) => Promise<Answers[What]> = (work) => work(),
 ): Promise<ReadonlyMap<R, readonly Answers[What][]>> {
   const answers = new Map([...workers.keys()].map((rival): [R, Answers[What][]] => [rival, []]))
   for (let turn = 0; turn < count; turn++)
-    for (const [rival, worker] of workers) answers.get(rival)?.push(await worker.ask(what))
+    for (const [rival, worker] of workers) answers.get(rival)?.push(await take(() => worker.ask(what)))
   return answers
 }
 

@@ -47,7 +47,8 @@ function cells(pace: Pace, withoutOrder: boolean, what: Contest['what']): readon
   return numbers(values.sizes).flatMap((bytes) => keys.map((count) => cellOf(bytes, count, pace, what === 'times')))
 }
 
-const v8InTimes = `All ways run with \`--max-semi-space-size=1\`: without it V8 decides the tail of large records, by "A large young generation" in
+const inTimes = `A turn in which the hypervisor gave more than 10 ms of our cores to others is taken again, while there are any to spare.
+All ways run with \`--max-semi-space-size=1\`: without it V8 decides the tail of large records, by "A large young generation" in
 [performance](../docs/performance.md).`
 
 function tables(results: readonly CellResult[]): string {
@@ -109,7 +110,7 @@ async function localTimes(): Promise<string> {
   return `## local, single records
 
 Both by hand work in the caller's own thread, and read there what was just written: end to end, they are the time of a commit.
-${v8InTimes}
+${inTimes}
 
 ${timesTables(await compareLocal('times'))}`
 }
@@ -157,7 +158,7 @@ async function natsTimes(): Promise<string> {
 
 As above; 40 turns of a quarter of a second in each round. "Of a turn": each turn has a p99 of its own, and the one in the middle is
 taken; what a machine does to some turns is not in it, nor is what Sluice does to less than half of them.
-${v8InTimes}
+${inTimes}
 
 ${timesTables(await compareNats('times', binary))}`
 }
