@@ -64,7 +64,7 @@ export interface LocalConfig {
   readonly safe: string
 }
 
-/** Reads an address. Throws `invalid-argument` for an unknown option, naming the didYouMean known one, and for a bad value. */
+/** Reads an address. Throws `invalid-argument` for an unknown option, naming the nearest known one, and for a bad value. */
 export function parseConfig(url: BackendUrl): LocalConfig {
   const scheme = url.scheme === 'memory' ? 'memory' : 'local'
   const options = new AddressOptions(url, optionDescriptions, hiddenOptions)

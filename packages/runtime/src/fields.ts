@@ -102,7 +102,7 @@ export class Fields {
     )
   }
 
-  /** Reports every key that was never asked for, with the didYouMean known one. */
+  /** Reports every key that was never asked for, with the nearest known one. */
   finish(): void {
     const known = [...this.#asked]
     for (const entry of this.#entries.values()) {
