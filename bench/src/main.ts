@@ -340,6 +340,11 @@ const runs = {
   stuck,
   'kinesis-server': kinesisServer,
 }
+const unknown = [...parts].filter((name) => !Object.hasOwn(runs, name))
+if (unknown.length > 0) throw new RangeError(`--only ${unknown.join(',')}: there are ${Object.keys(runs).join(', ')}`)
+if (!(rounds >= 1)) throw new RangeError(`--rounds ${values.rounds}: a number from 1 on`)
+// Servers end with the process where it exits, not where a signal ends it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130))
 for (const [name, run] of Object.entries(runs)) {
   if (!parts.has(name)) continue
   sections.push({ text: await run(), rounds: once.has(name) ? 1 : rounds })
