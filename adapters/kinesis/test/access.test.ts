@@ -4,7 +4,18 @@ import { join } from 'node:path'
 import { CreateStreamCommand } from '@aws-sdk/client-kinesis'
 import type { KinesisClient } from '@aws-sdk/client-kinesis'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { backend, collect, failure, forward, open, refuse, stubService, texts } from './fixtures.ts'
+import {
+  backend,
+  collect,
+  failure,
+  forward,
+  makeTable,
+  open,
+  refuse,
+  stubService,
+  tablesOf,
+  texts,
+} from './fixtures.ts'
 
 const clientOf = (cloud: { native(): unknown }): KinesisClient => cloud.native() as KinesisClient
 
@@ -45,6 +56,35 @@ describe('who may not, or cannot', () => {
         .run(() => undefined),
     )
     expect(error).toMatchObject({ code: 'permission-denied', retryable: false })
+    expect(error.message).toContain('sluice.t.g')
+  })
+
+  it.each(['PutItem', 'UpdateItem', 'CreateTable', 'DescribeTable'])(
+    'a table in which %s is forbidden ends the consumer at once',
+    async (forbidden) => {
+      const { kinesis, dynamo } = await backend()
+      const guarded = await stubService((call, request, response, body) => {
+        if (call === forbidden)
+          refuse(response, 'AccessDeniedException', `User is not authorized to perform: dynamodb:${call}`)
+        else forward(dynamo.url, request, response, body)
+      })
+      const cloud = await open(`kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${guarded}`)
+      await cloud.admin.createTopic('t', { partitions: 2 })
+      const consumer = texts(cloud, 't').consumer({ group: 'g', deadLetter: false })
+      const error = await failure(consumer.run(() => undefined))
+      expect(error).toMatchObject({ code: 'permission-denied', retryable: false })
+      expect(error.message).toContain(`dynamodb:${forbidden}`)
+    },
+  )
+
+  it('a table whose key is not that of leases ends the consumer at once', async () => {
+    const { url, dynamo } = await backend()
+    await makeTable(tablesOf(dynamo), 'sluice.t.g', 'id')
+    const cloud = await open(url())
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const consumer = texts(cloud, 't').consumer({ group: 'g', deadLetter: false })
+    const error = await failure(consumer.run(() => undefined))
+    expect(error).toMatchObject({ code: 'invalid-argument', retryable: false })
     expect(error.message).toContain('sluice.t.g')
   })
 

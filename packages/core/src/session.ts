@@ -146,12 +146,13 @@ export class Session {
       topicName: name,
       member: options.member ?? `${hostname()}-${process.pid}-${this.#ids.next().slice(-12)}`,
       settings,
-      openTopic: () => this.openTopic(name, spec),
+      openTopic: async () => {
+        const topic = await this.openTopic(name, spec)
+        if (deadLetterTopic !== undefined) deadLetters = await this.#openDeadLetters(name, deadLetterTopic)
+        return topic
+      },
       patiently: (what, work, signal) => this.#patiently(what, work, signal),
       forgetTopic: () => this.forgetTopic(name),
-      prepareDeadLetters: async () => {
-        if (deadLetterTopic !== undefined) deadLetters = await this.#openDeadLetters(name, deadLetterTopic)
-      },
       deadLetterFits: (record) =>
         deadLetters === undefined || deadLetters.measure(record) <= deadLetters.limits.maxRecordBytes,
       sendDeadLetter: (record, signal) => this.#deadLetterProducer(deadLetterTopic ?? '').sendRecord(record, signal),

@@ -254,19 +254,23 @@ describe('checks before any I/O', () => {
 })
 
 describe('many that wait', () => {
-  it('at the door, in lanes and before the topic is open are given up by one signal, in time that grows with their number', async () => {
-    const never: Answer = () => new Promise(() => undefined)
-    const { producer } = setup(never, { maxBufferedRecords: 40_000, maxInFlight: 1 })
-    const stop = new AbortController()
-    const sends = Array.from({ length: 80_000 }, (_, value) =>
-      codeOf(producer.send({ value, ...(value % 2 === 0 ? {} : { key: `k${value % 8}` }) }, { signal: stop.signal })),
-    )
-    await settle()
-    stop.abort()
-    expect(new Set(await Promise.all(sends))).toEqual(new Set(['aborted']))
-    await settle()
-    expect(producer.stats().bufferedRecords).toBeLessThanOrEqual(1_000)
-  })
+  it(
+    'at the door, in lanes and before the topic is open are given up by one signal, in time that grows with their number',
+    { timeout: 30_000 },
+    async () => {
+      const never: Answer = () => new Promise(() => undefined)
+      const { producer } = setup(never, { maxBufferedRecords: 40_000, maxInFlight: 1 })
+      const stop = new AbortController()
+      const sends = Array.from({ length: 80_000 }, (_, value) =>
+        codeOf(producer.send({ value, ...(value % 2 === 0 ? {} : { key: `k${value % 8}` }) }, { signal: stop.signal })),
+      )
+      await settle()
+      stop.abort()
+      expect(new Set(await Promise.all(sends))).toEqual(new Set(['aborted']))
+      await settle()
+      expect(producer.stats().bufferedRecords).toBeLessThanOrEqual(1_000)
+    },
+  )
 
   it('in a lane are not sent once they are given up, and those behind them are', async () => {
     const requests: unknown[][] = []

@@ -6,9 +6,8 @@ import { Holdings } from './holdings.ts'
 import { toSettings } from './options.ts'
 import type { LeaseCoordinatorOptions, Settings } from './options.ts'
 import { planScan } from './plan.ts'
-import type { ScanPlan } from './plan.ts'
 import { Sightings } from './sightings.ts'
-import { StoreAccess } from './store-access.ts'
+import { isLasting, StoreAccess } from './store-access.ts'
 
 /** Tries to ask for leases within one scan. */
 const askAttempts = 5
@@ -19,7 +18,7 @@ const askAttempts = 5
  *
  * At most one member's checkpoints of a partition are accepted at any time: each tenure has an `epoch` greater than every
  * earlier one. A holder gives up what it cannot renew before anybody else may take it. Store outages never reject out
- * of here, except from `checkpoint`; what cannot be done now is tried again.
+ * of here, except from `checkpoint`; what cannot be done now is tried again, and what will not pass is told by `failed`.
  *
  * Costs when idle: one `list` per `scanEveryMs`, one `listPartitions` per `discoverEveryMs`, and for each held lease one
  * `replace` per third of `failoverMs`, unless a checkpoint wrote it meanwhile.
@@ -38,6 +37,8 @@ export class LeaseCoordinator implements AsyncDisposable {
   #discoverAtMs = Number.NEGATIVE_INFINITY
   /** Abandoned leases that we do not take, and since when. */
   #left: ReadonlyMap<PartitionId, { readonly version: number; readonly sinceMs: number }> = new Map()
+  /** Whether every partition had a lease once. */
+  #discovered = false
   #started = false
   #asking = false
   #closing: Promise<void> | undefined
@@ -47,7 +48,9 @@ export class LeaseCoordinator implements AsyncDisposable {
     this.#options = options
     this.#settings = toSettings(options)
     this.#logger = options.logger ?? silentLogger
-    this.#store = new StoreAccess(options.store, options.scope, clock, this.#settings.callTimeoutMs)
+    this.#store = new StoreAccess(options.store, options.scope, clock, this.#settings.callTimeoutMs, (error) => {
+      if (!this.#stop.signal.aborted) events.failed(error)
+    })
     this.#sightings = new Sightings(this.#settings.failoverMs)
     this.#holdings = new Holdings({
       store: this.#store,
@@ -136,7 +139,7 @@ export class LeaseCoordinator implements AsyncDisposable {
       const usualMs = this.#settings.scanEveryMs * (0.9 + 0.2 * this.#options.random())
       delayMs = hurry ? this.#settings.hurryMs : Math.min(usualMs, abandonedInMs)
     } catch (cause) {
-      this.#logger.warn({ scope: this.#options.scope, error: textOf(cause) }, 'cannot scan the leases; trying again')
+      this.#tryAgain(cause, { scope: this.#options.scope }, 'cannot scan the leases')
     }
     this.#scanTimer?.cancel()
     if (this.#stop.signal.aborted) return
@@ -144,11 +147,13 @@ export class LeaseCoordinator implements AsyncDisposable {
   }
 
   /** What was done, and how soon a lease of a silent member is free to take. */
-  async #scan(): Promise<ScanPlan & { readonly abandonedInMs: number }> {
+  async #scan(): Promise<{ readonly hurry: boolean; readonly abandonedInMs: number }> {
     const { clock, member, random } = this.#options
     const leases = await this.#discover((await this.#store.list()).leases)
     const nowMs = clock.monotonic()
     const seenBefore = this.#sightings.record(leases, nowMs)
+    // Where new leases begin is told by those that there are, so nothing is read until all are there.
+    if (!this.#discovered) return { hurry: true, abandonedInMs: Infinity }
     await this.#holdings.reconcile(leases)
     const plan = planScan({
       member,
@@ -170,7 +175,7 @@ export class LeaseCoordinator implements AsyncDisposable {
     const ofOthers = leases.filter(({ ended, owner }) => !ended && owner !== undefined && owner !== member)
     // Whoever was first may have stored it as free.
     const hurry = plan.hurry || taken.includes(false)
-    return { ...plan, hurry, abandonedInMs: this.#sightings.abandonedInMs(ofOthers, clock.monotonic()) }
+    return { hurry, abandonedInMs: this.#sightings.abandonedInMs(ofOthers, clock.monotonic()) }
   }
 
   /** Creates the leases of new partitions when that is due; returns what the store has then. */
@@ -184,10 +189,11 @@ export class LeaseCoordinator implements AsyncDisposable {
       )
       this.#discoverAtMs = dueMs
       const created = await createMissingLeases(this.#store, scope, listed, leases)
+      this.#discovered = true
       return created ? (await this.#store.list()).leases : leases
     } catch (cause) {
       this.#discoverAtMs = Number.NEGATIVE_INFINITY
-      this.#logger.warn({ scope, error: textOf(cause) }, 'cannot look for new partitions; trying again')
+      this.#tryAgain(cause, { scope }, 'cannot look for new partitions')
       return leases
     }
   }
@@ -253,7 +259,7 @@ export class LeaseCoordinator implements AsyncDisposable {
       }
     } catch (cause) {
       const partitions = leases.map((lease) => lease.partition)
-      this.#logger.warn({ partitions, error: textOf(cause) }, 'cannot ask for leases; trying again')
+      this.#tryAgain(cause, { partitions }, 'cannot ask for leases')
     }
   }
 
@@ -276,9 +282,14 @@ export class LeaseCoordinator implements AsyncDisposable {
     try {
       return await this.#store.replace(lease)
     } catch (cause) {
-      this.#logger.warn({ partition: lease.partition, error: textOf(cause) }, 'cannot write a lease; trying again')
+      this.#tryAgain(cause, { partition: lease.partition }, 'cannot write a lease')
       return undefined
     }
+  }
+
+  /** What lasts was told by `failed`. */
+  #tryAgain(cause: unknown, facts: Readonly<Record<string, unknown>>, what: string): void {
+    if (!isLasting(cause)) this.#logger.warn({ ...facts, error: textOf(cause) }, `${what}; trying again`)
   }
 
   #isDead(member: string | undefined): boolean {

@@ -21,8 +21,8 @@ export async function createMissingLeases(
 }
 
 /** Partitions grouped so that no group has a parent in itself or in a later one; a cycle comes out as one last group. */
-export function generations(partitions: readonly ListedPartition[]): readonly (readonly ListedPartition[])[] {
-  const groups: (readonly ListedPartition[])[] = []
+export function generations<P extends ListedPartition>(partitions: readonly P[]): readonly (readonly P[])[] {
+  const groups: (readonly P[])[] = []
   let rest = partitions
   while (rest.length > 0) {
     const waiting = new Set<PartitionId>(rest.map((partition) => partition.id))

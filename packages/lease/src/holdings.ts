@@ -2,6 +2,7 @@ import { StreamError, textOf } from '@sluice/driver'
 import type { Clock, Lease, Logger, PartitionId, Position } from '@sluice/driver'
 import { within } from './within.ts'
 import type { LeaseEvents, Settings } from './options.ts'
+import { isLasting } from './store-access.ts'
 import type { StoreAccess } from './store-access.ts'
 import { Tenure } from './tenure.ts'
 
@@ -139,7 +140,8 @@ export class Holdings {
     try {
       await tenure.inTurn(() => this.#writeRenewal(tenure))
     } catch (cause) {
-      logger.warn({ partition: tenure.lease.partition, error: textOf(cause) }, 'cannot renew a lease; trying again')
+      if (!isLasting(cause))
+        logger.warn({ partition: tenure.lease.partition, error: textOf(cause) }, 'cannot renew a lease; trying again')
     } finally {
       tenure.renewing = false
     }

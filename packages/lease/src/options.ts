@@ -31,6 +31,11 @@ export interface LeaseEvents {
   revoking(partitions: readonly PartitionId[], deadlineMs: number): Promise<void>
   /** They are no longer ours, and no checkpoint for them will be accepted. `fenced`: somebody else has them; `unavailable`: they could not be renewed. */
   lost(partitions: readonly PartitionId[], reason?: StreamError): void
+  /**
+   * The store or `listPartitions` answered with an error that does not pass by itself: there is no permission, or what is
+   * asked is gone. It is tried again all the same, and said each time, until `close()`.
+   */
+  failed(error: StreamError): void
 }
 
 /** What a {@link LeaseCoordinator} is made of. */

@@ -1,5 +1,5 @@
 import { StreamError } from '@sluice/driver'
-import type { Clock, Lease, LeaseStore } from '@sluice/driver'
+import type { Clock, ErrorCode, Lease, LeaseStore } from '@sluice/driver'
 import { Coalescer } from './coalescer.ts'
 
 /** Every lease of the scope, and when the request for them went out. */
@@ -9,19 +9,36 @@ export interface Listing {
   readonly startedMs: number
 }
 
+/** What is no answer of the store: whoever called has ended the call, or the store. */
+const ours: ReadonlySet<ErrorCode> = new Set(['aborted', 'closed'])
+
+/** Whether an error does not pass by itself. */
+export function isLasting(error: unknown): boolean {
+  return StreamError.is(error) && !error.retryable && !ours.has(error.code)
+}
+
 /** The store with a time limit on every call, so that a call which hangs costs as much as one that fails. */
 export class StoreAccess {
   readonly #store: LeaseStore
   readonly #scope: string
   readonly #clock: Clock
   readonly #timeoutMs: number
+  readonly #onFailed: (error: StreamError) => void
   readonly #lists: Coalescer<Listing>
 
-  constructor(store: LeaseStore, scope: string, clock: Clock, timeoutMs: number) {
+  /** `onFailed` is told of errors that do not pass by themselves, besides whoever called. */
+  constructor(
+    store: LeaseStore,
+    scope: string,
+    clock: Clock,
+    timeoutMs: number,
+    onFailed: (error: StreamError) => void,
+  ) {
     this.#store = store
     this.#scope = scope
     this.#clock = clock
     this.#timeoutMs = timeoutMs
+    this.#onFailed = onFailed
     this.#lists = new Coalescer(() => this.#list())
   }
 
@@ -50,7 +67,10 @@ export class StoreAccess {
     try {
       return await Promise.race([request(controller.signal), late.promise])
     } catch (cause) {
-      if (StreamError.is(cause)) throw cause
+      if (StreamError.is(cause)) {
+        if (isLasting(cause)) this.#onFailed(cause)
+        throw cause
+      }
       throw new StreamError('unavailable', `cannot ${what}: ${String(cause)}`, { cause, ambiguous: true })
     } finally {
       timer.cancel()

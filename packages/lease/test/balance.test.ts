@@ -60,7 +60,14 @@ class Crowd {
       random: () => (this.#seed = (this.#seed * 48_271) % 2_147_483_647) / 2_147_483_647,
       failoverMs,
       listPartitions: () => Promise.resolve(this.#partitions),
-      events: { acquired: () => undefined, revoking: () => Promise.resolve(), lost: () => undefined },
+      events: {
+        acquired: () => undefined,
+        revoking: () => Promise.resolve(),
+        lost: () => undefined,
+        failed: (error) => {
+          throw error
+        },
+      },
     })
     this.members.push({ coordinator, line })
     await coordinator.start()

@@ -223,7 +223,12 @@ describe('close', () => {
 
   it('before start does nothing', async () => {
     const clock = new ManualClock()
-    const events = { acquired: () => undefined, revoking: async () => undefined, lost: () => undefined }
+    const events = {
+      acquired: () => undefined,
+      revoking: async () => undefined,
+      lost: () => undefined,
+      failed: () => undefined,
+    }
     const store = new TestStore()
     const idle = new LeaseCoordinator({
       store,

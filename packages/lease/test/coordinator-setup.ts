@@ -1,5 +1,5 @@
 import { StreamError } from '@sluice/driver'
-import type { Lease, LeaseStore } from '@sluice/driver'
+import type { ErrorCode, Lease, LeaseStore } from '@sluice/driver'
 import { ManualClock } from '@sluice/driver/testing'
 import { LeaseCoordinator, MemoryLeaseStore } from '@sluice/lease'
 import type { LeaseCoordinatorOptions, LeaseEvents, ListedPartition } from '@sluice/lease'
@@ -12,6 +12,8 @@ export class TestStore implements LeaseStore {
   readonly inner = new MemoryLeaseStore()
   readonly asked: string[] = []
   mode: 'up' | 'down' | 'silent' | 'loses-replies' = 'up'
+  /** With what some calls are refused, while it is there. */
+  refusal: { readonly of: readonly string[]; readonly code: ErrorCode } | undefined
 
   list = (of: string): Promise<readonly Lease[]> => this.#answer('list', () => this.inner.list(of))
   create = (lease: Lease): Promise<boolean> => this.#answer('create', () => this.inner.create(lease))
@@ -33,6 +35,7 @@ export class TestStore implements LeaseStore {
     this.asked.push(operation)
     if (this.mode === 'down') throw new Error('store is down')
     if (this.mode === 'silent') return new Promise(() => undefined)
+    if (this.refusal?.of.includes(operation) === true) throw new StreamError(this.refusal.code, `no ${operation}`)
     const result = await run()
     if (this.mode === 'loses-replies' && operation !== 'list') throw new Error('connection reset')
     return result
@@ -67,6 +70,7 @@ export function setup(...ids: string[]): Setup {
           change.acquired ?? (({ partition, epoch }) => void log.push(`${member} acquired ${partition}@${epoch}`)),
         revoking: change.revoking ?? (async (revoked) => void log.push(`${member} revoking ${revoked.join()}`)),
         lost: (lost, reason) => void log.push(`${member} lost ${lost.join()} ${reason?.code}`),
+        failed: ({ code, message }) => void log.push(`${member} failed ${code}: ${message}`),
       },
     })
     await coordinator.start()

@@ -1,3 +1,4 @@
+import { StreamError } from '@sluice/driver'
 import type { Lease, Position } from '@sluice/driver'
 import { describe, expect, it } from 'vitest'
 import { failoverMs, heldBy, scope, setup, TestStore } from './coordinator-setup.ts'
@@ -39,6 +40,25 @@ describe('taking', () => {
     await clock.advance(2)
     expect([heldBy(a), heldBy(b)]).toEqual(['', '0'])
     expect(log).toEqual(['a acquired 0@1', 'a lost 0 unavailable', 'b acquired 0@2'])
+  })
+
+  it('takes nothing before every partition had a lease once', async () => {
+    const { join, store, clock, log, partitions } = setup('0')
+    const first = await join('first')
+    await first.close()
+    partitions.push({ id: '1', parents: [] })
+    store.refusal = { of: ['create'], code: 'throttled' }
+    const a = await join('a')
+    await clock.advance(failoverMs)
+    expect(heldBy(a)).toBe('')
+    store.refusal = undefined
+    await clock.advance(failoverMs)
+    expect(heldBy(a)).toBe('0 1')
+    partitions.push({ id: '2', parents: [] })
+    store.refusal = { of: ['create'], code: 'throttled' }
+    await store.change('0', { owner: undefined, epoch: 9 })
+    await clock.advance(failoverMs)
+    expect(log.slice(-2)).toEqual(['a lost 0 fenced', 'a acquired 0@10'])
   })
 
   it('does not overwrite a lease that changed since it was listed', async () => {
@@ -116,6 +136,34 @@ describe('keeping', () => {
     store.mode = 'up'
     expect(heldBy(a)).toBe('0')
     expect(log).toEqual(['a acquired 0@1'])
+  })
+
+  it.each(['list', 'create', 'replace'])(
+    'tells of a %s that is refused for good, and of none that passes',
+    async (call) => {
+      const { join, store, clock, log, partitions } = setup('0')
+      store.refusal = { of: [call], code: 'throttled' }
+      const a = await join('a')
+      await clock.advance(failoverMs)
+      expect(log).toEqual([])
+      store.refusal = { of: [call], code: 'permission-denied' }
+      partitions.push({ id: '1', parents: [] })
+      await a.refresh()
+      expect(log).toContain(`a failed permission-denied: no ${call}`)
+      store.refusal = undefined
+      await clock.advance(failoverMs)
+      expect(heldBy(a)).toBe('0 1')
+      store.refusal = { of: ['list', 'replace'], code: 'permission-denied' }
+      log.length = 0
+      await a.close()
+      expect(log).toEqual([])
+    },
+  )
+
+  it('tells of a topic that cannot be looked up for good', async () => {
+    const { join, log } = setup('0')
+    await join('a', { listPartitions: () => Promise.reject(new StreamError('not-found', 'gone')) })
+    expect(log).toEqual(['a failed not-found: gone'])
   })
 
   it('gives up what it cannot renew for the failover time, and comes back under a new epoch', async () => {

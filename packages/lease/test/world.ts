@@ -192,6 +192,7 @@ export class Member {
       lost: (partitions, reason) => {
         for (const partition of partitions) this.#endTenure(partition, `lost ${partition} ${reason?.code}`)
       },
+      failed: (error) => void this.#world.violations.push(`failed: ${error.message}`),
     }
   }
 

@@ -11,14 +11,13 @@ export interface ConsumerDeps {
   readonly topicName: string
   readonly member: string
   readonly settings: ConsumerSettings
+  /** Opens it, and makes sure that the dead-letter topic is there. */
   readonly openTopic: () => Promise<DriverTopic>
   /** Tries again while the backend is away. */
   readonly patiently: <T>(what: string, work: () => Promise<T>, signal: AbortSignal) => Promise<T>
   /** It is no longer what it was when it was opened: it is opened anew next time. */
   readonly forgetTopic: () => void
-  /** Makes sure that the dead-letter topic is there; called once, before the first read. */
-  readonly prepareDeadLetters: () => Promise<void>
-  /** Whether the dead-letter topic takes a record of that size. Known once it was prepared. */
+  /** Whether the dead-letter topic takes a record of that size. Known once the topic is open. */
   readonly deadLetterFits: (record: OutgoingRecord) => boolean
   readonly sendDeadLetter: (record: OutgoingRecord, signal: AbortSignal) => Promise<unknown>
   readonly capabilities: Capabilities

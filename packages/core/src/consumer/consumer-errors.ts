@@ -19,6 +19,16 @@ export function notSettled(deps: ConsumerDeps, abandoned: readonly string[], tim
   )
 }
 
+/** What went wrong while it started. */
+export function notOpened({ topicName, settings }: ConsumerDeps, cause: unknown): StreamError {
+  return StreamError.from(cause, `topic "${topicName}" could not be opened for group "${settings.group}"`)
+}
+
+/** Ends a start that a close came into. */
+export function closedWhileStarting(): StreamError {
+  return new StreamError('closed', 'the consumer was closed while it started')
+}
+
 /** Told to handlers that did not end in time. */
 export function closedMeanwhile({ topicName }: ConsumerDeps): StreamError {
   return new StreamError('closed', `the consumer of topic "${topicName}" was closed before the handler ended`)

@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { StreamError, untilAborted } from '@sluice/driver'
 import type { DriverTopic } from '@sluice/driver'
 import type { CloseOptions } from '../api/cloud.ts'
 import type { BatchHandler, BatchOptions, Consumer, ConsumerStats, Handler, RunOptions } from '../api/consumer.ts'
@@ -8,7 +8,7 @@ import { checkArgument, checkOptions, func } from '../options.ts'
 import { joinClose, within } from '../within.ts'
 import { BatchMode } from './batch-mode.ts'
 import type { ConsumerDeps } from './consumer-deps.ts'
-import { checkStartKind, closedMeanwhile, notSettled } from './consumer-errors.ts'
+import { checkStartKind, closedMeanwhile, closedWhileStarting, notOpened, notSettled } from './consumer-errors.ts'
 import type { Delivery } from './delivery.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { statsOf } from './consumer-stats.ts'
@@ -36,6 +36,8 @@ export class TopicConsumer implements Consumer<unknown> {
   readonly #deps: ConsumerDeps
   readonly #dispatcher: Dispatcher
   readonly #stop = new AbortController()
+  /** Aborts when a close begins: what has not begun yet does not begin any more. */
+  readonly #leaving = new AbortController()
   readonly #ended = Promise.withResolvers<void>()
   #running: Running | undefined
   #starting: Promise<void> | undefined
@@ -150,10 +152,7 @@ export class TopicConsumer implements Consumer<unknown> {
 
   #start(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
     this.#starting = this.#open(makeMode).catch((cause: unknown) => {
-      const error = StreamError.from(
-        cause,
-        `topic "${this.#deps.topicName}" could not be opened for group "${this.#deps.settings.group}"`,
-      )
+      const error = notOpened(this.#deps, cause)
       if (!this.#draining) this.#fail(error)
       throw error
     })
@@ -163,11 +162,10 @@ export class TopicConsumer implements Consumer<unknown> {
   async #open(makeMode: (deps: ModeDeps) => Mode): Promise<void> {
     const { capabilities, settings } = this.#deps
     checkStartKind(capabilities, settings)
-    const topic = await this.#deps.openTopic()
-    await this.#deps.prepareDeadLetters()
+    const topic = await untilAborted(this.#deps.openTopic(), this.#leaving.signal, closedWhileStarting)
     this.#dispatcher.ordered = topic.order === 'key'
     const begin = (): Promise<void> => this.#subscribe(topic, makeMode)
-    await this.#deps.patiently(`subscribe to topic "${topic.name}"`, begin, this.#stop.signal)
+    await this.#deps.patiently(`subscribe to topic "${topic.name}"`, begin, this.#leaving.signal)
   }
 
   /** Begins to read. Each try has an engine of its own: what the one before heard of partitions went with it. */
@@ -281,6 +279,7 @@ export class TopicConsumer implements Consumer<unknown> {
 
   async #close(timeoutMs: number | undefined): Promise<void> {
     this.#draining = true
+    this.#leaving.abort()
     let givenUp: readonly string[] = []
     try {
       await this.#startEnds(Math.max(timeoutMs ?? 0, graceMs))
@@ -324,7 +323,7 @@ export class TopicConsumer implements Consumer<unknown> {
     const { clock } = this.#deps
     const started = this.#starting.catch(() => undefined)
     if (await within(clock, started, timeoutMs)) return
-    this.#stop.abort(new StreamError('closed', 'the consumer was closed while it started'))
+    this.#stop.abort(closedWhileStarting())
     await within(clock, started, graceMs)
   }
 

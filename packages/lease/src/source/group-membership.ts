@@ -33,7 +33,7 @@ export interface GroupMembershipOptions<Start> {
   isDead?(member: string): boolean
   /** Makes the group when it is new. */
   join(): Promise<void>
-  /** Looks the topic up. `not-found` ends the source: the topic was deleted. */
+  /** Looks the topic up. An error that does not pass ends the source: the topic was deleted, or may not be looked up. */
   listPartitions(leases: readonly Lease[]): Promise<readonly ListedPartition[]>
   /** Where reading under this lease begins. */
   startOf(lease: Lease): Start | Promise<Start>
@@ -66,6 +66,7 @@ export class GroupMembership<Start> implements Membership {
         lost: (partitions, reason) => {
           if (reader.withdraw(reader.tenuresOf(partitions))) events.lost(partitions, reason)
         },
+        failed: (error) => events.failed(error),
       },
     })
   }
@@ -120,15 +121,8 @@ export class GroupMembership<Start> implements Membership {
   }
 
   async #listPartitions(leases: readonly Lease[]): Promise<readonly ListedPartition[]> {
-    const { reader, events } = this.#options
-    try {
-      const listed = await this.#options.listPartitions(leases)
-      reader.topicChanged()
-      return listed
-    } catch (error) {
-      // A member that reads nothing at the moment learns in no other way that its topic was deleted.
-      if (StreamError.is(error, 'not-found')) events.failed(error)
-      throw error
-    }
+    const listed = await this.#options.listPartitions(leases)
+    this.#options.reader.topicChanged()
+    return listed
   }
 }
