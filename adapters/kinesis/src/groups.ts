@@ -48,14 +48,16 @@ export class Groups {
   }
 
   /**
-   * Where the leases of a group are. What the KCL left that says no place is given one here, and with the lease's next write in the
-   * table too: later it would be another, and what was read by then and not settled would be passed over.
+   * Where the leases of a group are. What the KCL left that says no place is given one with the lease's next write: later it would
+   * be another, and what was read by then and not settled would be passed over. Its `LATEST` is the time of this call, which comes
+   * before shards are listed: what they are split into afterwards is read whole.
    */
   storeOf(topic: TopicView, group: string, beginning?: Beginning, table?: string): LeaseStore {
     const { client, calls, tables, bound, time } = this.#context
     const scope = { topic: topic.name, stream: String(topic.info.createdMs), group }
+    const timeMs = time.past()
     const resolve = (checkpoint: Position, partition: PartitionId): Position => {
-      if (checkpoint === 'LATEST') return toCheckpoint({ kind: 'time', timeMs: time.past() })
+      if (checkpoint === 'LATEST') return toCheckpoint({ kind: 'time', timeMs })
       const shard = topic.shards.byId(partition)
       const isOpen = checkpoint === 'AT_TIMESTAMP' && shard !== undefined && beginning !== undefined
       return isOpen ? toCheckpoint(beginning(shard)) : checkpoint
@@ -136,21 +138,28 @@ export class Groups {
   }
 
   /**
-   * The shards as the coordinator is to see them. One without a lease is new, and so begins where the group did; unless
-   * there are leases of what came after it: then it was done with and its lease was taken away, as the KCL does.
+   * The shards as the coordinator is to see them. Of one without a lease:
+   *
+   * - if there are leases of what came after it, it was done with and its lease was taken away, as the KCL does;
+   * - if it came of one of which something was read, it is read from its first record;
+   * - else the first member was cut off while it made the leases: it begins where the group does, as the others tell.
    */
   listed(shards: ShardMap, leases: readonly Lease[], beginning: Beginning): readonly ListedPartition[] {
-    const known = new Set(leases.map((lease) => lease.partition))
-    const marked = leases.find(({ checkpoint }) => checkpoint?.startsWith('AT_TIMESTAMP:') === true)?.checkpoint
-    const passed = ancestorsOf(known, shards)
-    return shards.all.map((shard) => {
+    const passed = passedBy(leases, shards)
+    const ofGroup = leases.map(({ checkpoint }) => checkpoint).find(isTime)
+    const begins = new Map(
+      leases.map(({ partition, checkpoint, ended }) => [partition, ended ? undefined : checkpoint]),
+    )
+    return parentsFirst(shards).map((shard) => {
       const { id, parents } = shard
-      const later = marked ?? toCheckpoint({ kind: 'horizon' })
-      // That the first member was cut off while it made the leases shows in shards that came of no other.
+      if (begins.has(id)) return { id, parents }
+      const before = parents.filter((parent) => begins.has(parent)).map((parent) => begins.get(parent))
       const first = beginning(shard)
-      const isLeftOut = first.kind === 'behind' && parents.length === 0
-      const checkpoint = leases.length === 0 || isLeftOut ? toCheckpoint(first) : later
-      return { id, parents, ended: !known.has(id) && passed.has(id), checkpoint }
+      const isFirst = leases.length === 0 || (before.length === 0 && first.kind === 'behind')
+      const told = before.length === 0 ? ofGroup : before.every(isTime) ? before.toSorted()[0] : undefined
+      const checkpoint = isFirst ? toCheckpoint(first) : (told ?? toCheckpoint({ kind: 'horizon' }))
+      begins.set(id, passed.has(id) ? undefined : checkpoint)
+      return { id, parents, ended: passed.has(id), checkpoint }
     })
   }
 
@@ -180,10 +189,9 @@ export class Groups {
     const scope = scopeOf(topic, group)
     const leases = await store.list(scope)
     const known = new Map(leases.map((lease) => [lease.partition, lease]))
-    for (const { id, parents } of parentsFirst(topic.shards)) {
-      const shard = topic.shards.byId(id)
-      if (shard === undefined || (leases.length > 0 && to.kind === 'position' && to.positions[id] === undefined))
-        continue
+    for (const shard of parentsFirst(topic.shards)) {
+      const { id, parents } = shard
+      if (leases.length > 0 && to.kind === 'position' && to.positions[id] === undefined) continue
       const checkpoint = toCheckpoint(beginning(shard))
       const lease = known.get(id)
       const isMade =
@@ -261,10 +269,13 @@ export function scopeOf(topic: TopicView, group: string): string {
   return `${topic.name}/${topic.info.createdMs}/${group}`
 }
 
-/** What came before these shards, at whatever distance. Each shard is looked at once: splits and merges make many ways to one. */
-function ancestorsOf(ids: Iterable<PartitionId>, shards: ShardMap): ReadonlySet<PartitionId> {
+/**
+ * What came, at whatever distance, before the shards that have leases. Each shard is looked at once: splits and merges make many
+ * ways to one.
+ */
+function passedBy(leases: readonly Lease[], shards: ShardMap): ReadonlySet<PartitionId> {
   const found = new Set<PartitionId>()
-  const waiting = [...ids]
+  const waiting = leases.map(({ partition }) => partition)
   for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
     for (const parent of shards.byId(id)?.parents ?? []) {
       if (found.has(parent)) continue
@@ -275,8 +286,13 @@ function ancestorsOf(ids: Iterable<PartitionId>, shards: ShardMap): ReadonlySet<
   return found
 }
 
-function parentsFirst(shards: ShardMap): readonly ListedPartition[] {
+function parentsFirst(shards: ShardMap): readonly ShardInfo[] {
   return generations(shards.all).flat()
+}
+
+/** Whether a checkpoint is the time at which a group begins. */
+function isTime(checkpoint: Position | undefined): checkpoint is Position {
+  return checkpoint?.startsWith('AT_TIMESTAMP:') === true
 }
 
 const unowned = { owner: undefined, handoffTo: undefined, epoch: 0, ended: false, version: 0 }

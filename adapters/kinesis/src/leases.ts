@@ -38,7 +38,7 @@ export interface DynamoLeaseStoreContext {
   readonly tables: LeaseTables
   readonly table: string
   readonly scope: LeaseScope
-  /** Gives a place to what says none. Default: it stays as it is. */
+  /** Gives a place, with the next write of a lease, to a checkpoint that says none. Default: it stays as it is. */
   readonly resolve?: (checkpoint: Position, partition: PartitionId) => Position
 }
 
@@ -53,15 +53,7 @@ export class DynamoLeaseStore implements LeaseStore {
   async list(scope: string, signal?: AbortSignal): Promise<readonly Lease[]> {
     const { tables, table } = this.#context
     const items = (await tables.scan(table, signal)) ?? []
-    return items.filter((item) => this.#isOurs(item)).map((item) => this.#resolved(toLease(scope, item)))
-  }
-
-  #resolved(lease: Lease): Lease {
-    const { resolve } = this.#context
-    const { checkpoint, partition } = lease
-    return resolve === undefined || checkpoint === undefined
-      ? lease
-      : { ...lease, checkpoint: resolve(checkpoint, partition) }
+    return items.filter((item) => this.#isOurs(item)).map((item) => toLease(scope, item))
   }
 
   async create(lease: Lease, signal?: AbortSignal): Promise<boolean> {
@@ -90,8 +82,9 @@ export class DynamoLeaseStore implements LeaseStore {
     return written
   }
 
-  async replace(lease: Lease, signal?: AbortSignal): Promise<Lease | undefined> {
+  async replace(listed: Lease, signal?: AbortSignal): Promise<Lease | undefined> {
     const { scope, table } = this.#context
+    const lease = this.#resolved(listed)
     const version = lease.version + 1
     const { names, values, expression } = updateOf({
       ...toItem(lease, scope),
@@ -125,6 +118,14 @@ export class DynamoLeaseStore implements LeaseStore {
         { abortSignal },
       ),
     )
+  }
+
+  #resolved(lease: Lease): Lease {
+    const { resolve } = this.#context
+    const { checkpoint, partition } = lease
+    return resolve === undefined || checkpoint === undefined
+      ? lease
+      : { ...lease, checkpoint: resolve(checkpoint, partition) }
   }
 
   /** Says whether the condition was met. */

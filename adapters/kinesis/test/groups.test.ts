@@ -83,6 +83,23 @@ describe('the shards as a group sees them', () => {
     expect(Object.fromEntries(checkpoints)).toMatchObject({ s1: '8:1', s2: 'TRIM_HORIZON' })
   })
 
+  it.each([
+    ['of what was read from its first record', { s1: '8:0' }, 'TRIM_HORIZON'],
+    ['of what was read to its end from its first record', { s1: 'SHARD_END' }, 'TRIM_HORIZON'],
+    ['of what the KCL left at the newest from its first record', { s1: 'LATEST' }, 'TRIM_HORIZON'],
+    ['of what nothing was read of where the group begins', { s1: 'AT_TIMESTAMP:5' }, 'AT_TIMESTAMP:5'],
+    ['that nobody has seen where the group begins', { s0: 'AT_TIMESTAMP:5' }, 'AT_TIMESTAMP:5'],
+  ])('begin, if they came %s', async (_, checkpoints: Readonly<Record<string, string>>, expected) => {
+    const map = new ShardMap([shard('s0', [], true), shard('s1'), shard('s2', ['s1'], true)])
+    const known = Object.entries(checkpoints).map(([id, checkpoint]) =>
+      checkpoint === 'SHARD_END' ? { ...lease(id, ''), checkpoint: undefined, ended: true } : lease(id, checkpoint),
+    )
+    const beginning = await groups.beginningOf({ kind: 'earliest' }, topic)
+    const others = known[0]?.partition === 's0' ? [] : [lease('s0', 'AT_TIMESTAMP:7')]
+    const listed = groups.listed(map, [...others, ...known], beginning)
+    expect(listed.find(({ id }) => id === 's2')?.checkpoint).toBe(expected)
+  })
+
   it('are told at once, however often they were split and merged', async () => {
     const shards = [shard('s0')]
     for (let times = 0; times < 400; times++) {
