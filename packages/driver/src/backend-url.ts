@@ -1,10 +1,33 @@
 import type { BackendUrl } from './driver.ts'
 import { StreamError } from './errors.ts'
+import { nearest } from './nearest.ts'
 
-const secretName = /(pass|pwd|secret|token|key|credential|sig|sas|auth)/i
-/** Numbers, times, yes and no, hosts: a name that is misspelt does not tell that its value is a secret. */
-const harmless = /^(\d{1,5}(ms|s|m|h|d)?|true|false|https?:\/\/[\w.-]+(:\d{1,5})?\/?)$/
-const secretPair = /([^;,/&]*(?:pass|pwd|secret|token|key|credential|sig|sas|auth)[^;,/&=]*)=[^;,&]*/gi
+const secretPart = /pass|pw|psw|secret|token|key|seed|cred|sig|sas|auth|bearer|jwt|user|login/i
+/** A name that is nearly one of these is taken for it. */
+const secretWords = [
+  'password',
+  'passphrase',
+  'secret',
+  'token',
+  'apikey',
+  'key',
+  'pass',
+  'pwd',
+  'sig',
+  'sas',
+  'sasl',
+  'signature',
+  'credentials',
+  'authorization',
+  'auth',
+  'user',
+  'username',
+  'login',
+]
+const hostUrl = /^https?:\/\/[\w.-]+(:\d{1,5})?\/?$/
+/** Letters as words are written, or a number: secrets mix them. */
+const plainWord = /^([a-z]*|[A-Z]+|[A-Z]?[a-z]+([A-Z][a-z]+)*|v?\d{1,9}(ms|s|m|h|d)?)$/
+const secretPair = new RegExp(`([^;,/&]*(?:${secretPart.source})[^;,/&=]*)=[^;,&]*`, 'gi')
 
 /** Behind a `?` or `#` nothing is taken for a password: one that holds them would be shown from there on. */
 const misplacedAt = /^\/\/[^?#]*[?#].*@/s
@@ -79,7 +102,22 @@ function safeWhere(where: string): string {
 function safeQuery(query: string): string {
   if (query === '') return ''
   const pairs = [...new URLSearchParams(query)].map(
-    ([name, value]) => `${name}=${secretName.test(name) || !harmless.test(value) ? '***' : value}`,
+    ([name, value]) => `${name}=${isSecretName(name) || !isPlain(value) ? '***' : value}`,
   )
   return `?${pairs.join('&')}`
+}
+
+/**
+ * Addresses are shown before an adapter is loaded that knows its options. So the name decides, also where it is a misspelt word for a
+ * secret, and then the value.
+ */
+function isSecretName(name: string): boolean {
+  const words = name.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/)
+  return secretPart.test(name) || [name, ...words].some((word) => nearest(word, secretWords) !== undefined)
+}
+
+/** Whether a value is a host, or made of plain words and numbers. */
+function isPlain(value: string): boolean {
+  if (hostUrl.test(value)) return true
+  return value.length <= 64 && !value.includes('//') && value.split(/[_.:,{}/-]+/).every((word) => plainWord.test(word))
 }

@@ -50,7 +50,7 @@ describe('parseBackendUrl', () => {
     const { safe } = parseBackendUrl(
       'nats://bob:hunter2@host?token=abc&name=x&secretKey=y&at=http://h:1&auth=http://h&to=http://h/p',
     )
-    expect(safe).toBe('nats://***@host?token=***&name=***&secretKey=***&at=http://h:1&auth=***&to=***')
+    expect(safe).toBe('nats://***@host?token=***&name=x&secretKey=***&at=http://h:1&auth=***&to=***')
   })
 
   it.each([
@@ -65,6 +65,34 @@ describe('parseBackendUrl', () => {
     ['local:./data', 'local:./data'],
   ])('masks %s', (address, safe) => {
     expect(parseBackendUrl(address).safe).toBe(safe)
+  })
+
+  it('shows the options that are no secrets, which may be what is wrong', () => {
+    const options =
+      'leaseTable={topic}.{group}&mode=eof&encoding=cloudevents-json&capacity=onDemand&aggregateBytes=204800&roleSessionName=&ca=/etc/ca.pem'
+    expect(parseBackendUrl(`kinesis://eu-west-1?${options}`).safe).toBe(`kinesis://eu-west-1?${options}`)
+  })
+
+  const secrets = 'sasl pass pwd psw apikey api_key sig secretAccesKey creds clientSecret JWT'
+  const misspelt = 'tokn authTokne pasword scret client_sceret apikye crednetials signatrue usr'
+
+  it.each(`${secrets} ${misspelt}`.split(' '))('masks the option %s whatever its value', (name) => {
+    expect(parseBackendUrl(`x://h?${name}=plain`).safe).toBe(`x://h?${name}=***`)
+  })
+
+  it.each([
+    'hunter2',
+    'AKIAIOSFODNN7EXAMPLE',
+    'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+    'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln',
+    'aGVsbG8sIHRoZXJl',
+    '4111111111111111',
+    'two words',
+    'team=blue',
+    'https://hooks.host/services/id',
+    'a-'.repeat(33),
+  ])('masks %s under any name, as it may be a secret', (value) => {
+    expect(parseBackendUrl(`x://h?mode=${encodeURIComponent(value)}`).safe).toBe('x://h?mode=***')
   })
 
   it.each(['nats://u:s3cr?3tPW@host:1', 'nats://u:s3cr#3tPW@host', 'k://u:12?x=3tPW@host', 'k://u:a/b#9?9@h?x=1'])(
