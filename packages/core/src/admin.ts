@@ -196,10 +196,14 @@ function checkNames(names: Readonly<Record<string, unknown>>): void {
   for (const [what, given] of Object.entries(names)) checkArgument('admin', `the name of the ${what}`, given, nameKind)
 }
 
+/** Refuses what no backend takes; each has a limit of its own. */
 function checkName(name: string): void {
-  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}(\.dead-letters)?$/.test(name)) return
-  throw new StreamError(
-    'invalid-argument',
-    `"${name}" is no topic name; use letters, digits, dot, dash and underscore, at most 200 characters, and behind them .dead-letters if need be`,
-  )
+  checkNames({ topic: name })
+  const { length } = name.replace(/\.dead-letters$/, '')
+  const wrong = !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)
+    ? `"${name}" is no topic name; use letters, digits, dot, dash and underscore, and begin with a letter or digit`
+    : length > 200
+      ? `"${name}" is too long for a topic name (${length} characters, and no backend takes more than 200); use a shorter one`
+      : undefined
+  if (wrong !== undefined) throw new StreamError('invalid-argument', wrong)
 }

@@ -50,5 +50,16 @@ it('a topic whose name is as long as can be has a dead-letter topic', async () =
   await using cloud = await connect('memory:')
   const name = 'n'.repeat(200)
   expect(await cloud.admin.createTopic(`${name}.dead-letters`)).toBe('created')
-  await expect(cloud.admin.createTopic(`${name}n`)).rejects.toMatchObject({ code: 'invalid-argument' })
+  await expect(cloud.admin.createTopic(`${name}n`)).rejects.toMatchObject({
+    code: 'invalid-argument',
+    message: `"${name}n" is too long for a topic name (201 characters, and no backend takes more than 200); use a shorter one`,
+  })
+})
+
+it.each(['bad name', '.hidden', '-x', 'ö'])('the name "%s" is refused without a word on its length', async (name) => {
+  await using cloud = await connect('memory:')
+  await expect(cloud.admin.createTopic(name)).rejects.toMatchObject({
+    code: 'invalid-argument',
+    message: `"${name}" is no topic name; use letters, digits, dot, dash and underscore, and begin with a letter or digit`,
+  })
 })

@@ -123,6 +123,7 @@ describe('options that make no sense are refused with invalid-argument, naming w
     ['admin: the name of the group must be', (c) => c.admin.lag('t', '')],
     ['admin: the name of the group must be', (c) => c.admin.deleteGroup('t', '')],
     ['admin: the name of the topic must be', (c) => c.admin.describeTopic(any(undefined))],
+    ['admin: the name of the topic must be', (c) => c.admin.createTopic(any(undefined))],
   ])('%s', async (message, call) => {
     await using cloud = await connect('memory:')
     await cloud.admin.createTopic('t')
