@@ -35,7 +35,7 @@ export function toFailure(error: unknown, backend: string | undefined, command: 
     return { ...native, what: withoutSecrets(native.what, backend), help: native.help ?? hints[native.code] }
   }
   const { what, help } = splitWayOut(message)
-  return { code: error.code, what, where, help: help ?? hints[error.code] }
+  return { code: error.code, what, where, help: help === undefined ? hintOf(error) : asCommand(help, error) }
 }
 
 /** A failure as one block of lines. */
@@ -68,6 +68,18 @@ function splitWayOut(message: string): { readonly what: string; readonly help: s
   const at = own.includes('\n') ? -1 : own.lastIndexOf('; ')
   if (at < 0) return { what: message, help: undefined }
   return { what: message.slice(0, at), help: message.slice(at + 2) }
+}
+
+/** A call of the API that a message names, as the command that makes it. */
+function asCommand(help: string, { details }: StreamError): string {
+  return help.replace('describeTopic', () => `\`sluice topics describe ${String(details['topic'])}\``)
+}
+
+function hintOf({ code, details }: StreamError): string | undefined {
+  const { group, topic } = details
+  if (code === 'not-found' && typeof topic === 'string' && typeof group === 'string')
+    return `see what there is with \`sluice groups list ${topic}\``
+  return hints[code]
 }
 
 function whereOf(error: unknown, backend: string | undefined): string | undefined {

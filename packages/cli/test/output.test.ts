@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream'
 import { expect, it } from 'vitest'
-import { StreamError } from '@sluice/driver'
+import { refuseUnknownPartitions, StreamError } from '@sluice/driver'
+import type { Position } from '@sluice/driver'
 import { processHost, runCli } from '../src/index.ts'
 import { formatFailure, safeAddress, toFailure, UsageError } from '../src/failure.ts'
 import { bodyLine, showBody } from '../src/show-message.ts'
@@ -30,6 +31,21 @@ it('knows a way out for codes whose message names none', () => {
     where: undefined,
     help: expect.stringMatching(/check that the backend runs/) as string,
   })
+})
+
+it('names commands for what is missing on a topic, not calls of the API', () => {
+  let partition: unknown
+  try {
+    refuseUnknownPartitions({ kind: 'position', positions: { 7: '1' as Position } }, 'orders', () => false)
+  } catch (error) {
+    partition = error
+  }
+  expect(toFailure(partition, undefined).help).toBe('see its partitions with `sluice topics describe orders`')
+  const group = new StreamError('not-found', 'group "g" is not known on topic "orders"', {
+    details: { topic: 'orders', group: 'g' },
+  })
+  expect(toFailure(group, undefined).help).toBe('see what there is with `sluice groups list orders`')
+  expect(toFailure(new StreamError('not-found', 'no such thing'), undefined).help).toMatch(/sluice topics list/)
 })
 
 it('says of anything else that it is a defect, and of a bad command line where to look', () => {
