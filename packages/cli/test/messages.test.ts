@@ -33,6 +33,23 @@ it('sends a value with key and headers, and shows it again', async () => {
   expect(lines(tail.stdout)[0]).toMatchObject({ id: lines(sent.stdout)[0]?.['id'] })
 })
 
+it('sends to the partition that is named, one value and lines alike, and to no other', async () => {
+  using here = new Workplace()
+  await here.sluice(['topics', 'create', 'orders', '--partitions', '3'])
+  const sent = await here.sluice(['send', 'orders', '1', '-k', 'a', '--partition', '2', '--json'])
+  expect(lines(sent.stdout)).toMatchObject([{ topic: 'orders', partition: '2' }])
+  await here.sluice(['send', 'orders', '--stdin', '--partition', '2'], { input: '2\n3\n4\n' })
+  const { stdout } = await here.sluice(['tail', 'orders', '--json'])
+  expect(lines(stdout).map(({ partition, value }) => [partition, value])).toEqual([1, 2, 3, 4].map((n) => ['2', n]))
+  expect(await here.sluice(['send', 'orders', '5', '--partition', '3'])).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringMatching(
+      /^error: not-found\n {2}what: {2}partition "3" of topic "orders" does not exist\n.*\n {2}help: {2}open ones are 0, 1, 2\n$/,
+    ) as string,
+  })
+})
+
 it('sends what does not parse as JSON as text, and everything with --text', async () => {
   using here = new Workplace()
   await here.sluice(['send', '--create', 'words', 'hello there', '-k', 'k'])

@@ -16,6 +16,7 @@ const maxPending = 1_000
 interface SendPlan {
   readonly key: string | undefined
   readonly keyFrom: string | undefined
+  readonly partition: string | undefined
   readonly headers: Record<string, string>
   readonly asText: boolean
 }
@@ -27,6 +28,7 @@ export const registerSend: Register = (program, act) => {
     .description('send one value, JSON where it parses, else text; or one per line of a file or of stdin')
     .option('-k, --key <key>', 'key of every message')
     .option('--key-from <field>', "take each message's key from this field of its value")
+    .option('--partition <partition>', 'the partition to store every message in; default: where its key belongs')
     .option('-H, --header <name=value>', 'a header; may be repeated', collect, [])
     .option('-f, --file <path>', 'newline-delimited JSON to send; a line that is no JSON ends it, unless --text')
     .option('--stdin', 'the same from stdin')
@@ -43,6 +45,7 @@ export const registerSend: Register = (program, act) => {
         const plan: SendPlan = {
           key,
           keyFrom,
+          partition: text(options, 'partition'),
           headers: parseHeaders(options['header'] as string[]),
           asText: options['text'] === true,
         }
@@ -190,7 +193,7 @@ function clip(line: string): string {
 
 function toMessage(value: unknown, plan: SendPlan, lineNumber: number): OutgoingMessage<unknown> {
   const key = plan.keyFrom === undefined ? plan.key : keyOf(value, plan.keyFrom, lineNumber)
-  return { value, headers: plan.headers, ...(key === undefined ? {} : { key }) }
+  return { value, key, headers: plan.headers, partition: plan.partition }
 }
 
 function keyOf(value: unknown, field: string, lineNumber: number): string {
