@@ -93,6 +93,12 @@ describe('a group that does not exist', () => {
 it('deletes a group that exists, with --yes', async () => {
   using here = new Workplace()
   await here.sluice(['topics', 'create', 'in'])
+  for (const what of ['list', 'lag'])
+    expect(await here.sluice(['groups', what, 'in'])).toEqual({
+      code: 0,
+      stdout: '',
+      stderr: 'no groups of topic "in"\n',
+    })
   await here.sluice(['groups', 'seek', 'in', 'billing', 'latest', '--create'])
   expect(await here.sluice(['groups', 'delete', 'in', 'biling', '--yes'])).toMatchObject({
     code: 1,

@@ -192,6 +192,8 @@ it('ends quietly when nobody reads its output any more', async () => {
 it('makes, lists, describes and deletes topics', async () => {
   using here = new Workplace()
   const topics = (...args: string[]): ReturnType<Workplace['sluice']> => here.sluice(['topics', ...args])
+  expect(await topics('list')).toMatchObject({ code: 0, stdout: '', stderr: 'no topics\n' })
+  expect(await topics('list', '--json')).toMatchObject({ code: 0, stdout: '', stderr: '' })
   const spec = ['--partitions', '2', '--retention', '7d', '--retention-bytes', '1GiB']
   expect((await topics('create', 'orders', ...spec)).stdout).toBe('orders: created\n')
   expect((await topics('create', 'orders')).stdout).toBe('orders: exists\n')

@@ -16,7 +16,9 @@ const list: Register = (groups, act) => {
     .action(
       act((context, [topic = '']) =>
         context.withCloud(async (cloud) => {
-          for (const group of await cloud.admin.listGroups(topic)) context.output.result({ topic, group }, group)
+          const known = await cloud.admin.listGroups(topic)
+          for (const group of known) context.output.result({ topic, group }, group)
+          if (known.length === 0) context.output.note(noGroups(topic))
         }),
       ),
     )
@@ -31,6 +33,7 @@ const lag: Register = (groups, act) => {
         context.withCloud(async (cloud) => {
           const known = await cloud.admin.listGroups(topic)
           if (group !== undefined) refuseUnknown(topic, group, known)
+          else if (known.length === 0) context.output.note(noGroups(topic))
           const names = group === undefined ? known : [group]
           const rows = await Promise.all(
             names.map(async (name) => (await cloud.admin.lag(topic, name)).map((lag) => ({ group: name, ...lag }))),
@@ -90,6 +93,10 @@ function seek(context: CommandContext, topic: string, group: string, to: string,
     await cloud.admin.seek(topic, group, start)
     context.output.result({ topic, group, to }, `${group} on ${topic} starts from ${to}`)
   })
+}
+
+function noGroups(topic: string): string {
+  return `no groups of topic "${topic}"`
 }
 
 /** On the command line a mistyped name is likelier than a new group. */

@@ -18,7 +18,9 @@ const list: Register = (topics, act) => {
     .action(
       act((context) =>
         context.withCloud(async (cloud) => {
-          for (const name of await cloud.admin.listTopics()) context.output.result({ topic: name }, name)
+          const names = await cloud.admin.listTopics()
+          for (const name of names) context.output.result({ topic: name }, name)
+          if (names.length === 0) context.output.note('no topics')
         }),
       ),
     )
