@@ -1,9 +1,10 @@
+import { StreamError } from '@sluice/driver'
 import type { TopicDescription, TopicSpec } from '@sluice/driver'
 import type { Cloud } from '@sluice/core'
 import { parseCount, text } from '../arguments.ts'
 import type { Register } from '../command-context.ts'
 import { UsageError } from '../failure.ts'
-import { counted, durationWords } from '../words.ts'
+import { counted, durationOption, durationWords } from '../words.ts'
 
 /** `sluice topics` */
 export const registerTopics: Register = (program, act) => {
@@ -38,11 +39,35 @@ const create: Register = (topics, act) => {
       act(async (context, [name = ''], options) => {
         const spec = await parseSpec(options)
         await context.withCloud(async (cloud) => {
+          refuseRetention(cloud, name, spec)
           const outcome = await cloud.admin.createTopic(name, spec)
           context.output.result({ topic: name, outcome }, `${name}: ${outcome}`)
         })
       }),
     )
+}
+
+/** What the backend would refuse too, in terms of the API. */
+function refuseRetention(
+  { capabilities, name }: Cloud,
+  topic: string,
+  { retentionBytes, retentionMs }: TopicSpec,
+): void {
+  const { bytes, maxMs, minMs } = capabilities.retention
+  const details = { topic }
+  if (retentionMs !== undefined && (retentionMs < minMs || retentionMs > maxMs)) {
+    const span =
+      maxMs === Infinity ? `${durationOption(minMs)} or more` : `${durationOption(minMs)} to ${durationOption(maxMs)}`
+    throw new StreamError(
+      'invalid-argument',
+      `topic "${topic}" cannot keep its records for ${durationWords(retentionMs)}; write --retention ${span}`,
+      { details },
+    )
+  }
+  if (retentionBytes !== undefined && !bytes)
+    throw new StreamError('unsupported', `${name} does not bound a topic by its size; leave --retention-bytes out`, {
+      details,
+    })
 }
 
 const describe: Register = (topics, act) => {
