@@ -126,6 +126,29 @@ it('a seek to a position moves the partition it names, and no other', async () =
   ])
 })
 
+it('shows partitions that ended as long as a group has something left to read there', async () => {
+  using here = new Workplace()
+  await here.sluice(['topics', 'create', 'in', '--partitions', '2'])
+  await here.sluice(['send', 'in', '1', '--partition', '0'])
+  await here.sluice(['groups', 'seek', 'in', 'g', 'earliest', '--create'])
+  await here.sluice(['topics', 'grow', 'in', '3'])
+  const shown = async (...command: string[]): Promise<unknown> => {
+    const { stderr, stdout } = await here.sluice(command)
+    const [head, ...rows] = stdout
+      .replace(/^in: .*\n/, '')
+      .trimEnd()
+      .split('\n')
+    const at = head?.indexOf('PARTITION') ?? 0
+    return { partitions: rows.map((row) => row.slice(at).split(' ', 1)[0]), stderr }
+  }
+  const one = 'left out: 1 partition that ended; see all with --all\n'
+  expect(await shown('groups', 'lag', 'in')).toEqual({ partitions: ['0', '2', '3', '4'], stderr: one })
+  expect(await shown('topics', 'describe', 'in')).toEqual({ partitions: ['0', '2', '3', '4'], stderr: one })
+  const all = { partitions: ['0', '1', '2', '3', '4'], stderr: '' }
+  expect(await shown('groups', 'lag', 'in', 'g', '--all')).toEqual(all)
+  expect(await shown('topics', 'describe', 'in', '--all')).toEqual(all)
+})
+
 const twoThatFail = `
 backend: local:./log
 topics: { in: { partitions: 1 } }

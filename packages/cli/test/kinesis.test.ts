@@ -1,6 +1,34 @@
-import { KinesisServer } from '@sluice/emulators'
+import { DynamoDbServer, KinesisServer } from '@sluice/emulators'
 import { expect, it } from 'vitest'
 import { Workplace } from './sluice.ts'
+
+it('leaves out the shards that resharding has ended, unless --all is said', async () => {
+  await using kinesis = await KinesisServer.start({ quotas: false, stateMs: 0 })
+  await using dynamo = await DynamoDbServer.start()
+  using here = new Workplace()
+  const backend = `kinesis://test:test@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${dynamo.url}`
+  const sluice = (...args: string[]): ReturnType<Workplace['sluice']> => here.sluice([...args, '-b', backend])
+  await sluice('topics', 'create', 'orders', '--partitions', '1')
+  await sluice('topics', 'grow', 'orders', '2')
+  await sluice('groups', 'seek', 'orders', 'billing', 'latest', '--create')
+  for (const command of [
+    ['topics', 'describe', 'orders'],
+    ['groups', 'lag', 'orders'],
+  ]) {
+    const usual = await sluice(...command)
+    expect(usual.stderr).toBe('left out: 1 partition that ended; see all with --all\n')
+    expect(usual.stdout).not.toContain('shardId-000000000000 ')
+    expect(usual.stdout).toMatch(/shardId-000000000001 [^]*shardId-000000000002 /)
+    const all = await sluice(...command, '--all')
+    expect(all).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringContaining('shardId-000000000000 ') as string,
+    })
+    const json = await sluice(...command, '--json')
+    expect(json).toMatchObject({ stderr: '', stdout: expect.stringContaining('"shardId-000000000000"') as string })
+  }
+})
 
 it('says in its own terms what Kinesis does not take', async () => {
   await using kinesis = await KinesisServer.start({ quotas: false, stateMs: 0 })

@@ -1,7 +1,10 @@
+import type { Cloud } from '@sluice/core'
 import { didYouMean, StreamError } from '@sluice/driver'
+import type { PartitionId, PartitionLag } from '@sluice/driver'
 import { parseStart, text } from '../arguments.ts'
 import type { CommandContext, Register } from '../command-context.ts'
 import { UsageError } from '../failure.ts'
+import { noteLeftOut } from '../left-out.ts'
 
 /** `sluice groups` */
 export const registerGroups: Register = (program, act) => {
@@ -28,20 +31,42 @@ const lag: Register = (groups, act) => {
   groups
     .command('lag <topic> [group]')
     .description('how far groups are behind, partition by partition')
+    .option('--all', 'also partitions that have ended and of which a group has nothing left to read')
     .action(
-      act((context, [topic = '', group]) =>
+      act((context, [topic = '', group], options) =>
         context.withCloud(async (cloud) => {
           const known = await cloud.admin.listGroups(topic)
           if (group !== undefined) refuseUnknown(topic, group, known)
           else if (known.length === 0) context.output.note(noGroups(topic))
           const names = group === undefined ? known : [group]
-          const rows = await Promise.all(
+          const lags = await Promise.all(
             names.map(async (name) => (await cloud.admin.lag(topic, name)).map((lag) => ({ group: name, ...lag }))),
           )
-          context.output.table(rows.flat(), ['group', 'partition', 'messages', 'ageMs', 'committed', 'owner'])
+          const { output } = context
+          const ended = output.json || options['all'] === true ? new Set() : await endedOf(cloud, topic)
+          const rows = lags.flat()
+          const shown = new Set(rows.filter((lag) => isBehind(lag) || !ended.has(lag.partition)))
+          output.table([...shown], ['group', 'partition', 'messages', 'ageMs', 'committed', 'owner'])
+          noteLeftOut(output, new Set(rows.filter((lag) => !shown.has(lag)).map(({ partition }) => partition)).size)
         }),
       ),
     )
+}
+
+function isBehind({ ageMs = 0, messages = 0 }: PartitionLag): boolean {
+  return messages > 0 || ageMs > 0
+}
+
+/** The partitions that have ended; none where the backend does not tell, or not this user. */
+async function endedOf(cloud: Cloud, topic: string): Promise<ReadonlySet<PartitionId>> {
+  if (!cloud.capabilities.admin.includes('describe')) return new Set()
+  try {
+    const { partitions } = await cloud.admin.describeTopic(topic)
+    return new Set(partitions.filter(({ state }) => state === 'ended').map(({ id }) => id))
+  } catch (error) {
+    if (StreamError.is(error, 'permission-denied')) return new Set()
+    throw error
+  }
 }
 
 const move: Register = (groups, act) => {

@@ -1,9 +1,10 @@
 import { StreamError } from '@sluice/driver'
-import type { TopicDescription, TopicSpec } from '@sluice/driver'
+import type { PartitionDescription, TopicDescription, TopicSpec } from '@sluice/driver'
 import type { Cloud } from '@sluice/core'
 import { parseCount, text } from '../arguments.ts'
 import type { Register } from '../command-context.ts'
 import { UsageError } from '../failure.ts'
+import { noteLeftOut } from '../left-out.ts'
 import { counted, durationOption, durationWords } from '../words.ts'
 
 /** `sluice topics` */
@@ -74,15 +75,25 @@ const describe: Register = (topics, act) => {
   topics
     .command('describe <topic>')
     .description('partitions, positions and retention')
+    .option('--all', 'also partitions that have ended and hold no records, as far as the backend tells')
     .action(
-      act((context, [name = '']) =>
+      act((context, [name = ''], options) =>
         context.withCloud(async (cloud) => {
           const description = await cloud.admin.describeTopic(name)
-          context.output.result(description, toText(description))
-          if (!context.output.json) context.output.table(partitionRows(description), partitionColumns)
+          const { output } = context
+          output.result(description, toText(description))
+          if (output.json) return
+          const { partitions } = description
+          const shown = options['all'] === true ? partitions : partitions.filter(isOfUse)
+          output.table(partitionRows(shown), partitionColumns)
+          noteLeftOut(output, partitions.length - shown.length)
         }),
       ),
     )
+}
+
+function isOfUse({ records = 0, state }: PartitionDescription): boolean {
+  return state === 'open' || records > 0
 }
 
 const grow: Register = (topics, act) => {
@@ -159,8 +170,10 @@ function toText(topic: TopicDescription): string {
 
 const partitionColumns = ['partition', 'state', 'records', 'bytes', 'earliest', 'latest', 'parents'] as const
 
-function partitionRows(topic: TopicDescription): readonly Record<(typeof partitionColumns)[number], unknown>[] {
-  return topic.partitions.map(({ id, state, records, bytes, earliest, latest, parents }) => ({
+function partitionRows(
+  partitions: readonly PartitionDescription[],
+): readonly Record<(typeof partitionColumns)[number], unknown>[] {
+  return partitions.map(({ id, state, records, bytes, earliest, latest, parents }) => ({
     partition: id,
     state,
     records,
