@@ -118,6 +118,8 @@ it('completes commands, subcommands and options in bash', async () => {
     expect.arrayContaining(['list', 'create', 'describe', 'grow', 'delete']),
   )
   expect(complete('sluice', 'topics', 'create', 'orders', '--ret')).toEqual(['--retention', '--retention-bytes'])
+  expect(complete('sluice', 'groups', 'lag', 'orders', '--a')).toEqual(['--all'])
+  expect(complete('sluice', 'send', 'orders', '--par')).toEqual(['--partition'])
   expect(complete('sluice', 'completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh', 'fish']))
   expect(complete('sluice', 'emulators', 'up', 'k')).toEqual(['kinesis'])
   // What is no command is an argument; what follows an option may be its value.
