@@ -1,7 +1,7 @@
-import { StreamError } from '@sluice/driver'
+import { sleep, StreamError } from '@sluice/driver'
 import type { DriverAdmin, Lease, PartitionLag, StartFrom, TopicDescription, TopicSpec } from '@sluice/driver'
 import type { FanOutConsumers } from './fan-out.ts'
-import { scopeOf } from './groups.ts'
+import { passedBy, scopeOf } from './groups.ts'
 import type { Groups } from './groups.ts'
 import { lagOf } from './lag.ts'
 import { setShardCount } from './resharding.ts'
@@ -24,6 +24,8 @@ const hourMs = 3_600_000
 /** How long a stream can keep records, in hours. Source: API reference, IncreaseStreamRetentionPeriod. */
 const hours = { least: 24, most: 8_760 }
 const mostPartitions = 10_000
+/** A stream so young may still be made by somebody else; and how long they are given, and how soon it is looked at, in milliseconds. */
+const [youngMs, makingMs, lookEveryMs] = [60_000, 3_000, 250]
 
 /** Looks after streams and groups. */
 export class KinesisAdmin implements DriverAdmin {
@@ -45,22 +47,34 @@ export class KinesisAdmin implements DriverAdmin {
       return outcome
     }
     const info = await streams.describe(name, signal)
-    const differs =
-      spec.partitions !== undefined && !info.onDemand && spec.partitions !== info.openShards
-        ? `${info.openShards} partitions, not ${spec.partitions}`
-        : retentionHours !== undefined && retentionHours !== info.retentionHours
+    if (spec.partitions !== undefined && !info.onDemand && spec.partitions !== info.openShards)
+      throw existsWith(name, `${info.openShards} partitions, not ${spec.partitions}`)
+    await this.#isAsAsked(name, retentionHours, signal)
+    return outcome
+  }
+
+  /** Throws `conflict` where a stream is not. What has just been made is looked at again: whoever made it sets that only then. */
+  async #isAsAsked(name: string, retentionHours: number | undefined, signal: AbortSignal): Promise<void> {
+    const { streams, config, clock, time } = this.#context
+    const end = clock.monotonic() + makingMs
+    for (;;) {
+      const info = await streams.describe(name, signal)
+      const differs =
+        retentionHours !== undefined && retentionHours !== info.retentionHours
           ? `a retention of ${info.retentionHours} hours, not ${retentionHours}`
           : config.kmsKey !== undefined && !info.encrypted
             ? 'records that are not encrypted, and ?kmsKey asks for that'
             : undefined
-    if (differs !== undefined) throw new StreamError('conflict', `topic "${name}" exists with ${differs}`)
-    return outcome
+      if (differs === undefined) return
+      if (time.now() - info.createdMs > youngMs || clock.monotonic() > end) throw existsWith(name, differs)
+      await sleep(clock, lookEveryMs, signal)
+    }
   }
 
   async describeTopic(name: string, signal: AbortSignal): Promise<TopicDescription> {
     refuseAborted(signal, 'describe')
     const { streams } = this.#context
-    const { retentionHours } = await streams.active(name, signal)
+    const { retentionHours } = await streams.usable(name, signal)
     const shards = await streams.shards(name, signal)
     return {
       name,
@@ -107,7 +121,7 @@ export class KinesisAdmin implements DriverAdmin {
     const { streams, groups } = this.#context
     const topic = await this.#open(name, signal)
     const known = await groups.kept(topic, signal)
-    await streams.remove(name, signal)
+    await streams.remove(topic.info, signal)
     for (const { group, table } of known) await groups.drop(topic, group, signal, table)
     this.#context.onChange(name)
   }
@@ -140,7 +154,9 @@ export class KinesisAdmin implements DriverAdmin {
     refuseAborted(signal, 'lag')
     const { groups, client, calls, clock, time } = this.#context
     const view = await this.#open(topic, signal)
-    const leases = new Map((await groups.leases(view, group)).map((lease) => [lease.partition, lease]))
+    const known = await groups.leases(view, group)
+    const leases = new Map(known.map((lease) => [lease.partition, lease]))
+    const passed = passedBy(known, view.shards)
     const beginning = await groups.beginningOf({ kind: 'earliest' }, view)
     const context = { client, calls, clock, nowMs: time.now(), signal }
     return Promise.all(
@@ -150,6 +166,7 @@ export class KinesisAdmin implements DriverAdmin {
           scope: scopeOf(view, group),
           partition: shard.id,
           parents: shard.parents,
+          ended: passed.has(shard.id),
         }
         return lagOf(context, view, lease, groups.placeOf(lease, view.shards, beginning))
       }),
@@ -163,6 +180,10 @@ export class KinesisAdmin implements DriverAdmin {
 
 /** Of a shard that no member has seen yet: all of it is ahead. */
 const noLease = { owner: undefined, handoffTo: undefined, epoch: 0, checkpoint: undefined, ended: false, version: 0 }
+
+function existsWith(name: string, what: string): StreamError {
+  return new StreamError('conflict', `topic "${name}" exists with ${what}`)
+}
 
 function refuseAborted(signal: AbortSignal, operation: string): void {
   if (signal.aborted) throw StreamError.aborted(signal, operation)

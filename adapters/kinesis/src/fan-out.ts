@@ -8,7 +8,7 @@ import type { ConsumerDescription, SubscribeToShardEventStream } from '@aws-sdk/
 import { sleep, StreamError } from '@sluice/driver'
 import type { PartitionId } from '@sluice/driver'
 import type { Subscriber } from './clients.ts'
-import { isInUse, isMissing, toStreamError } from './errors.ts'
+import { isInUse, isLimitExceeded, isMissing, toStreamError } from './errors.ts'
 import { notYet, toStartingPosition } from './iterators.ts'
 import { plainName } from './names.ts'
 import type { Place } from './places.ts'
@@ -22,6 +22,8 @@ const silenceMs = 12_000
 /** How soon to look again for a consumer, in milliseconds: at first, and at last. */
 const lookEveryMs = 250
 const mostWaitMs = 2_000
+/** Five may be registered at once, and each takes some seconds: after that, it is no rate that is used up. */
+const fullMs = 30_000
 /** Of a consumer. */
 const longestName = 128
 
@@ -147,6 +149,15 @@ function inTheirWords(error: StreamError, partition: PartitionId): StreamError {
   })
 }
 
+/** The service has one name for a rate that is used up and for a stream that has as many consumers as it may. */
+function takesNoMore(stream: StreamInfo, error: StreamError): StreamError {
+  return new StreamError(
+    'conflict',
+    `stream "${stream.name}" seems to have as many consumers of enhanced fan-out as it may (20, or the account's limit); forget a group with deleteGroup, deregister one, or read with mode=polling (${error.message})`,
+    { cause: error.cause, details: { topic: stream.name } },
+  )
+}
+
 /** Consumers of enhanced fan-out: one for a group. */
 export class FanOutConsumers {
   readonly #context: StreamsContext
@@ -158,15 +169,21 @@ export class FanOutConsumers {
   /** The consumer of a group, registered where it is not, once it can subscribe. Gives its ARN. */
   async ensure(stream: StreamInfo, group: string, signal: AbortSignal): Promise<string> {
     const { clock, config } = this.#context
-    const end = clock.monotonic() + config.readyTimeoutMs
+    const begunMs = clock.monotonic()
+    const end = begunMs + config.readyTimeoutMs
     for (let waitMs = lookEveryMs; ; waitMs = Math.min(mostWaitMs, waitMs * 2)) {
+      let known: ConsumerDescription | undefined
       try {
-        const known = await this.#describe(stream, group, signal)
+        known = await this.#describe(stream, group, signal)
         if (known?.ConsumerStatus === 'ACTIVE' && known.ConsumerARN !== undefined) return known.ConsumerARN
         if (known === undefined) await this.#register(stream, group, signal)
       } catch (error) {
         // Many members that start at once look oftener than the service allows; it goes by.
-        if (!StreamError.is(error, 'throttled') || clock.monotonic() > end) throw error
+        if (!StreamError.is(error, 'throttled')) throw error
+        const isFull = known === undefined && isLimitExceeded(error.cause)
+        if (isFull && clock.monotonic() > begunMs + Math.min(fullMs, config.readyTimeoutMs))
+          throw takesNoMore(stream, error)
+        if (clock.monotonic() > end) throw error
       }
       if (clock.monotonic() > end)
         throw new StreamError('timeout', `consumer ${plainName(group, longestName)} did not become active in time`)

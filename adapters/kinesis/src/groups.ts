@@ -242,9 +242,12 @@ export class Groups {
     if (bound === undefined) await tables.check(signal)
   }
 
-  /** The groups of a topic, by their tables. */
+  /** The groups of a topic whose tables are named as is said here: to others nothing here leads. */
   async list(topic: TopicView, signal: AbortSignal): Promise<readonly string[]> {
-    return [...new Set((await this.#find(topic, signal)).map(({ group }) => group))].toSorted()
+    const { tables } = this.#context
+    const found = await this.#find(topic, signal)
+    const reached = found.filter(({ group, table }) => table === tables.nameOf(topic.name, group))
+    return [...new Set(reached.map(({ group }) => group))].toSorted()
   }
 
   async #find(topic: TopicView, signal: AbortSignal): Promise<readonly KeptGroup[]> {
@@ -270,10 +273,10 @@ export function scopeOf(topic: TopicView, group: string): string {
 }
 
 /**
- * What came, at whatever distance, before the shards that have leases. Each shard is looked at once: splits and merges make many
+ * What came, at whatever distance, before the shards that have leases: where it has none itself, it was done with. Each shard is looked at once: splits and merges make many
  * ways to one.
  */
-function passedBy(leases: readonly Lease[], shards: ShardMap): ReadonlySet<PartitionId> {
+export function passedBy(leases: readonly Lease[], shards: ShardMap): ReadonlySet<PartitionId> {
   const found = new Set<PartitionId>()
   const waiting = leases.map(({ partition }) => partition)
   for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {

@@ -12,7 +12,7 @@ import type { Clock } from '@sluice/driver'
 import type { Calls } from './calls.ts'
 import type { KinesisConfig } from './config.ts'
 import { isInUse, isMissing } from './errors.ts'
-import { plainName } from './names.ts'
+import { markOf, plainName } from './names.ts'
 
 /** What lease tables are looked after with. */
 export interface LeaseTablesContext {
@@ -43,7 +43,10 @@ export class LeaseTables {
   /** The table of a group. */
   nameOf(topic: string, group: string): string {
     const { leaseTable } = this.#context.config
-    const name = leaseTable.replaceAll('{topic}', plain(topic)).replaceAll('{group}', plain(group))
+    // Of topic "a.b" and group "c" it would be the same as of "a" and "b.c".
+    const isTwofold = /\{topic\}.*\{group\}|\{group\}.*\{topic\}/.test(leaseTable) && `${topic}${group}`.includes('.')
+    const mark = isTwofold ? `-${markOf(JSON.stringify([topic, group]))}` : ''
+    const name = leaseTable.replaceAll('{topic}', plain(topic)).replaceAll('{group}', plain(group)) + mark
     return plainName(name, longestName).padEnd(shortestName, '_')
   }
 
@@ -78,13 +81,16 @@ export class LeaseTables {
     return kept
   }
 
-  /** Where tables bear the names of groups alone, any of the account could be one. What is not is not read: it may be large, or forbidden. */
+  /**
+   * Where tables bear the names of groups alone, any of the account could be one. What is not is not read: it may be large, or
+   * forbidden. One that bears the topic's name is ours, whether it may be described or not.
+   */
   async #keepsLeases(table: string, signal: AbortSignal): Promise<boolean> {
     try {
       const { KeySchema: key = [] } = (await this.#describe(table, signal)) ?? {}
       return key.length === 1 && key[0]?.AttributeName === 'leaseKey'
     } catch (error) {
-      if (StreamError.is(error, 'permission-denied')) return false
+      if (StreamError.is(error, 'permission-denied')) return this.#context.config.leaseTable.includes('{topic}')
       throw error
     }
   }

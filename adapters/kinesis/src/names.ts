@@ -7,6 +7,11 @@ import { createHash } from 'node:crypto'
 export function plainName(name: string, most: number): string {
   const kept = name.replaceAll(/[^\w.-]/g, '_')
   if (kept === name && name.length <= most) return name
-  const mark = createHash('sha256').update(name).digest('hex').slice(0, 16)
+  const mark = markOf(name)
   return `${kept.slice(0, most - mark.length - 1)}-${mark}`
+}
+
+/** Tells a name from others that look like it. */
+export function markOf(name: string): string {
+  return createHash('sha256').update(name).digest('hex').slice(0, 16)
 }

@@ -161,8 +161,9 @@ export class ShardReading implements PartitionReading {
     const waitMs = Math.min(mostMs, backoff.firstMs * 2 ** this.#failures)
     this.#failures += 1
     const facts = { topic: topic.name, partition: this.#partition, code: error.code, error: error.message }
-    // That the quota of a shard is used up now and then is how it is shared.
-    if (error.code === 'throttled' && this.#failures < 7) logger.debug(facts, 'a shard is read more slowly')
+    // How a shard is shared: now and then its quota is used up, or the subscription of before has not ended yet.
+    const isShared = error.code === 'throttled' ? this.#failures < 7 : isInUse(error.cause) && this.#failures < 15
+    if (isShared) logger.debug(facts, 'a shard is read more slowly')
     else logger.warn(facts, 'reading fails; trying again')
     this.#rest(waitMs)
   }

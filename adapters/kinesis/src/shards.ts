@@ -66,6 +66,11 @@ export class ShardMap {
     return undefined
   }
 
+  /** Whether any shard is in both maps. */
+  meets(later: ShardMap): boolean {
+    return later.all.some(({ id }) => this.#byId.has(id))
+  }
+
   /** Whether another map is of another stream: one that has the same name, made after this one was deleted. */
   contradicts(later: ShardMap): boolean {
     return later.all.some(({ id, firstSequence }) => {

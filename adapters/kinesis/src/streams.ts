@@ -68,10 +68,19 @@ export class Streams {
 
   /** Waits for a stream that is made or changed. Rejects with `not-found` when it is deleted, and with `timeout`. */
   async active(name: string, signal?: AbortSignal): Promise<StreamInfo> {
+    return this.#inState(name, ['ACTIVE'], signal)
+  }
+
+  /** As {@link active}, but not for changes: while they last, it can be read and written. */
+  async usable(name: string, signal?: AbortSignal): Promise<StreamInfo> {
+    return this.#inState(name, ['ACTIVE', 'UPDATING'], signal)
+  }
+
+  #inState(name: string, states: readonly string[], signal: AbortSignal | undefined): Promise<StreamInfo> {
     return this.#until(name, signal, async () => {
       const info = await this.describe(name, signal)
       if (info.status === 'DELETING') throw beingDeleted(name)
-      return info.status === 'ACTIVE' ? info : undefined
+      return states.includes(info.status) ? info : undefined
     })
   }
 
@@ -138,16 +147,15 @@ export class Streams {
     return outcome
   }
 
-  /** Deletes a stream and waits until it is gone. */
-  async remove(name: string, signal: AbortSignal): Promise<void> {
+  /** Deletes a stream and waits until it is gone, or another has its name. */
+  async remove({ name, createdMs }: StreamInfo, signal: AbortSignal): Promise<void> {
     const { client, calls } = this.#context
     await calls.run({ operation: 'delete', topic: name, signal }, (abortSignal) =>
       client.send(new DeleteStreamCommand({ StreamName: name, EnforceConsumerDeletion: true }), { abortSignal }),
     )
     await this.#until(name, signal, async () => {
       try {
-        await this.describe(name, signal)
-        return undefined
+        return (await this.describe(name, signal)).createdMs !== createdMs || undefined
       } catch (error) {
         if (StreamError.is(error, 'not-found')) return true
         throw error

@@ -1,5 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type { PartitionId } from '@sluice/driver'
+import { noAnswer } from './errors.ts'
 import type { ShardMap } from './shards.ts'
 import type { StreamInfo, Streams } from './streams.ts'
 
@@ -24,7 +25,7 @@ export class TopicView {
 
   /** Waits for one that is being made. Rejects with `not-found` when there is none, and `unsupported` when it ignores keys. */
   static async open(streams: Streams, name: string, signal?: AbortSignal): Promise<TopicView> {
-    const info = await streams.active(name, signal)
+    const info = await streams.usable(name, signal)
     if (info.ignoresKeys) throw ignoresKeys(name)
     return new TopicView(streams, info, await streams.shards(name, signal))
   }
@@ -88,14 +89,21 @@ export class TopicView {
   async #refresh(): Promise<void> {
     try {
       const now = await this.#streams.shards(this.name)
-      if (this.#shards.contradicts(now))
+      if (this.#shards.contradicts(now) || (!this.#shards.meets(now) && (await this.#isAnother())))
         throw new StreamError('not-found', `stream "${this.name}" was deleted and made anew; open it again`, {
           details: { topic: this.name },
         })
+      // Its leases would be cleaned up.
+      if (now.all.length === 0) throw noAnswer(`list shards on topic "${this.name}"`)
       this.#shards = now
     } finally {
       this.#refreshing = undefined
     }
+  }
+
+  /** Asked where the list of shards tells nothing: none of those that were known is in it any more. */
+  async #isAnother(): Promise<boolean> {
+    return (await this.#streams.describe(this.name)).createdMs !== this.info.createdMs
   }
 }
 

@@ -7,7 +7,7 @@ import type { GroupsContext } from '../src/groups.ts'
 import { ShardMap } from '../src/shards.ts'
 import type { ShardInfo } from '../src/shards.ts'
 import type { TopicView } from '../src/topic.ts'
-import { backend, open, tablesOf } from './fixtures.ts'
+import { backend, forward, makeTable, open, refuse, stubService, tablesOf } from './fixtures.ts'
 
 const groups = new Groups({ time: { now: () => 1_000, past: () => 900 } } as unknown as GroupsContext)
 /** Not asked for anything: neither the earliest nor a position is a time. */
@@ -69,6 +69,32 @@ describe('a group', () => {
     await now.admin.deleteTopic('t1')
     expect((await tables.send(new ListTablesCommand({}))).TableNames).toEqual(['mail'])
     expect(await now.admin.listGroups('t2')).toEqual(['mail'])
+  })
+})
+
+describe('groups are listed', () => {
+  it('that can be reached with the tables as they are named here, and no others', async () => {
+    const { url } = await backend()
+    const before = await open(url())
+    const now = await open(url('&leaseTable={group}'))
+    await before.admin.createTopic('t', { partitions: 1 })
+    await before.admin.seek('t', 'one', 'earliest')
+    await now.admin.seek('t', 'two', 'earliest')
+    expect([await before.admin.listGroups('t'), await now.admin.listGroups('t')]).toEqual([['one'], ['two']])
+  })
+
+  it('also where their tables may not be described', async () => {
+    const { kinesis, dynamo } = await backend()
+    const guarded = await stubService((call, request, response, body) => {
+      if (call === 'DescribeTable')
+        refuse(response, 'AccessDeniedException', `User is not authorized to perform: dynamodb:${call}`)
+      else forward(dynamo.url, request, response, body)
+    })
+    await makeTable(tablesOf(dynamo), 'sluice.t.g', 'leaseKey')
+    const cloud = await open(`kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${guarded}`)
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    await cloud.admin.seek('t', 'g', 'earliest')
+    expect(await cloud.admin.listGroups('t')).toEqual(['g'])
   })
 })
 

@@ -195,8 +195,9 @@ describe('leases in DynamoDB', () => {
       tables.nameOf('t', group),
     )
     expect(new Set(names).size).toBe(names.length)
+    expect(tables.nameOf('a', 'b.c')).not.toBe(tables.nameOf('a.b', 'c'))
     expect(names.every((name) => /^[\w.-]{3,255}$/.test(name))).toBe(true)
-    expect(tablesWith('&leaseTable={group}').nameOf('orders', 'kcl-app')).toBe('kcl-app')
+    expect(tablesWith('&leaseTable={group}').nameOf('orders', 'kcl.app')).toBe('kcl.app')
   })
 
   it('are in tables that are deleted only where they were made here', async () => {

@@ -1,13 +1,18 @@
+import { ScanCommand } from '@aws-sdk/client-dynamodb'
 import {
+  CreateStreamCommand,
   DescribeStreamSummaryCommand,
   ListStreamConsumersCommand,
+  RegisterStreamConsumerCommand,
   UpdateMaxRecordSizeCommand,
+  UpdateShardCountCommand,
   UpdateStreamRecordDistributionStrategyCommand,
 } from '@aws-sdk/client-kinesis'
 import type { KinesisClient } from '@aws-sdk/client-kinesis'
-import { eventually } from '@sluice/driver/testing'
+import type { Cloud } from '@sluice/core'
+import { eventually, ManualClock } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
-import { backend, collect, failure, open, texts } from './fixtures.ts'
+import { backend, collect, failure, open, tablesOf, texts } from './fixtures.ts'
 
 const clientOf = (cloud: { native(): unknown }): KinesisClient => cloud.native() as KinesisClient
 
@@ -66,6 +71,60 @@ describe('what a stream says of itself', () => {
     })
     const [first] = await collect(texts(cloud, 't'), 'g', 1)
     expect(first?.length).toBe(large.length)
+  })
+})
+
+it('opens a stream that is being changed: it can be read and written meanwhile', async () => {
+  const clock = new ManualClock()
+  const { url } = await backend({ clock, stateMs: 1_000 })
+  const cloud = await open(url())
+  const client = clientOf(cloud)
+  await client.send(new CreateStreamCommand({ StreamName: 't', ShardCount: 1 }))
+  await clock.advance(1_000)
+  await client.send(
+    new UpdateShardCountCommand({ StreamName: 't', TargetShardCount: 2, ScalingType: 'UNIFORM_SCALING' }),
+  )
+  await texts(cloud, 't').send({ key: 'k', value: 'x' })
+  expect(await cloud.admin.describeTopic('t')).toMatchObject({ name: 't' })
+  const { StreamDescriptionSummary: summary } = await client.send(new DescribeStreamSummaryCommand({ StreamName: 't' }))
+  expect(summary?.StreamStatus).toBe('UPDATING')
+})
+
+it('is made once by many who ask at the same time for the same', async () => {
+  const { url } = await backend({ stateMs: 100 })
+  const clouds = await Promise.all([1, 2, 3].map(() => open(url())))
+  const spec = { partitions: 1, retentionMs: 48 * 3_600_000 }
+  const outcomes = await Promise.all(clouds.map((cloud) => cloud.admin.createTopic('t', spec)))
+  expect(outcomes.toSorted()).toEqual(['created', 'exists', 'exists'])
+  const other = (clouds[0] as Cloud).admin.createTopic('t', { retentionMs: 72 * 3_600_000 })
+  expect(await failure(other)).toMatchObject({ code: 'conflict' })
+})
+
+it('is deleted with what groups kept of it, also where another has its name at once', async () => {
+  const { url, dynamo } = await backend()
+  const cloud = await open(url())
+  await cloud.admin.createTopic('t', { partitions: 1 })
+  await cloud.admin.seek('t', 'g', 'earliest')
+  const client = clientOf(cloud)
+  const again = eventually(() => client.send(new CreateStreamCommand({ StreamName: 't', ShardCount: 1 })))
+  await Promise.all([cloud.admin.deleteTopic('t'), again])
+  const { Items } = await tablesOf(dynamo).send(new ScanCommand({ TableName: 'sluice.t.g' }))
+  expect(Items).toEqual([])
+})
+
+it('tells of a stream that takes no more fan-out consumers', async () => {
+  const { url } = await backend()
+  const cloud = await open(url('&mode=efo&readyTimeoutMs=600'))
+  await cloud.admin.createTopic('t', { partitions: 1 })
+  const client = clientOf(cloud)
+  const { StreamDescriptionSummary: summary } = await client.send(new DescribeStreamSummaryCommand({ StreamName: 't' }))
+  for (let at = 0; at < 20; at++)
+    await eventually(() =>
+      client.send(new RegisterStreamConsumerCommand({ StreamARN: summary?.StreamARN, ConsumerName: `c${at}` })),
+    )
+  expect(await failure(collect(texts(cloud, 't'), 'g', 1))).toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('deleteGroup') as string,
   })
 })
 

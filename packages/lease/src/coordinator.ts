@@ -6,6 +6,7 @@ import { Holdings } from './holdings.ts'
 import { toSettings } from './options.ts'
 import type { LeaseCoordinatorOptions, Settings } from './options.ts'
 import { planScan } from './plan.ts'
+import { scopedLogger } from './scoped-logger.ts'
 import { Sightings } from './sightings.ts'
 import { isLasting, StoreAccess } from './store-access.ts'
 
@@ -47,7 +48,7 @@ export class LeaseCoordinator implements AsyncDisposable {
     const { clock, events } = options
     this.#options = options
     this.#settings = toSettings(options)
-    this.#logger = options.logger ?? silentLogger
+    this.#logger = scopedLogger(options.logger ?? silentLogger, options.scope)
     this.#store = new StoreAccess(options.store, options.scope, clock, this.#settings.callTimeoutMs, (error) => {
       if (!this.#stop.signal.aborted) events.failed(error)
     })
@@ -139,7 +140,7 @@ export class LeaseCoordinator implements AsyncDisposable {
       const usualMs = this.#settings.scanEveryMs * (0.9 + 0.2 * this.#options.random())
       delayMs = hurry ? this.#settings.hurryMs : Math.min(usualMs, abandonedInMs)
     } catch (cause) {
-      this.#tryAgain(cause, { scope: this.#options.scope }, 'cannot scan the leases')
+      this.#tryAgain(cause, {}, 'cannot scan the leases')
     }
     this.#scanTimer?.cancel()
     if (this.#stop.signal.aborted) return
@@ -193,7 +194,7 @@ export class LeaseCoordinator implements AsyncDisposable {
       return created ? (await this.#store.list()).leases : leases
     } catch (cause) {
       this.#discoverAtMs = Number.NEGATIVE_INFINITY
-      this.#tryAgain(cause, { scope }, 'cannot look for new partitions')
+      this.#tryAgain(cause, {}, 'cannot look for new partitions')
       return leases
     }
   }
@@ -270,10 +271,7 @@ export class LeaseCoordinator implements AsyncDisposable {
       const asked = leases.filter((lease) => lease.handoffTo === this.#options.member)
       await Promise.all(asked.map((lease) => this.#replace({ ...lease, handoffTo: undefined })))
     } catch (cause) {
-      this.#logger.warn(
-        { scope: this.#options.scope, error: textOf(cause) },
-        'cannot withdraw a hand-over; it will run into nothing',
-      )
+      this.#logger.warn({ error: textOf(cause) }, 'cannot withdraw a hand-over; it will run into nothing')
     }
   }
 

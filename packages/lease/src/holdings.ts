@@ -88,9 +88,9 @@ export class Holdings {
         checkpoint: position ?? lease.checkpoint,
         ended: lease.ended || ended,
       }))
-      if (stored === undefined) {
-        this.#lose(tenure, fenced(partition, epoch))
-        throw fenced(partition, epoch)
+      if (StreamError.is(stored)) {
+        this.#lose(tenure, stored)
+        throw stored
       }
       this.#actOnLease(tenure)
     })
@@ -155,7 +155,7 @@ export class Holdings {
         ...lease,
         handoffTo: lease.handoffTo !== undefined && isDead(lease.handoffTo) ? undefined : lease.handoffTo,
       }))
-      if (stored === undefined) this.#lose(tenure, fenced(tenure.lease.partition, tenure.epoch))
+      if (StreamError.is(stored)) this.#lose(tenure, stored)
     } finally {
       // Even when no write got through: what was read on the way may ask for a hand-over.
       this.#actOnLease(tenure)
@@ -164,9 +164,9 @@ export class Holdings {
 
   /**
    * Compare-and-swap until it is stored. A version we did not expect is no theft as long as owner and epoch are ours.
-   * Resolves with `undefined` when the tenure is over; rejects when the store failed, and then the write may have happened.
+   * Resolves with a `fenced` error when the tenure is over; rejects when the store failed, and then the write may have happened.
    */
-  async #write(tenure: Tenure, change: (lease: Lease) => Lease): Promise<Lease | undefined> {
+  async #write(tenure: Tenure, change: (lease: Lease) => Lease): Promise<Lease | StreamError> {
     const { store, clock } = this.#context
     for (let attempt = 1; attempt <= maxAttempts; attempt++) {
       const sentMs = clock.monotonic()
@@ -177,7 +177,8 @@ export class Holdings {
       }
       const { leases, startedMs } = await store.list()
       const seen = leases.find((lease) => lease.partition === tenure.lease.partition)
-      if (!tenure.owns(seen)) return undefined
+      if (!tenure.owns(seen))
+        return isMoved(tenure, seen) ? moved(tenure) : fenced(tenure.lease.partition, tenure.epoch)
       tenure.adopt(seen, startedMs)
     }
     throw new StreamError('unavailable', `the lease of ${tenure.lease.partition} keeps changing; try again`)
@@ -255,7 +256,9 @@ export class Holdings {
     this.#drop(tenure)
     const { events, logger, stopped } = this.#context
     if (stopped.aborted) return
-    logger.warn({ partition, epoch: tenure.epoch, reason: reason.message }, 'lost a partition')
+    const facts = { partition, epoch: tenure.epoch, reason: reason.message }
+    if (reason.details['moved'] === true) logger.info(facts, 'a partition was moved')
+    else logger.warn(facts, 'lost a partition')
     try {
       events.lost([partition], reason)
     } catch (cause) {
@@ -272,4 +275,14 @@ export class Holdings {
 function fenced(partition: PartitionId, epoch: number): StreamError {
   const message = `partition ${partition} is no longer held under epoch ${epoch}; drop what was read under it`
   return new StreamError('fenced', message, { details: { partition, epoch } })
+}
+
+/** Whether somebody gave it another place, and nobody: a seek. */
+function isMoved({ lease }: Tenure, seen: Lease | undefined): boolean {
+  return seen !== undefined && seen.owner === undefined && seen.checkpoint !== lease.checkpoint
+}
+
+function moved({ lease: { partition }, epoch }: Tenure): StreamError {
+  const message = `partition ${partition} was moved by a seek; it is read from there under another epoch`
+  return new StreamError('fenced', message, { details: { partition, epoch, moved: true } })
 }

@@ -1,5 +1,5 @@
 import { StreamError } from '@sluice/driver'
-import type { Lease, Position } from '@sluice/driver'
+import type { Lease, Logger, Position } from '@sluice/driver'
 import { describe, expect, it } from 'vitest'
 import { failoverMs, heldBy, scope, setup, TestStore } from './coordinator-setup.ts'
 
@@ -159,6 +159,27 @@ describe('keeping', () => {
       expect(log).toEqual([])
     },
   )
+
+  it('tells apart, in the log, whether a group was moved or a lease was taken', async () => {
+    const { join, store } = setup('0', '1')
+    const lines: string[] = []
+    const line =
+      (level: string) =>
+      (fields: object, message: string): void =>
+        void lines.push(`${level} ${message} ${JSON.stringify(fields)}`)
+    const logger: Logger = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
+    const a = await join('a', { logger })
+    lines.length = 0
+    await store.change('0', { owner: undefined, epoch: 2, checkpoint: '9' as Position })
+    await store.change('1', { owner: 'b', epoch: 2 })
+    await a.refresh()
+    expect(lines.filter((text) => text.includes('moved'))).toEqual([
+      expect.stringMatching(/^info a partition was moved .*"scope":"orders\/billing","partition":"0","epoch":1/),
+    ])
+    expect(lines.filter((text) => text.includes('lost'))).toEqual([
+      expect.stringMatching(/^warn lost a partition .*"partition":"1","epoch":1/),
+    ])
+  })
 
   it('tells of a topic that cannot be looked up for good', async () => {
     const { join, log } = setup('0')

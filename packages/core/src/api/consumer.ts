@@ -56,9 +56,9 @@ export interface DeadLetterOptions {
 }
 
 /**
- * Where to start or to move to. A `Date` means the first message not older than it; a map names the first message wanted
- * in each partition. In partitions it leaves out a reader or a new group starts at the earliest message; a group that is
- * moved stays where it is.
+ * Where to start or to move to. A `Date` means the first message not older than it, and one still to come the end as it is now; a
+ * map names the first message wanted in each partition. In partitions it leaves out a reader or a new group starts at the earliest
+ * message; a group that is moved stays where it is.
  */
 export type Start = 'earliest' | 'latest' | Date | { readonly positions: Readonly<Record<PartitionId, Position>> }
 
