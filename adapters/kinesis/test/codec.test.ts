@@ -15,6 +15,9 @@ const records: readonly (readonly [string, Partial<OutgoingRecord>])[] = [
   ['an empty key', { key: '' }],
   ['a key with everything in it', { key: ' 100 %,\r\n\tключ\0🙂 ' }],
   ['an expiry', { expiresAtMs: 1_700_000_000_001 }],
+  ['an expiry before 1970', { expiresAtMs: -1 }],
+  ['an expiry at the first time that there is', { expiresAtMs: -8_640_000_000_000_000 }],
+  ['an expiry at the last', { expiresAtMs: 8_640_000_000_000_000 }],
   ['headers', { headers: { one: 'a', 'two.of-them_': '', traceparent: '00-0af7-b7ad-01', tracestate: 'a=b' } }],
   ['headers that are not ASCII', { headers: { greeting: 'Grüße', lines: 'a\nb', outer: ' a ' } }],
   ['many headers', { headers: many }],
@@ -84,6 +87,14 @@ describe('a raw record', () => {
     expect(measureRecord('raw', sent)).toBe(body.length + 'customer-7'.length)
   })
 })
+
+it.each(['', '-', '+1', '1.5', '1e3', '8640000000000001', '99999999999999999'])(
+  'an expiry of another program that is no time is none: "%s"',
+  (text) => {
+    const data = aggregate('customer-7', [pieceOf(Buffer.from('a'), [['sluice-expires-at', text]])])
+    expect(decodeRecords('kpl', 'customer-7', data)).toMatchObject([{ expiresAtMs: undefined }])
+  },
+)
 
 it('puts several records of a key into one, in order', () => {
   const sent = [outgoing({ id: 'a' }), outgoing({ id: 'b', body: Buffer.from('2') }), outgoing({ id: 'c' })] as const
