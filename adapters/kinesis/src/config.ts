@@ -151,7 +151,10 @@ function region(url: BackendUrl, options: AddressOptions): string | undefined {
 }
 
 function endpointOf(options: AddressOptions, name: string): string | undefined {
-  return options.matching(name, /^https?:\/\/[^\s/?#@]+\/?$/, 'http://host:port or https://host')?.replace(/\/$/, '')
+  const what = 'http://host:port or https://host'
+  const text = options.matching(name, /^https?:\/\/[^\s/\\?#@]+\/?$/, what)
+  if (text !== undefined && !URL.canParse(text)) throw options.invalid(`has a bad ${name}; write ${what}`)
+  return text?.replace(/\/$/, '')
 }
 
 /** `key:secret@`. */
@@ -188,7 +191,18 @@ function leaseUnits(options: AddressOptions): KinesisConfig['leaseUnits'] {
   return { read: read ?? 1, write: write ?? 1 }
 }
 
+/** What tables made here bear of themselves: see lease-table.ts. */
+const ownTagName = 'created-by'
+
 function leaseTags(options: AddressOptions): Readonly<Record<string, string>> {
   const text = options.matching('leaseTags', /^([^=,]+=[^=,]*)(,[^=,]+=[^=,]*)*$/, 'name=value, several with commas')
-  return Object.fromEntries((text?.split(',') ?? []).map((pair) => pair.split('=') as [string, string]))
+  const tags = new Map<string, string>()
+  for (const pair of text?.split(',') ?? []) {
+    const [name = '', value = ''] = pair.split('=')
+    if (name === ownTagName)
+      throw options.invalid(`has the tag "${name}" in leaseTags, by which we know our own tables; choose another name`)
+    if (tags.has(name)) throw options.invalid(`has the tag "${name}" twice in leaseTags; keep one`)
+    tags.set(name, value)
+  }
+  return Object.fromEntries(tags)
 }

@@ -36,6 +36,11 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['kinesis://127.0.0.1:4566', /names no region; write kinesis:\/\/eu-west-1/],
   ['kinesis://orders', /names no region/],
   ['kinesis://eu-west-1?endpoint=localhost:4566', /bad endpoint; write http/],
+  ['kinesis://eu-west-1?endpoint=http://127.0.0.1:99999', /bad endpoint; write http/],
+  ['kinesis://eu-west-1?endpoint=http://[', /bad endpoint; write http/],
+  [String.raw`kinesis://eu-west-1?endpoint=http://h\x`, /bad endpoint; write http/],
+  ['kinesis://eu-west-1?dynamoEndpoint=http://:80', /bad dynamoEndpoint; write http/],
+  ['kinesis://eu-west-1?dynamoEndpoint=http://a:b:c', /bad dynamoEndpoint; write http/],
   ['kinesis://A@eu-west-1', /half a login/],
   ['kinesis://A:%zz@eu-west-1', /broken %-escape/],
   ['kinesis://A:b@eu-west-1?profile=dev', /keys and a profile/],
@@ -46,6 +51,8 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['kinesis://eu-west-1?leaseTable={grup}', /bad leaseTable/],
   ['kinesis://eu-west-1?leaseBilling=5', /bad leaseBilling/],
   ['kinesis://eu-west-1?leaseTags=team', /bad leaseTags/],
+  ['kinesis://eu-west-1?leaseTags=a=1,b=2,a=3', /tag "a" twice in leaseTags; keep one/],
+  ['kinesis://eu-west-1?leaseTags=a=1,created-by=x', /tag "created-by" in leaseTags.*choose another name/],
   ['kinesis://eu-west-1?aggregateBytes=1', /whole number from 1024/],
 ]
 
@@ -63,6 +70,8 @@ describe('an address', () => {
     expect(config('kinesis://A:geheim@eu-west-1').safe).not.toContain('geheim')
     expect(() => config('kinesis://A:geheim%zz@eu-west-1')).toThrow(/^(?!.*geheim)/s)
     expect(() => config('kinesis://A:geheim@eu-west-1?pollMs=x')).toThrow(/^(?!.*geheim)/s)
+    expect(() => config('kinesis://A:b@eu-west-1?endpoint=http://A:geheim:80')).toThrow(/^(?!.*geheim).*bad endpoint/s)
+    expect(() => config('kinesis://eu-west-1?endpoint=http://A:geheim%40host')).toThrow(/^(?!.*geheim).*bad endpoint/s)
   })
 
   it('has a description of every option, and the defaults that it says', () => {
