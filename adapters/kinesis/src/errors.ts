@@ -41,7 +41,7 @@ const noCredentials: ErrorMeaning = {
 }
 const forbidden: ErrorMeaning = {
   code: 'permission-denied',
-  text: 'the policy does not allow it; the README lists what is needed',
+  text: 'the policy does not allow it; the README of @sluice/kinesis lists what is needed',
 }
 const tooFast: ErrorMeaning = {
   code: 'throttled',
@@ -61,6 +61,15 @@ const notNow: ErrorMeaning = { code: 'unavailable', text: 'the service has troub
 const keyTrouble: ErrorMeaning = {
   code: 'conflict',
   text: 'the KMS key cannot be used; enable it, or give the stream another',
+}
+
+const noStream: ErrorMeaning = {
+  code: 'not-found',
+  text: 'the stream does not exist in this account and region; create it (admin.createTopic, or connect with create: true), or check the region in the address',
+}
+const noConsumer: ErrorMeaning = {
+  code: 'not-found',
+  text: 'the fan-out consumer is gone or not active yet; a group that runs registers its own again',
 }
 
 /** By the name of the service's exception. Source: API references of Kinesis Data Streams and DynamoDB, "Common errors". */
@@ -229,8 +238,11 @@ function meaningOf(native: Native, error: unknown): ErrorMeaning | undefined {
       code: 'invalid-argument',
       text: 'no region; write it into the address, kinesis://eu-west-1, or set AWS_REGION',
     }
-  // The SDK calls it so, whatever came of the connection.
-  if (name === 'TimeoutError' && (code === 'ECONNRESET' || code === 'EPIPE')) return cut
+  if (name === 'ResourceNotFoundException' && /^stream\b/i.test(message)) return noStream
+  if (name === 'ResourceNotFoundException' && /^consumer\b/i.test(message)) return noConsumer
+  // The SDK calls it so, whatever came of the connection; over HTTP/2 without a code.
+  if (name === 'TimeoutError' && (code === 'ECONNRESET' || code === 'EPIPE' || /did not get a response/.test(message)))
+    return cut
   // Some services, and emulators, leave "Exception" out, or have it where others do not.
   const known = byName[name] ?? byName[name.replace(/Exception$/, '')] ?? byName[`${name}Exception`]
   if (known !== undefined) return known

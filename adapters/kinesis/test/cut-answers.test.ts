@@ -135,6 +135,18 @@ it.each(['DescribeStreamSummary', 'ListShards'])(
   },
 )
 
+it.each(['true', 'false'])('a connection that is cut before the answer is no timeout (http1=%s)', async (http1) => {
+  const { kinesis, url } = await backend()
+  await (await open(url())).admin.createTopic('t', { partitions: 1 })
+  const cloud = await open(url(`&requestTimeoutMs=400&http1=${http1}`))
+  kinesis.faults.add({ kind: 'lose-response', call: 'DescribeStreamSummary', times: 1 })
+  const lost = await failure(cloud.admin.describeTopic('t'))
+  expect([lost.code, lost.retryable, lost.ambiguous]).toEqual(['unavailable', true, true])
+  const off = kinesis.faults.add({ kind: 'slow', call: 'DescribeStreamSummary', ms: 5_000 })
+  expect((await failure(cloud.admin.describeTopic('t'))).code).toBe('timeout')
+  off()
+})
+
 it.each(['lose-response', 'cut-response'] as const)('sends over HTTP/2 are tried again after a %s', async (kind) => {
   const { kinesis, url } = await backend()
   const cloud = await open(url('&http1=false'))

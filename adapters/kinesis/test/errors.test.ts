@@ -56,6 +56,8 @@ const table: readonly (readonly [Error, ErrorCode, retryable: boolean, ambiguous
   [native('TimeoutError'), 'timeout', true, true],
   [native('TimeoutError', 'socket hang up', { code: 'ECONNRESET' }), 'unavailable', true, true],
   [native('TimeoutError', 'write EPIPE', { code: 'EPIPE' }), 'unavailable', true, true],
+  [native('TimeoutError', 'Unexpected error: http2 request did not get a response'), 'unavailable', true, true],
+  [native('TimeoutError', 'Stream timed out because of no activity for 10000 ms'), 'timeout', true, true],
   [cancelled(socket('ERR_SSL_WRONG_VERSION_NUMBER')), 'unavailable', false, false],
   [socket('ECONNREFUSED'), 'unavailable', true, false],
   [socket('ENOTFOUND'), 'unavailable', true, false],
@@ -96,6 +98,22 @@ describe('an error of the SDK', () => {
     })
     expect(mapped.message).toContain('send on topic "orders" failed')
     expect(mapped.cause).toBe(error)
+  })
+
+  it.each([
+    ['Stream orders under account 123456789012 not found.', /the stream does not exist.*create: true/],
+    ['Consumer g, under stream orders is not active.', /the fan-out consumer is gone or not active yet/],
+    ['Consumer g, under stream orders not found.', /the fan-out consumer is gone or not active yet/],
+    ['Shard shardId-000000000000 in stream orders under account 123456789012 does not exist', /: it does not exist/],
+    ['Requested resource not found', /: it does not exist/],
+  ])('that something is missing says what: %s', (message, told) => {
+    const mapped = toStreamError(native('ResourceNotFoundException', message), context)
+    expect(mapped.message).toMatch(told)
+    expect([mapped.code, mapped.retryable]).toEqual(['not-found', false])
+  })
+
+  it('that the policy forbids it names the README that lists what is needed', () => {
+    expect(toStreamError(native('AccessDeniedException'), context).message).toContain('README of @sluice/kinesis')
   })
 
   it('that shows the whole request as it was signed shows no session token', () => {
