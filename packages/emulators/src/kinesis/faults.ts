@@ -25,7 +25,10 @@ export type Fault =
   | (Place & Often & { readonly kind: 'throttle'; readonly what?: 'write' | 'read' })
   /** A call is done, and then the connection breaks instead of an answer. */
   | (Often & { readonly kind: 'lose-response'; readonly call?: string })
-  /** A call is done, and of its answer only the headers and so many bytes come before the connection breaks. Default: 0. */
+  /**
+   * A call is done, and of its answer only the headers and so many bytes come before the connection breaks. Default: 0. Of
+   * `SubscribeToShard` the next event is the last, also of one that runs already: all of it, or so many bytes.
+   */
   | (Often & { readonly kind: 'cut-response'; readonly call?: string; readonly bytes?: number })
   /** `GetRecords` gives none of the records that there are, only how far behind it is and where to go on. Strikes where there are some. */
   | (Place & Often & { readonly kind: 'empty-page' })
@@ -83,11 +86,11 @@ export class Faults {
     return this.#any(({ fault }) => fault.kind === 'lose-response' && (fault.call ?? call) === call)
   }
 
-  /** How many bytes of an answer are to come, if not all. */
-  cutsResponse(call: string): number | undefined {
+  /** Whether an answer, or an event, is to be cut off, and behind how many bytes, where the fault says so. */
+  cutsResponse(call: string): { readonly bytes?: number } | undefined {
     for (const active of this.#active) {
       const { fault } = active
-      if (fault.kind === 'cut-response' && (fault.call ?? call) === call && this.#use(active)) return fault.bytes ?? 0
+      if (fault.kind === 'cut-response' && (fault.call ?? call) === call && this.#use(active)) return fault
     }
     return undefined
   }

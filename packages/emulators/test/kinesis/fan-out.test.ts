@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { NodeHttp2Handler, NodeHttpHandler } from '@smithy/node-http-handler'
 import { eventually, ManualClock } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
 import type { KinesisServer, KinesisServerOptions } from '../../src/index.ts'
@@ -13,9 +14,9 @@ interface Bench {
   subscribe(position?: object): Promise<AsyncIterable<Answer>>
 }
 
-async function bench(options: KinesisServerOptions = {}): Promise<Bench> {
+async function bench(options: KinesisServerOptions = {}, config: Parameters<typeof client>[1] = {}): Promise<Bench> {
   const server = await start(options)
-  const ask = asker(client(server))
+  const ask = asker(client(server, config))
   await ask('CreateStream', { StreamName: 's', ShardCount: 1 })
   const StreamARN = 'arn:aws:kinesis:eu-west-1:000000000000:stream/s'
   await ask('RegisterStreamConsumer', { StreamARN, ConsumerName: 'c' })
@@ -35,8 +36,11 @@ async function bench(options: KinesisServerOptions = {}): Promise<Bench> {
 }
 
 /** Texts of records until there are so many, and the last event. */
-async function take(events: AsyncIterable<Answer>, count: number): Promise<{ texts: string[]; last: Answer }> {
-  const texts: string[] = []
+async function take(
+  events: AsyncIterable<Answer>,
+  count: number,
+  texts: string[] = [],
+): Promise<{ texts: string[]; last: Answer }> {
   let last: Answer
   for await (const { SubscribeToShardEvent: event } of events) {
     last = event
@@ -116,6 +120,42 @@ describe('a subscription', () => {
     reading.catch(() => undefined)
     await ask('DeregisterStreamConsumer', { ConsumerARN: arn })
     expect((await refusal(reading)).name).toBe('ResourceNotFoundException')
+  })
+
+  it('is lost where that is wanted, once it is made', async () => {
+    const { server, subscribe } = await bench()
+    server.faults.add({ kind: 'lose-response', call: 'SubscribeToShard', times: 1 })
+    expect((await refusal(subscribe())).status).toBeUndefined()
+    expect((await refusal(subscribe())).name).toBe('ResourceInUseException')
+  })
+
+  it.each([
+    ['HTTP/1.1', new NodeHttpHandler()],
+    ['HTTP/2', new NodeHttp2Handler({ disableConcurrentStreams: true })],
+  ])('is cut behind its first event over %s', async (_version, requestHandler) => {
+    const { server, put, subscribe } = await bench({ resubscribeMs: 1 }, { requestHandler })
+    await put('a')
+    server.faults.add({ kind: 'cut-response', call: 'SubscribeToShard', times: 1 })
+    const texts: string[] = []
+    const reading = take(await subscribe(), Infinity, texts).catch(() => undefined)
+    await put('b')
+    await put('c')
+    await reading
+    expect(texts).toEqual(['a'])
+    await wait(5)
+    expect((await take(await subscribe(), 3)).texts).toEqual(['a', 'b', 'c'])
+  })
+
+  it('is cut within an event, also while it runs', async () => {
+    const { server, put, subscribe } = await bench({ resubscribeMs: 1 })
+    await put('a')
+    const texts: string[] = []
+    const reading = take(await subscribe(), Infinity, texts).catch(() => undefined)
+    await eventually(() => expect(texts).toEqual(['a']))
+    server.faults.add({ kind: 'cut-response', call: 'SubscribeToShard', bytes: 40 })
+    await put('b')
+    await reading
+    expect(texts).toEqual(['a'])
   })
 
   it('has 2 MiB a second of a shard, whatever others read', async () => {

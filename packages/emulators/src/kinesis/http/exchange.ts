@@ -63,11 +63,13 @@ export class Exchange {
       if (asked === 'too large') return reply(413, undefined)
       if ('status' in asked) return reply(asked.status, asked.value)
       const output = await this.#run(asked.call, asked.input, request, response)
-      if (this.#service.faults.losesResponse(asked.call.name)) return hangUp(request)
       if (output === 'streamed') return
-      const bytes = this.#service.faults.cutsResponse(asked.call.name)
-      if (bytes !== undefined)
-        return sendPart(response, this.#headers(format), format.encode(output), bytes, () => hangUpLater(request))
+      if (this.#service.faults.losesResponse(asked.call.name)) return hangUp(request)
+      const cut = this.#service.faults.cutsResponse(asked.call.name)
+      if (cut !== undefined)
+        return sendPart(response, this.#headers(format), format.encode(output), cut.bytes ?? 0, () =>
+          hangUpLater(request),
+        )
       reply(200, output)
     } catch (error) {
       const { status, type, message } = told(error)
@@ -100,7 +102,9 @@ export class Exchange {
 
   async #stream(call: Call, body: unknown, request: Request, response: Response): Promise<void> {
     if (hasLeft(request)) return
+    const { faults } = this.#service
     const subscribed = subscribe(body, call, this.#subscriptions)
+    if (faults.losesResponse(call.name)) return hangUp(request)
     response.writeHead(200, this.#headers({ contentType: 'application/vnd.amazon.eventstream' }))
     const gone = new AbortController()
     response.on('close', () => gone.abort())
@@ -108,8 +112,12 @@ export class Exchange {
     const write = (frame: Buffer): Promise<void> => writeFrame(response, frame, ends)
     try {
       await write(encodeFrame({ type: 'event', name: 'initial-response' }, Buffer.concat(encodeJson({}))))
-      for await (const event of eventsOf(subscribed, gone.signal))
-        await write(encodeFrame({ type: 'event', name: 'SubscribeToShardEvent' }, Buffer.concat(encodeJson(event))))
+      for await (const event of eventsOf(subscribed, gone.signal)) {
+        const frame = encodeFrame({ type: 'event', name: 'SubscribeToShardEvent' }, Buffer.concat(encodeJson(event)))
+        const cut = faults.cutsResponse(call.name)
+        if (cut !== undefined) return void response.write(frame.subarray(0, cut.bytes), () => hangUpLater(request))
+        await write(frame)
+      }
     } catch (error) {
       const { type, message } = told(error)
       await write(encodeFrame({ type: 'exception', name: type }, Buffer.concat(encodeJson({ message }))))
