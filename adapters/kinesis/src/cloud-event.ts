@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { Headers, OutgoingRecord } from '@sluice/driver'
 import { memberText } from './json-member.ts'
 
@@ -9,7 +10,10 @@ import { memberText } from './json-member.ts'
  */
 const source = 'sluice'
 const type = 'sluice.record'
-const jsonType = /^application\/(?:[\w.+-]+\+)?json\b/i
+/** What a body is of which no header says it: core leaves it out. */
+const usualType = 'application/json'
+/** As section 3.1 has it: the subtype is `json`, or ends with `+json`. */
+const jsonType = /^[^\s/;]+\/(?:[^\s;]+\+)?json\s*(?:;|$)/i
 
 /** What a record says besides its body. */
 export interface EventContent {
@@ -20,9 +24,14 @@ export interface EventContent {
   readonly body: Uint8Array
 }
 
-/** The record as a CloudEvent: its value as it is where it is JSON, else in base64. */
+/** The record as a CloudEvent: its value as it is where it is JSON that no reader changes, else in base64. */
 export function encodeEvent(record: OutgoingRecord): Buffer {
-  const { 'content-type': contentType, traceparent, tracestate, ...headers } = record.headers
+  const { 'content-type': given, traceparent, tracestate, ...others } = record.headers
+  const body = Buffer.from(record.body.buffer, record.body.byteOffset, record.body.length)
+  const json = given === undefined || jsonType.test(given) ? jsonOf(body) : undefined
+  const contentType = given ?? (json === undefined ? undefined : usualType)
+  // The usual type is not among the headers of a record that is read, unless it was there.
+  const headers = given === usualType ? { ...others, 'content-type': given } : others
   const event = {
     specversion: '1.0',
     id: record.id,
@@ -37,11 +46,8 @@ export function encodeEvent(record: OutgoingRecord): Buffer {
     ...(Object.keys(headers).length === 0 ? {} : { sluiceheaders: JSON.stringify(headers) }),
   }
   const envelope = JSON.stringify(event).slice(0, -1)
-  const body = Buffer.from(record.body.buffer, record.body.byteOffset, record.body.length)
-  const data = contentType !== undefined && jsonType.test(contentType) ? jsonOf(body) : undefined
-  return Buffer.from(
-    `${envelope},${data === undefined ? `"data_base64":"${body.toString('base64')}"` : `"data":${data}`}}`,
-  )
+  const data = json?.isPlain === true ? `"data":${json.text}` : `"data_base64":"${body.toString('base64')}"`
+  return Buffer.from(`${envelope},${data}}`)
 }
 
 /**
@@ -81,11 +87,12 @@ function parsed(data: Buffer): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-/** The body as JSON, where it is the very text that readers will make of it again: of others digits could be lost. */
-function jsonOf(body: Buffer): string | undefined {
+/** The body where it is JSON; `isPlain`: it is the very text that readers will make of it again, of others digits could be lost. */
+function jsonOf(body: Buffer): { readonly text: string; readonly isPlain: boolean } | undefined {
+  if (!isUtf8(body)) return undefined
   try {
     const text = body.toString()
-    return JSON.stringify(JSON.parse(text)) === text && Buffer.from(text).equals(body) ? text : undefined
+    return { text, isPlain: JSON.stringify(JSON.parse(text)) === text }
   } catch {
     // A codec may call its bytes JSON and not mean it.
     return undefined
@@ -96,15 +103,15 @@ function jsonOf(body: Buffer): string | undefined {
 function bodyOf(event: Readonly<Record<string, unknown>>, text: Buffer): Uint8Array | undefined {
   const { data, data_base64: base64, datacontenttype } = event
   if (typeof base64 === 'string') return Buffer.from(base64, 'base64')
-  if (base64 !== undefined) return undefined
+  if (base64 !== undefined && base64 !== null) return undefined
   if (data === undefined) return new Uint8Array(0)
   const isText = typeof data === 'string' && typeof datacontenttype === 'string' && !jsonType.test(datacontenttype)
   return isText ? Buffer.from(data) : memberText(text, 'data')
 }
 
 function ourHeaders(event: Readonly<Record<string, unknown>>): Headers {
-  const headers = contextHeaders(event)
-  const { sluiceheaders: more } = event
+  const { datacontenttype, sluiceheaders: more } = event
+  const headers = contextHeaders(datacontenttype === usualType ? { ...event, datacontenttype: undefined } : event)
   if (typeof more !== 'string') return headers
   const values = parsed(Buffer.from(more)) ?? {}
   for (const [name, value] of Object.entries(values)) if (typeof value === 'string') headers[name] = value

@@ -187,6 +187,20 @@ describe('enhanced fan-out', () => {
     expect(ended).toEqual([])
   })
 
+  it.each(['true', 'false'])('outlives subscriptions that are lost or cut (http1=%s)', async (http1) => {
+    const { kinesis, url } = await backend({ resubscribeMs: 10 })
+    const cloud = await open(url(`&mode=efo&http1=${http1}`))
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    kinesis.faults.add({ kind: 'lose-response', call: 'SubscribeToShard', times: 2 })
+    kinesis.faults.add({ kind: 'cut-response', call: 'SubscribeToShard', bytes: 40, times: 2 })
+    kinesis.faults.add({ kind: 'cut-response', call: 'SubscribeToShard', times: 2 })
+    const { seen, ended } = follow(cloud)
+    const values = ['1', '2', '3', '4', '5']
+    for (const value of values) await texts(cloud, 't').send({ key: 'k', value })
+    await eventually(() => expect(seen).toEqual(values), 15_000)
+    expect(ended).toEqual([])
+  })
+
   it('is registered again where somebody has taken it away', async () => {
     const { url } = await backend({ resubscribeMs: 10 })
     const cloud = await open(url('&mode=efo'))
