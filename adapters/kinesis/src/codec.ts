@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { createHash, randomUUID } from 'node:crypto'
+import { parseExpiry } from '@sluice/driver'
 import type { Headers, OutgoingRecord } from '@sluice/driver'
 import { aggregate, aggregatedBytes, disaggregate, emptyAggregateBytes, pieceOf } from './aggregate.ts'
 import type { AggregatedRecord, Piece } from './aggregate.ts'
@@ -127,16 +128,10 @@ function fromAggregated({ partitionKey, data, tags }: AggregatedRecord): Decoded
     if (name === idTag) id = value === '' ? undefined : value
     else if (name === keyTag) key = value
     else if (name === noKeyTag) key = undefined
-    else if (name === expiresTag) expiresAtMs = timeOf(value)
+    else if (name === expiresTag) expiresAtMs = parseExpiry(value)
     else (headers ??= {})[name] = value
   }
   return { id, key, headers: headers ?? noHeaders, expiresAtMs, body: data }
-}
-
-/** Milliseconds since 1970, or before; `undefined`: it is no time that a `Date` can be. */
-function timeOf(text: string): number | undefined {
-  const timeMs = /^-?\d{1,16}$/.test(text) ? new Date(Number(text)).getTime() : Number.NaN
-  return Number.isNaN(timeMs) ? undefined : timeMs
 }
 
 /** Where the service puts a partition key: its MD5, as a number. */

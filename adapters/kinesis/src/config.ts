@@ -191,8 +191,8 @@ function leaseUnits(options: AddressOptions): KinesisConfig['leaseUnits'] {
   return { read: read ?? 1, write: write ?? 1 }
 }
 
-/** What tables made here bear of themselves: see lease-table.ts. */
-const ownTagName = 'created-by'
+/** What tables made here bear of themselves. */
+export const ownTagName = 'created-by'
 
 function leaseTags(options: AddressOptions): Readonly<Record<string, string>> {
   const text = options.matching('leaseTags', /^([^=,]+=[^=,]*)(,[^=,]+=[^=,]*)*$/, 'name=value, several with commas')

@@ -10,6 +10,7 @@ import type { AttributeValue, DynamoDBClient, TableDescription } from '@aws-sdk/
 import { sleep, StreamError } from '@sluice/driver'
 import type { Clock } from '@sluice/driver'
 import type { Calls } from './calls.ts'
+import { ownTagName } from './config.ts'
 import type { KinesisConfig } from './config.ts'
 import { isInUse, isMissing } from './errors.ts'
 import { markOf, plainName } from './names.ts'
@@ -26,7 +27,7 @@ export interface LeaseTablesContext {
 export type Item = Readonly<Record<string, AttributeValue>>
 
 /** What a table made here says of itself, so that it is deleted with its group; others stay, emptied. */
-const ownTag = { Key: 'created-by', Value: 'sluice' }
+const ownTag = { Key: ownTagName, Value: 'sluice' }
 /** How soon to look again for a state that takes time, in milliseconds: at first, and at last. */
 const lookAgain = { firstMs: 10, mostMs: 1_000 }
 const shortestName = 3

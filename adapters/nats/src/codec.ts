@@ -1,4 +1,4 @@
-import { StreamError } from '@sluice/driver'
+import { parseExpiry, StreamError } from '@sluice/driver'
 import type { Headers, OutgoingRecord, PartitionId, Position } from '@sluice/driver'
 
 /*
@@ -135,7 +135,7 @@ export function decodeRecord(block: Uint8Array | undefined, payload: Uint8Array)
     const value = text.slice(colon + 1, end).trim()
     if (name === 'nats-msg-id') id = value === '' ? undefined : value
     else if (name === keyHeader) key = percentDecode(value)
-    else if (name === expiresHeader) expiresAtMs = /^\d{1,15}$/.test(value) ? Number(value) : undefined
+    else if (name === expiresHeader) expiresAtMs = parseExpiry(value)
     else if (name === percentHeader) encoded = value.split(',')
     else if (name === packedHeader) packed = /^\d{1,9}$/.test(value) ? Number(value) : 0
     else if (name !== producedHeader && !name.startsWith('nats-')) {

@@ -46,6 +46,7 @@ const records: readonly (readonly [string, Partial<OutgoingRecord>])[] = [
   ['an empty key', { key: '' }],
   ['a key with everything in it', { key: ' 100 %,\r\n\tключ\0🙂 ' }],
   ['an expiry', { expiresAtMs: 1_700_000_000_001 }],
+  ['an expiry before 1970', { expiresAtMs: -1 }],
   ['headers', { headers: { one: 'a', 'two.of-them_': '', traceparent: '00-0af7-b7ad-01' } }],
   ['headers that are not ASCII', { headers: { plain: '50 % off', greeting: 'Grüße', lines: 'a\nb', outer: ' a ' } }],
   ['an empty body', { body: new Uint8Array(0) }],

@@ -195,7 +195,9 @@ function dedup(from: BackendFacts, to: BackendFacts): readonly Difference[] {
     after === 0
       ? 'what is sent again with the same id is stored again, also by a send whose answer was lost'
       : `a send that is repeated is recognised for ${span(after)}, not ${span(before)}`
-  return [{ what, help: 'let handlers recognise a repeat by message.id' }]
+  // Where ids are made of places, a repeat has another.
+  const by = to.capabilities.ids ? 'message.id' : 'what is in it'
+  return [{ what, help: `let handlers recognise a repeat by ${by}` }]
 }
 
 function windowMs({ capabilities }: BackendFacts): number {

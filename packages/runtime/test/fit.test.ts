@@ -85,6 +85,13 @@ describe('what a move changes', () => {
     ])
   })
 
+  it('tells repeats by what the other backend keeps', () => {
+    const help = (ids: boolean): readonly (string | undefined)[] =>
+      findDifferences(pipeline, local, other({ dedup: false, ids })).map((difference) => difference.help)
+    expect(help(true)).toContain('let handlers recognise a repeat by message.id')
+    expect(help(false)).toContain('let handlers recognise a repeat by what is in it')
+  })
+
   it('is nothing where the other backend can more', () => {
     const less = other({ dedup: false, seekLive: false }, { maxKeyBytes: 10 })
     expect(findDifferences(pipeline, less, local)).toEqual([])
