@@ -83,11 +83,15 @@ export class Groups {
     }
   }
 
-  /** Takes away the leases of shards that were read to their end and are older than the stream keeps. */
+  /** Takes away the leases of shards that were read to their end and are older than the stream keeps, where that is allowed: they do no harm. */
   async cleanUp(topic: TopicView, group: string, leases: readonly Lease[]): Promise<void> {
     const store = this.storeOf(topic, group)
     const gone = leases.filter((lease) => lease.ended && topic.shards.byId(lease.partition) === undefined)
-    await Promise.all(gone.map((lease) => store.remove(lease)))
+    try {
+      await Promise.all(gone.map((lease) => store.remove(lease)))
+    } catch (error) {
+      if (!StreamError.is(error, 'permission-denied')) throw error
+    }
   }
 
   async #prepare(topic: TopicView, group: string, signal?: AbortSignal): Promise<void> {

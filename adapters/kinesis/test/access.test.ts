@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { CreateStreamCommand } from '@aws-sdk/client-kinesis'
 import type { KinesisClient } from '@aws-sdk/client-kinesis'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -8,6 +9,7 @@ import {
   backend,
   collect,
   failure,
+  forbidding,
   forward,
   makeTable,
   open,
@@ -63,11 +65,7 @@ describe('who may not, or cannot', () => {
     'a table in which %s is forbidden ends the consumer at once',
     async (forbidden) => {
       const { kinesis, dynamo } = await backend()
-      const guarded = await stubService((call, request, response, body) => {
-        if (call === forbidden)
-          refuse(response, 'AccessDeniedException', `User is not authorized to perform: dynamodb:${call}`)
-        else forward(dynamo.url, request, response, body)
-      })
+      const guarded = await forbidding(dynamo.url, forbidden)
       const cloud = await open(`kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${guarded}`)
       await cloud.admin.createTopic('t', { partitions: 2 })
       const consumer = texts(cloud, 't').consumer({ group: 'g', deadLetter: false })
@@ -76,6 +74,20 @@ describe('who may not, or cannot', () => {
       expect(error.message).toContain(`dynamodb:${forbidden}`)
     },
   )
+
+  it('a table in which leases may not be deleted keeps those of shards that are gone', async () => {
+    const { kinesis, dynamo } = await backend()
+    const guarded = await forbidding(dynamo.url, 'DeleteItem')
+    const tables = tablesOf(dynamo)
+    await makeTable(tables, 'sluice.t.g', 'leaseKey')
+    const gone = { leaseKey: { S: 'shardId-000000000099' }, checkpoint: { S: 'SHARD_END' }, leaseCounter: { N: '3' } }
+    await tables.send(new PutItemCommand({ TableName: 'sluice.t.g', Item: gone }))
+    const cloud = await open(`kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${guarded}`)
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const topic = texts(cloud, 't')
+    await topic.send({ key: 'k', value: 'x' })
+    expect(await collect(topic, 'g', 1)).toEqual(['x'])
+  })
 
   it('a table whose key is not that of leases ends the consumer at once', async () => {
     const { url, dynamo } = await backend()

@@ -156,3 +156,12 @@ export function forward(to: string, request: IncomingMessage, response: ServerRe
     })
     .catch(() => response.destroy())
 }
+
+/** A DynamoDB in front of another whose policy does not allow these calls. */
+export function forbidding(url: string, ...calls: readonly string[]): Promise<string> {
+  return stubService((call, request, response, body) => {
+    if (calls.includes(call))
+      refuse(response, 'AccessDeniedException', `User is not authorized to perform: dynamodb:${call}`)
+    else forward(url, request, response, body)
+  })
+}

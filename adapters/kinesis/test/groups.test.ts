@@ -7,7 +7,7 @@ import type { GroupsContext } from '../src/groups.ts'
 import { ShardMap } from '../src/shards.ts'
 import type { ShardInfo } from '../src/shards.ts'
 import type { TopicView } from '../src/topic.ts'
-import { backend, forward, makeTable, open, refuse, stubService, tablesOf } from './fixtures.ts'
+import { backend, forbidding, makeTable, open, tablesOf } from './fixtures.ts'
 
 const groups = new Groups({ time: { now: () => 1_000, past: () => 900 } } as unknown as GroupsContext)
 /** Not asked for anything: neither the earliest nor a position is a time. */
@@ -85,11 +85,7 @@ describe('groups are listed', () => {
 
   it('also where their tables may not be described', async () => {
     const { kinesis, dynamo } = await backend()
-    const guarded = await stubService((call, request, response, body) => {
-      if (call === 'DescribeTable')
-        refuse(response, 'AccessDeniedException', `User is not authorized to perform: dynamodb:${call}`)
-      else forward(dynamo.url, request, response, body)
-    })
+    const guarded = await forbidding(dynamo.url, 'DescribeTable')
     await makeTable(tablesOf(dynamo), 'sluice.t.g', 'leaseKey')
     const cloud = await open(`kinesis://A:b@eu-west-1?endpoint=${kinesis.url}&dynamoEndpoint=${guarded}`)
     await cloud.admin.createTopic('t', { partitions: 1 })
