@@ -36,12 +36,22 @@ export interface Piece extends Pick<AggregatedRecord, 'data' | 'tags'> {
   readonly bytes: number
 }
 
-/** Makes a piece; it is measured here, once. */
+/** Makes a piece; it is measured here. */
 export function pieceOf(data: Uint8Array, tags: Piece['tags']): Piece {
-  // The place of the key in its table is 0.
-  let bytes = keyAtBytes + fieldBytes(data.length)
-  for (const [name, value] of tags) bytes += fieldBytes(tagBytes(name, value))
+  let bytes = bareBytes(data.length)
+  for (const [name, value] of tags) bytes += tagBytes(name, value)
   return { data, tags, bytes }
+}
+
+/** The bytes of a piece with so many of data and no tags. */
+export function bareBytes(length: number): number {
+  // The place of the key in its table is 0.
+  return keyAtBytes + fieldBytes(length)
+}
+
+/** The bytes that a tag adds to a piece. */
+export function tagBytes(name: string, value: string): number {
+  return fieldBytes(tagLength(name, value))
 }
 
 /** Puts records of one partition key into one. Where a hash key goes before it, readers of the KCL have to know of that too. */
@@ -53,7 +63,7 @@ export function aggregate(
 ): Buffer {
   const hasHashKey = explicitHashKey !== undefined
   let bytes = emptyAggregateBytes(textBytes(partitionKey)) + (hasHashKey ? fieldBytes(explicitHashKey.length) : 0)
-  for (const piece of pieces) bytes += aggregatedBytes(piece, hasHashKey)
+  for (const piece of pieces) bytes += aggregatedBytes(piece.bytes, hasHashKey)
   const aggregate = allocate(bytes)
   aggregate.set(magic)
   const writer = new ProtobufWriter(aggregate, magic.length)
@@ -69,8 +79,8 @@ export function emptyAggregateBytes(keyBytes: number, hasHashKey = false): numbe
   return magic.length + digestBytes + fieldBytes(keyBytes) + (hasHashKey ? fieldBytes(hashKeyDigits) : 0)
 }
 
-/** The bytes that a piece adds to an aggregate. */
-export function aggregatedBytes({ bytes }: Piece, hasHashKey = false): number {
+/** The bytes that a piece of so many adds to an aggregate. */
+export function aggregatedBytes(bytes: Piece['bytes'], hasHashKey = false): number {
   return fieldBytes(hasHashKey ? bytes + keyAtBytes : bytes)
 }
 
@@ -98,13 +108,13 @@ function writePiece(writer: ProtobufWriter, { data, tags, bytes }: Piece, hasHas
   if (hasHashKey) writer.number(2, 0)
   writer.bytes(3, data)
   for (const [name, value] of tags) {
-    writer.begin(4, tagBytes(name, value))
+    writer.begin(4, tagLength(name, value))
     writer.text(1, name)
     writer.text(2, value)
   }
 }
 
-function tagBytes(name: string, value: string): number {
+function tagLength(name: string, value: string): number {
   return fieldBytes(textBytes(name)) + fieldBytes(textBytes(value))
 }
 

@@ -2,10 +2,19 @@ import { Buffer } from 'node:buffer'
 import { createHash, randomUUID } from 'node:crypto'
 import { parseExpiry } from '@sluice/driver'
 import type { Headers, OutgoingRecord } from '@sluice/driver'
-import { aggregate, aggregatedBytes, disaggregate, emptyAggregateBytes, pieceOf } from './aggregate.ts'
+import {
+  aggregate,
+  aggregatedBytes,
+  bareBytes,
+  disaggregate,
+  emptyAggregateBytes,
+  pieceOf,
+  tagBytes,
+} from './aggregate.ts'
 import type { AggregatedRecord, Piece } from './aggregate.ts'
 import { decodeEvent, encodeEvent } from './cloud-event.ts'
 import type { Encoding } from './config.ts'
+import { textBytes } from './protobuf.ts'
 
 /*
  * A record of the stream is a partition key and bytes, no more. With `kpl` these bytes are an aggregate (see aggregate.ts)
@@ -44,6 +53,16 @@ export function toPiece(record: OutgoingRecord): Piece {
   return pieceOf(record.body, tags)
 }
 
+/** The bytes of its piece. Every send is measured, so nothing is made for it. */
+function pieceBytes({ body, expiresAtMs, headers, id, key }: OutgoingRecord): number {
+  let bytes = bareBytes(body.length) + tagBytes(idTag, id)
+  if (key === undefined) bytes += tagBytes(noKeyTag, '')
+  else if (key === '') bytes += tagBytes(keyTag, '')
+  if (expiresAtMs !== undefined) bytes += tagBytes(expiresTag, String(expiresAtMs))
+  for (const name in headers) bytes += tagBytes(name, headers[name] ?? '')
+  return bytes
+}
+
 /** What nobody misses who knows the topic, and what core adds by itself. */
 const ownHeaders: ReadonlySet<string> = new Set(['content-type', 'traceparent', 'tracestate'])
 
@@ -78,11 +97,11 @@ export function encodeRecord(
 /** Bytes that the record takes alone, as the service counts them: the data and the partition key. */
 export function measureRecord(encoding: Encoding, record: OutgoingRecord): number {
   const key = record.key === undefined ? undefined : partitionKeyOf(record.key)
-  const keyBytes = key === undefined ? drawnKeyBytes : Buffer.byteLength(key)
+  const keyBytes = key === undefined ? drawnKeyBytes : textBytes(key)
   const hasHashKey = record.partition !== undefined
   switch (encoding) {
     case 'kpl':
-      return keyBytes + emptyAggregateBytes(keyBytes, hasHashKey) + aggregatedBytes(toPiece(record), hasHashKey)
+      return keyBytes + emptyAggregateBytes(keyBytes, hasHashKey) + aggregatedBytes(pieceBytes(record), hasHashKey)
     case 'raw':
       return isBare(record) ? keyBytes + record.body.length : measureRecord('kpl', record)
     case 'cloudevents-json':

@@ -47,6 +47,8 @@ export interface PackingDeps {
  */
 export function pack(records: readonly OutgoingRecord[], deps: PackingDeps): readonly Lane[] {
   const keyed = new Map<string, number[]>()
+  /** By the partition that is asked for. */
+  const keyless = new Map<string, number[]>()
   const lanes: Lane[] = []
   for (const [index, record] of records.entries()) {
     const { key, partition } = record
@@ -54,12 +56,13 @@ export function pack(records: readonly OutgoingRecord[], deps: PackingDeps): rea
       lanes.push({ parcels: [lone(record, index, partitionKeyOf(key), deps)] })
       continue
     }
-    const lane = key === undefined ? (partition ?? '') : `=${key}`
-    const members = keyed.get(lane)
-    if (members === undefined) keyed.set(lane, [index])
+    const alike = key === undefined ? keyless : keyed
+    const name = key ?? partition ?? ''
+    const members = alike.get(name)
+    if (members === undefined) alike.set(name, [index])
     else members.push(index)
   }
-  for (const members of keyed.values()) lanes.push(...lanesOf(records, members, deps))
+  for (const members of [...keyed.values(), ...keyless.values()]) lanes.push(...lanesOf(records, members, deps))
   return lanes
 }
 
@@ -94,7 +97,7 @@ function runsOf(records: readonly OutgoingRecord[], members: readonly number[], 
     const record = records[index] as OutgoingRecord
     const { key, partition } = record
     const piece = toPiece(record)
-    const own = aggregatedBytes(piece, partition !== undefined)
+    const own = aggregatedBytes(piece.bytes, partition !== undefined)
     if (run === undefined || run.bytes + own > maxBytes || partition !== run.partition) {
       const keyBytes = Buffer.byteLength(partitionKeyOf(key))
       const bytes = keyBytes + emptyAggregateBytes(keyBytes, partition !== undefined)

@@ -37,11 +37,27 @@ export class ProtobufWriter {
   }
 
   text(field: number, value: string): void {
+    const from = this.#at
+    if (value.length <= mostByHand) {
+      this.begin(field, value.length)
+      if (this.#ascii(value)) return
+      this.#at = from
+    }
     const bytes = textBytes(value)
     this.begin(field, bytes)
-    if (bytes !== value.length || bytes > mostByHand) this.#into.write(value, this.#at)
-    else for (let at = 0; at < bytes; at++) this.#into[this.#at + at] = value.charCodeAt(at)
+    this.#into.write(value, this.#at)
     this.#at += bytes
+  }
+
+  /** Says whether it was, and is written. */
+  #ascii(value: string): boolean {
+    for (let at = 0; at < value.length; at++) {
+      const code = value.charCodeAt(at)
+      if (code >= 0x80) return false
+      this.#into[this.#at + at] = code
+    }
+    this.#at += value.length
+    return true
   }
 
   #varint(value: number): void {

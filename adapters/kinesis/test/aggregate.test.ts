@@ -105,7 +105,7 @@ describe('an aggregate', () => {
       fc.property(fc.string({ minLength: 1 }), fc.array(one, { maxLength: 20 }), (key, records) => {
         const pieces = records.map(({ data, tags }) => pieceOf(data, tags))
         const data = aggregate(key, pieces)
-        const expected = pieces.reduce((sum, piece) => sum + aggregatedBytes(piece), 0)
+        const expected = pieces.reduce((sum, piece) => sum + aggregatedBytes(piece.bytes), 0)
         expect(data.length).toBe(emptyAggregateBytes(Buffer.byteLength(key)) + expected)
         const read = disaggregate(data) ?? []
         expect(read.map((each) => [each.partitionKey, [...each.data], each.tags])).toEqual(
