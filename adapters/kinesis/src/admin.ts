@@ -46,19 +46,28 @@ export class KinesisAdmin implements DriverAdmin {
       if (retentionHours !== undefined) await streams.setRetention(name, retentionHours, signal)
       return outcome
     }
-    const info = await streams.describe(name, signal)
-    if (spec.partitions !== undefined && !info.onDemand && spec.partitions !== info.openShards)
-      throw existsWith(name, `${info.openShards} partitions, not ${spec.partitions}`)
-    await this.#isAsAsked(name, retentionHours, signal)
+    await this.#checkAsAsked(name, { partitions: spec.partitions, retentionHours }, signal)
     return outcome
   }
 
-  /** Throws `conflict` where a stream is not. What has just been made is looked at again: whoever made it sets that only then. */
-  async #isAsAsked(name: string, retentionHours: number | undefined, signal: AbortSignal): Promise<void> {
+  /**
+   * Throws `conflict` where a stream is not as it is asked for. What has just been made is looked at again: whoever made it sets its
+   * retention and encryption only then.
+   */
+  async #checkAsAsked(
+    name: string,
+    {
+      partitions,
+      retentionHours,
+    }: { readonly partitions: number | undefined; readonly retentionHours: number | undefined },
+    signal: AbortSignal,
+  ): Promise<void> {
     const { streams, config, clock, time } = this.#context
     const end = clock.monotonic() + makingMs
     for (;;) {
       const info = await streams.describe(name, signal)
+      if (partitions !== undefined && !info.onDemand && partitions !== info.openShards)
+        throw existsWith(name, `${info.openShards} partitions, not ${partitions}`)
       const differs =
         retentionHours !== undefined && retentionHours !== info.retentionHours
           ? `a retention of ${info.retentionHours} hours, not ${retentionHours}`

@@ -277,8 +277,8 @@ export function scopeOf(topic: TopicView, group: string): string {
 }
 
 /**
- * What came, at whatever distance, before the shards that have leases: where it has none itself, it was done with. Each shard is looked at once: splits and merges make many
- * ways to one.
+ * What came, at whatever distance, before the shards that have leases: where it has none itself, it was done with. Each shard is
+ * looked at once: splits and merges make many ways to one.
  */
 export function passedBy(leases: readonly Lease[], shards: ShardMap): ReadonlySet<PartitionId> {
   const found = new Set<PartitionId>()

@@ -7,24 +7,27 @@ import type { StreamInfo, Streams } from './streams.ts'
 /** The service takes 20 descriptions a second of an account. */
 const doubtEveryMs = 1_000
 
+/** What a view asks of {@link Streams}. */
+export type StreamLookups = Pick<Streams, 'clock' | 'describe' | 'shards' | 'usable'>
+
 /** What is known of a stream, shared by its producers and sources, and read again when it turns out stale. */
 export class TopicView {
   readonly info: StreamInfo
-  readonly #streams: Streams
+  readonly #streams: StreamLookups
   #shards: ShardMap
   #refreshing: Promise<void> | undefined
   #doubtedMs = Number.NEGATIVE_INFINITY
   #doubting: Promise<void> | undefined
   #ignoresKeys = false
 
-  private constructor(streams: Streams, info: StreamInfo, shards: ShardMap) {
+  private constructor(streams: StreamLookups, info: StreamInfo, shards: ShardMap) {
     this.#streams = streams
     this.info = info
     this.#shards = shards
   }
 
   /** Waits for one that is being made. Rejects with `not-found` when there is none, and `unsupported` when it ignores keys. */
-  static async open(streams: Streams, name: string, signal?: AbortSignal): Promise<TopicView> {
+  static async open(streams: StreamLookups, name: string, signal?: AbortSignal): Promise<TopicView> {
     const info = await streams.usable(name, signal)
     if (info.ignoresKeys) throw ignoresKeys(name)
     return new TopicView(streams, info, await streams.shards(name, signal))

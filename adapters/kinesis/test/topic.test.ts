@@ -1,16 +1,30 @@
 import { systemClock } from '@sluice/driver'
 import { expect, it } from 'vitest'
 import { ShardMap } from '../src/shards.ts'
-import type { StreamInfo, Streams } from '../src/streams.ts'
+import type { StreamInfo } from '../src/streams.ts'
 import { TopicView } from '../src/topic.ts'
+import type { StreamLookups } from '../src/topic.ts'
 import { failure } from './fixtures.ts'
 
+const anyStream: Omit<StreamInfo, 'name' | 'createdMs'> = {
+  arn: 'arn:aws:kinesis:eu-west-1:1:stream/t',
+  status: 'ACTIVE',
+  openShards: 1,
+  retentionHours: 24,
+  maxRecordBytes: 1_048_576,
+  onDemand: false,
+  ignoresKeys: false,
+  encrypted: false,
+}
+
 /** A stream by what it says of itself and of its shards, one answer after the other; the last one stays. */
-function streamOf(...answers: readonly { readonly createdMs: number; readonly shards: readonly string[] }[]): Streams {
+function streamOf(
+  ...answers: readonly { readonly createdMs: number; readonly shards: readonly string[] }[]
+): StreamLookups {
   let at = 0
   const answer = (): (typeof answers)[number] => answers[Math.min(at, answers.length - 1)] as (typeof answers)[number]
   const describe = (name: string): Promise<StreamInfo> =>
-    Promise.resolve({ name, createdMs: answer().createdMs, ignoresKeys: false } as StreamInfo)
+    Promise.resolve({ ...anyStream, name, createdMs: answer().createdMs })
   const shards = (): Promise<ShardMap> => {
     const all = answer().shards.map((id) => ({
       id,
@@ -23,7 +37,7 @@ function streamOf(...answers: readonly { readonly createdMs: number; readonly sh
     at++
     return Promise.resolve(new ShardMap(all))
   }
-  return { clock: systemClock, usable: describe, describe, shards } as unknown as Streams
+  return { clock: systemClock, usable: describe, describe, shards }
 }
 
 it('a stream made anew is another, also where none of its shards has the name of one before', async () => {
