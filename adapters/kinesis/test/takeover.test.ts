@@ -136,6 +136,23 @@ describe('a KCL application', () => {
     expect(await collect(texts(cloud, 't'), 'kcl-app', 1)).toEqual(['first'])
   })
 
+  it('whose checkpoint cannot be read any more while the consumer runs ends it too', async () => {
+    const { dynamo, url } = await backend()
+    const cloud = await open(url('&leaseTable={group}'))
+    await cloud.admin.createTopic('t', { partitions: 1 })
+    const tables = tablesOf(dynamo)
+    const consumer = texts(cloud, 't').consumer({ group: 'kcl-app', deadLetter: false })
+    const ended = failure(consumer.run(() => undefined))
+    await eventually(() => expect(consumer.stats().partitions).toHaveLength(1))
+    await tables.send(
+      new PutItemCommand({
+        TableName: 'kcl-app',
+        Item: lease(shard, { checkpoint: { S: 'whatever' }, leaseCounter: { N: '9999999' } }),
+      }),
+    )
+    expect((await ended).message).toContain('"whatever" is no position')
+  })
+
   it('that took the lease of a finished parent away is not made to read it again', async () => {
     const { dynamo, url } = await backend()
     const cloud = await open(url('&leaseTable={group}'))
@@ -151,6 +168,8 @@ describe('a KCL application', () => {
       lease('shardId-000000000002', { parentShardId: { SS: [shard] } }),
     ])
     await put(kinesis, Buffer.from('new'))
+    const lags = await cloud.admin.lag('t', 'kcl-app')
+    expect(lags.find(({ partition }) => partition === shard)).toMatchObject({ ageMs: 0 })
     expect(await collect(texts(cloud, 't'), 'kcl-app', 1)).toEqual(['new'])
   })
 })

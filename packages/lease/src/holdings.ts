@@ -130,6 +130,7 @@ export class Holdings {
       logger.error({ partition, error: cause }, 'cannot read an acquired partition; it is released')
       this.#lose(tenure, StreamError.from(cause, `cannot read partition ${partition}`))
       await this.#giveBack(tenure)
+      if (StreamError.is(cause) && isLasting(cause) && !this.#context.stopped.aborted) events.failed(cause)
     }
   }
 

@@ -32,8 +32,8 @@ export interface LeaseEvents {
   /** They are no longer ours, and no checkpoint for them will be accepted. `fenced`: somebody else has them; `unavailable`: they could not be renewed. */
   lost(partitions: readonly PartitionId[], reason?: StreamError): void
   /**
-   * The store or `listPartitions` answered with an error that does not pass by itself: there is no permission, or what is
-   * asked is gone. It is tried again all the same, and said each time, until `close()`.
+   * The store, `listPartitions` or `acquired` failed with an error that does not pass by itself: there is no permission, what is
+   * asked is gone, or a checkpoint cannot be read. It is tried again all the same, and said each time, until `close()`.
    */
   failed(error: StreamError): void
 }

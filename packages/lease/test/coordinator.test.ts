@@ -1,5 +1,6 @@
 import { StreamError } from '@sluice/driver'
 import type { Lease, Logger, Position } from '@sluice/driver'
+import { eventually } from '@sluice/driver/testing'
 import { describe, expect, it } from 'vitest'
 import { failoverMs, heldBy, scope, setup, TestStore } from './coordinator-setup.ts'
 
@@ -179,6 +180,14 @@ describe('keeping', () => {
     expect(lines.filter((text) => text.includes('lost'))).toEqual([
       expect.stringMatching(/^warn lost a partition .*"partition":"1","epoch":1/),
     ])
+  })
+
+  it('tells of a partition that cannot be read for good, and gives it back', async () => {
+    const { join, log, store } = setup('0')
+    const a = await join('a', { acquired: () => Promise.reject(new StreamError('corrupt', 'no place')) })
+    await eventually(() => expect(log).toEqual(['a lost 0 corrupt', 'a failed corrupt: no place']))
+    expect((await store.lease('0')).owner).toBeUndefined()
+    await a.close()
   })
 
   it('tells of a topic that cannot be looked up for good', async () => {
